@@ -1,0 +1,197 @@
+/* clipc.h -- CLIP in C: run a model on pictures and texts.
+ *
+ * CLIP ("Learning Transferable Visual Models From Natural Language Supervision",
+ * arXiv:2103.00020) puts pictures and sentences into one space: the cosine of two vectors
+ * says how well a sentence fits a picture.
+ *
+ *     clipc_model *model = NULL;
+ *     clipc_ctx   *ctx = NULL;
+ *     clipc_err    err;
+ *     const char  *texts[] = {"a photo of a cat", "a photo of a dog"};
+ *     float        image[512], text[2 * 512], logits[2];      // clipc_model_info:
+ * embed_dim
+ *
+ *     if (clipc_model_open(&model, "ViT-B-32/", &err) ||
+ *         clipc_ctx_new(&ctx, model, NULL, &err) ||
+ *         clipc_encode_image_file(ctx, image, "pet.jpg", &err) ||
+ *         clipc_encode_texts(ctx, text, texts, 2, &err))
+ *         die(err.msg);
+ *     clipc_similarity(logits, image, 1, text, 2, 512,
+ * clipc_model_info_of(model)->logit_scale); clipc_softmax(logits, 1, 2); // probabilities
+ * of the texts
+ *
+ * A model is constant after it was opened and may be shared by any number of threads.  A
+ * context is the working memory of one thread at a time: make one for each thread.  There
+ * is no global state; nothing here prints or exits.
+ *
+ * Errors.  Functions that can fail return CLIPC_OK (0) or a negative code and fill *err
+ * (which may be NULL) with one line that names the file and the reason.  Success leaves
+ * *err alone.
+ *
+ * Strings are UTF-8; in texts, bytes that are not UTF-8 are an error (CLIPC_ERR_TEXT). */
+#ifndef CLIPC_H
+#define CLIPC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CLIPC_VERSION "0.1.0"
+#define CLIPC_API     __attribute__((visibility("default")))
+
+/* ---- errors -------------------------------------------------------------------------
+ */
+
+enum {
+    CLIPC_OK = 0,
+    CLIPC_ERR_ARG = -1,     /* the caller's argument makes no sense */
+    CLIPC_ERR_MEMORY = -2,  /* an allocation failed */
+    CLIPC_ERR_IO = -3,      /* the operating system refused a file */
+    CLIPC_ERR_FORMAT = -4,  /* a file is not what it claims to be */
+    CLIPC_ERR_LIMIT = -5,   /* larger than an option allows */
+    CLIPC_ERR_EXISTS = -6,  /* would overwrite */
+    CLIPC_ERR_TEXT = -7,    /* a text is not UTF-8 or too long */
+    CLIPC_ERR_FEATURE = -8, /* not in this build, or this model cannot */
+    CLIPC_ERR_NUMBER = -9   /* a NaN or an infinity where a number is needed */
+};
+
+/* What went wrong, and where.  Written by the innermost function that noticed. */
+typedef struct clipc_err {
+    int code;      /* CLIPC_ERR_* */
+    char msg[248]; /* one line, no newline, ends in NUL */
+} clipc_err;
+
+/* ---- models -------------------------------------------------------------------------
+ */
+
+typedef struct clipc_model clipc_model;
+
+/* Opens a model for inference: a folder in Hugging Face's CLIP layout (config.json,
+ * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors),
+ * or the name of one that is looked up in the folders of the environment variable
+ * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
+ * PREFIX/share/clipc/models.  `path` NULL or "": the bundled model, "clipc-drawings".
+ * The caller frees *out by clipc_model_free; on failure *out is NULL. */
+CLIPC_API int clipc_model_open(clipc_model **out, const char *path, clipc_err *err);
+CLIPC_API void clipc_model_free(clipc_model *m);
+
+/* What a model is.  All strings live as long as the model. */
+typedef struct clipc_model_info {
+    const char *path;       /* where it was found */
+    const char *layout;     /* "hf" or "open_clip" */
+    const char *family;     /* of the image tower: "vit" or "resnet" */
+    const char *activation; /* "quick_gelu" or "gelu" */
+    const char *precision;  /* of the stored weights: "f32", "f16", "bf16" or "mixed" */
+    size_t embed_dim;       /* floats in an embedding */
+    size_t image_size;      /* pixels of the square that the image tower sees */
+    size_t patch_size;      /* ViT; 0 otherwise */
+    size_t image_width, image_layers, image_heads;
+    size_t image_stages[4]; /* ResNet: blocks of each stage; else 0 */
+    size_t text_width, text_layers, text_heads;
+    size_t context_length; /* longest text in tokens, start and end counted */
+    size_t vocab_size;
+    size_t params;     /* trained numbers, both towers */
+    float logit_scale; /* exp(logit_scale): what cosines are multiplied by */
+    float image_mean[3], image_std[3];
+    size_t n_templates; /* default prompt templates; 0: labels are used as they stand */
+    const char *const *templates; /* each holds one "{}" */
+} clipc_model_info;
+
+CLIPC_API const clipc_model_info *clipc_model_info_of(const clipc_model *m);
+
+/* ---- contexts ------------------------------------------------------------------------
+ */
+
+typedef struct clipc_ctx clipc_ctx;
+
+/* Zeroed means default; NULL means all defaults. */
+typedef struct clipc_ctx_options {
+    size_t threads;   /* 1; compute threads of this context */
+    size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
+    double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
+    int auto_orient;       /* 0; 1: turn pictures as EXIF says (the reference does not) */
+    int compat; /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
+                   as in the reference; 0: it is ordinary text */
+    int raw;    /* 0; 1: embeddings are not brought to unit length */
+} clipc_ctx_options;
+
+/* Everything the towers need is allocated here, once: encoding allocates nothing but what
+ * the picture decoders themselves need.  The model must outlive the context. */
+CLIPC_API int clipc_ctx_new(clipc_ctx **out, const clipc_model *m,
+                            const clipc_ctx_options *options, clipc_err *err);
+CLIPC_API void clipc_ctx_free(clipc_ctx *ctx);
+
+/* ---- encoding ------------------------------------------------------------------------
+ * Each writes embeddings of embed_dim floats, of unit length unless options.raw. */
+
+/* A JPEG, PNG or WebP file, recognised by content; "-" is standard input.  Preprocessed
+ * as OpenAI's: short side resized by Pillow's bicubic filter, centre cropped. */
+CLIPC_API int clipc_encode_image_file(clipc_ctx *ctx, float *out, const char *path,
+                                      clipc_err *err);
+/* The same from memory. `name` is for messages. */
+CLIPC_API int clipc_encode_image_memory(clipc_ctx *ctx, float *out, const void *data,
+                                        size_t size, const char *name, clipc_err *err);
+/* RGB, 8 bits a channel, rows of width*3 bytes. */
+CLIPC_API int clipc_encode_image_pixels(clipc_ctx *ctx, float *out, const uint8_t *rgb,
+                                        size_t width, size_t height, clipc_err *err);
+/* n pictures that are preprocessed already: [n,3,S,S], normalised; S = image_size.
+ * out [n,embed_dim]. */
+CLIPC_API int clipc_encode_image_tensors(clipc_ctx *ctx, float *out, const float *pixels,
+                                         size_t n, clipc_err *err);
+/* What the image tower is given for a file: out [3,S,S], normalised. */
+CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, float *out, const char *path,
+                                    clipc_err *err);
+
+/* n texts; out [n,embed_dim].  A text with more tokens than context_length is cut, its
+ * end token kept. */
+CLIPC_API int clipc_encode_texts(clipc_ctx *ctx, float *out, const char *const *texts,
+                                 size_t n, clipc_err *err);
+/* n rows of context_length ids; each row's first largest id is where the text ends.
+ * ids [n,context_length], out [n,embed_dim]. */
+CLIPC_API int clipc_encode_ids(clipc_ctx *ctx, float *out, const int32_t *ids, size_t n,
+                               clipc_err *err);
+
+/* Token ids of a text, start and end included, padded with 0 to context_length.
+ * ids [context_length]; *n_tokens (NULL allowed) is the length before cutting. */
+CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
+                             const char *text, clipc_err *err);
+/* The text that an id stands for, as stored in the vocabulary's byte alphabet turned back
+ * into bytes (maybe part of a character), end-of-word marks as "</w>"; "" for no such id.
+ * out holds out_size bytes with its NUL. */
+CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
+                                size_t out_size);
+
+/* ---- using embeddings ----------------------------------------------------------------
+ */
+
+/* logits[i,j] = scale * dot(images[i], texts[j]).
+ * images [n_images,dim], texts [n_texts,dim], logits [n_images,n_texts] */
+CLIPC_API void clipc_similarity(float *logits, const float *images, size_t n_images,
+                                const float *texts, size_t n_texts, size_t dim,
+                                float scale);
+/* Softmax of each row in place, with the maximum subtracted first.  x [rows,cols] */
+CLIPC_API void clipc_softmax(float *x, size_t rows, size_t cols);
+
+/* A zero-shot classifier (paper, section 3.1): for each label the texts of all templates,
+ * each of unit length, averaged, and the average brought to unit length.
+ *   weights [n_labels,embed_dim]  out
+ *   templates: each holds "{}" once; n_templates 0: the label as it stands
+ * Use: clipc_similarity(logits, image, 1, weights, n_labels, dim, logit_scale). */
+CLIPC_API int clipc_classifier(clipc_ctx *ctx, float *weights, const char *const *labels,
+                               size_t n_labels, const char *const *templates,
+                               size_t n_templates, clipc_err *err);
+
+/* ---- about this build ----------------------------------------------------------------
+ */
+
+/* One line: version, the instruction set in use (CLIPC_ISA=ref|avx2|avx512 overrides),
+ * the libraries compiled in.  out holds out_size bytes with its NUL. */
+CLIPC_API void clipc_about(char *out, size_t out_size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

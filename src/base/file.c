@@ -1,0 +1,206 @@
+#define _GNU_SOURCE
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int fail_errno(clipc_err *err, const char *path, const char *doing)
+{
+    return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot %s: %s", path, doing,
+                      strerror(errno));
+}
+
+int file_map(span *out, const char *path, clipc_err *err)
+{
+    struct stat st;
+    int rc = CLIPC_OK;
+
+    *out = (span){0};
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    if (fstat(fd, &st) != 0) {
+        rc = fail_errno(err, path, "stat");
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = clipc_fail(err, CLIPC_ERR_IO, "%s: not a regular file", path);
+    } else if (st.st_size > 0) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+        if (p == MAP_FAILED) rc = fail_errno(err, path, "map");
+        else *out = (span){p, (size_t)st.st_size};
+    }
+    close(fd);
+    return rc;
+}
+
+void file_unmap(span *s)
+{
+    if (s && s->data) munmap((void *)(uintptr_t)s->data, s->size);
+    if (s) *s = (span){0};
+}
+
+static int read_all(buf *out, int fd, const char *path, size_t limit, clipc_err *err)
+{
+    enum { STEP = 1 << 16 };
+
+    for (;;) {
+        const int rc = buf_reserve(out, STEP, err);
+        if (rc != CLIPC_OK) return rc;
+        const ssize_t n = read(fd, out->data + out->len, STEP);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return fail_errno(err, path, "read");
+        if (n == 0) break;
+        out->len += (size_t)n;
+        if (out->len > limit)
+            return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: larger than %zu bytes", path,
+                              limit);
+    }
+    out->data[out->len] = '\0';
+    return CLIPC_OK;
+}
+
+int file_read(buf *out, const char *path, size_t limit, clipc_err *err)
+{
+    buf_clear(out);
+    if (strcmp(path, "-") == 0) return read_all(out, STDIN_FILENO, "-", limit, err);
+
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    const int rc = read_all(out, fd, path, limit, err);
+    close(fd);
+    return rc;
+}
+
+bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+bool file_is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int file_mkdirs(const char *path, clipc_err *err)
+{
+    char *copy = strdup(path);
+    int rc = CLIPC_OK;
+
+    if (!copy) return clipc_fail_memory(err, path, strlen(path));
+    for (char *p = copy + 1; rc == CLIPC_OK && *p; p++) {
+        if (*p != '/') continue;
+        *p = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+            rc = fail_errno(err, copy, "create");
+        *p = '/';
+    }
+    if (rc == CLIPC_OK && mkdir(copy, 0777) != 0 && errno != EEXIST)
+        rc = fail_errno(err, copy, "create");
+    if (rc == CLIPC_OK && !file_is_dir(copy))
+        rc = clipc_fail(err, CLIPC_ERR_IO, "%s: not a folder", copy);
+    free(copy);
+    return rc;
+}
+
+int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err)
+{
+    int fd = -1, rc = CLIPC_OK;
+
+    *a = (atomic_file){0};
+    if (!overwrite && file_exists(path))
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", path);
+    a->path = strdup(path);
+    if (!a->path || asprintf(&a->tmp, "%s.XXXXXX", path) < 0) {
+        a->tmp = NULL;
+        rc = clipc_fail_memory(err, path, strlen(path));
+    } else if ((fd = mkostemp(a->tmp, O_CLOEXEC)) < 0) {
+        rc = fail_errno(err, path, "write beside");
+        free(a->tmp); /* nothing was made, so nothing is to be removed */
+        a->tmp = NULL;
+    } else if (fchmod(fd, 0644) != 0 || !(a->f = fdopen(fd, "wb"))) {
+        rc = fail_errno(err, path, "write");
+        close(fd);
+    }
+    if (rc != CLIPC_OK) atomic_abort(a);
+    return rc;
+}
+
+int atomic_write(atomic_file *a, const void *data, size_t size, clipc_err *err)
+{
+    if (size && fwrite(data, 1, size, a->f) != size)
+        return fail_errno(err, a->path, "write");
+    return CLIPC_OK;
+}
+
+/* The rename itself lives in the folder: without this a crash could bring back the old
+ * one. */
+static void sync_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    const int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    free(dir);
+}
+
+int atomic_commit(atomic_file *a, clipc_err *err)
+{
+    const bool flushed = fflush(a->f) == 0 && fsync(fileno(a->f)) == 0;
+    int rc = flushed ? CLIPC_OK : fail_errno(err, a->path, "write");
+
+    if (fclose(a->f) != 0 && rc == CLIPC_OK) rc = fail_errno(err, a->path, "write");
+    a->f = NULL;
+    if (rc == CLIPC_OK && rename(a->tmp, a->path) != 0)
+        rc = fail_errno(err, a->path, "replace");
+    if (rc == CLIPC_OK) {
+        sync_folder(a->path);
+        free(a->tmp); /* renamed away: nothing left to remove */
+        a->tmp = NULL;
+    }
+    atomic_abort(a);
+    return rc;
+}
+
+void atomic_abort(atomic_file *a)
+{
+    if (a->f) fclose(a->f);
+    if (a->tmp) unlink(a->tmp);
+    free(a->tmp);
+    free(a->path);
+    *a = (atomic_file){0};
+}
+
+int file_replace(const char *path, const void *data, size_t size, clipc_err *err)
+{
+    atomic_file a;
+    int rc = atomic_open(&a, path, true, err);
+
+    if (rc != CLIPC_OK) return rc;
+    rc = atomic_write(&a, data, size, err);
+    if (rc == CLIPC_OK) return atomic_commit(&a, err);
+    atomic_abort(&a);
+    return rc;
+}
+
+char *path_join(const char *dir, const char *name)
+{
+    char *out = NULL;
+    const size_t len = strlen(dir);
+    const char *slash = len && dir[len - 1] == '/' ? "" : "/";
+
+    return asprintf(&out, "%s%s%s", dir, slash, name) < 0 ? NULL : out;
+}
+
+const char *path_base(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}

@@ -1,0 +1,40 @@
+/* tensor/exec.h -- who computes: a kernel table, a thread pool and scratch memory.
+ * One for each context; used by one caller at a time. */
+#ifndef CLIPC_TENSOR_EXEC_H
+#define CLIPC_TENSOR_EXEC_H
+
+#include <pthreadpool.h>
+#include <stddef.h>
+
+#include "base/arena.h"
+#include "tensor/kernels.h"
+
+typedef struct exec {
+    const kernels *k;
+    pthreadpool_t pool; /* NULL: the calling thread alone */
+    size_t threads;
+    float *pack_b;         /* shared by all threads: a packed block of B (gemm.c) */
+    float *scratch;        /* threads * scratch_floats: thread i owns part i */
+    size_t scratch_floats; /* a thread's part: gemm's block of A, then the layer's own */
+    arena mem;
+} exec;
+
+/* threads >= 1.  layer_floats: what layers may ask of exec_scratch (attention: see
+ * attention_scratch; 0 if none). */
+int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err);
+void exec_free(exec *x);
+
+/* Thread i's scratch for a layer, layer_floats long, not touched by gemm_serial. */
+float *exec_scratch(const exec *x, size_t thread);
+
+/* Calls fn(arg, thread, i) for i in [0, n), spread over the pool; thread < x->threads and
+ * unique among those running.  Which thread gets which i may vary: results must not. */
+void exec_each(exec *x, void (*fn)(void *arg, size_t thread, size_t i), void *arg,
+               size_t n);
+
+/* Calls fn(arg, thread, begin, end) over [0, n) cut into pieces of at most `grain` (the
+ * cut depends on n and grain alone, never on the number of threads). */
+void exec_range(exec *x, void (*fn)(void *arg, size_t thread, size_t begin, size_t end),
+                void *arg, size_t n, size_t grain);
+
+#endif

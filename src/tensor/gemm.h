@@ -1,0 +1,56 @@
+/* tensor/gemm.h -- matrix products: C[M,N] (+)= A[M,K] B[K,N], float32.
+ *
+ * A and B are given by strides, so transposes and views cost nothing to describe: element
+ * (i,j) of a mat stands at p[i*rs + j*cs].  C has unit column stride and row stride ldc.
+ * Blocks of both operands are packed into panels that the register tile of kernels.h
+ * reads in order; edges are tiles of fewer rows or columns.  After the last block of K
+ * the epilogue runs on the tile while it is in the cache.
+ *
+ * The result does not depend on the number of threads: a tile is computed by one thread,
+ * in one order of K. */
+#ifndef CLIPC_TENSOR_GEMM_H
+#define CLIPC_TENSOR_GEMM_H
+
+#include <stdbool.h>
+
+#include "tensor/exec.h"
+
+typedef struct mat {
+    const float *p;
+    size_t rs, cs;
+} mat;
+
+/* Row-major [rows,cols] with row stride ld, and its transpose. */
+static inline mat mat_of(const float *p, size_t ld)
+{
+    return (mat){p, ld, 1};
+}
+static inline mat mat_t(const float *p, size_t ld)
+{
+    return (mat){p, 1, ld};
+}
+
+/* Zeroed: plain C = A B. */
+typedef struct gemm_opts {
+    bool accumulate;   /* C += instead of C = */
+    const float *bias; /* [N], added to each row; NULL for none */
+    act f;             /* applied last */
+    float *pre; /* with f: where the values before f go, row stride ldc; NULL: nowhere */
+} gemm_opts;
+
+void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_t K,
+          gemm_opts o);
+
+/* Weights that stay: pack once, use often.  `packed` holds gemm_packed_floats(k, N, K)
+ * floats, aligned to 64 bytes; its layout belongs to the kernel table that packed it. */
+size_t gemm_packed_floats(const kernels *k, size_t N, size_t K);
+void gemm_pack(const kernels *k, float *packed, mat B, size_t N, size_t K);
+void gemm_packed(exec *x, float *C, size_t ldc, mat A, const float *packed, size_t M,
+                 size_t N, size_t K, gemm_opts o);
+
+/* By the calling thread alone, from inside an exec_each: for the many small products of
+ * attention.  `thread` is the caller's; uses that thread's gemm part of the scratch. */
+void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, size_t M,
+                 size_t N, size_t K, gemm_opts o);
+
+#endif

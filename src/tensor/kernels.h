@@ -1,0 +1,95 @@
+/* tensor/kernels.h -- the table of kernels: one for the plain loops that define "correct"
+ * (ref.c), one for AVX2 with FMA, one for AVX-512.  Chosen once, when an exec is made;
+ * nothing above tensor/ knows which.
+ *
+ * Element-wise kernels are written once as plain loops (ops_body.h) and compiled for each
+ * instruction set; sums run over a fixed number of interleaved lanes, so the compiler may
+ * vectorise them and every instruction set adds in the same order.  The matrix kernels
+ * are written by hand.  All arrays are float32, dense unless a stride is named, and need
+ * no alignment. */
+#ifndef CLIPC_TENSOR_KERNELS_H
+#define CLIPC_TENSOR_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef enum act { ACT_NONE, ACT_QUICK_GELU, ACT_GELU, ACT_RELU } act;
+
+typedef struct kernels {
+    const char *name; /* "ref", "avx2", "avx512" */
+
+    /* -- matrix product: see gemm.h, the only caller -- */
+    size_t mr, nr; /* rows and columns of a register tile */
+    /* c[m,n] (+)= a * b for one tile of m <= mr rows and n <= nr columns, kc deep.
+     *   a  [kc][mr]  packed panel   b  [kc][nr]  packed panel
+     *   c  row stride ldc; read only if add */
+    void (*tile)(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
+                 size_t kc, int add);
+
+    /* -- element-wise; n elements -- */
+    void (*add)(float *y, const float *x, size_t n);            /* y += x */
+    void (*axpy)(float *y, float a, const float *x, size_t n);  /* y += a x */
+    void (*scale)(float *y, float a, size_t n);                 /* y *= a */
+    void (*act_fwd)(float *y, const float *x, size_t n, act f); /* y = f(x); y may be x */
+    void (*act_bwd)(float *dx, const float *dy, const float *x, size_t n,
+                    act f); /* dx = dy f'(x); may alias */
+    double (*dot)(const float *x, const float *y, size_t n); /* lanes added in double */
+    float (*max_abs)(const float *x, size_t n);              /* NaN if any is NaN */
+
+    /* -- rows: x [N,C] -- */
+    /* y = (x - mean) * rstd * w + b; mean, rstd [N] out, NULL at inference; y may be x */
+    void (*layernorm_fwd)(float *y, float *mean, float *rstd, const float *x,
+                          const float *w, const float *b, size_t N, size_t C, float eps);
+    /* dx += ..., dw += ..., db += ... */
+    void (*layernorm_bwd)(float *dx, float *dw, float *db, const float *dy,
+                          const float *x, const float *w, const float *mean,
+                          const float *rstd, size_t N, size_t C);
+    /* row[0..C) = softmax(scale * row), the maximum subtracted first; row stride ld */
+    void (*softmax_fwd)(float *x, size_t ld, size_t N, size_t C, float scale);
+    /* ds = scale * p * (dp - sum(dp * p)), in place of dp; row strides ld_p, ld_dp */
+    void (*softmax_bwd)(float *dp, size_t ld_dp, const float *p, size_t ld_p, size_t N,
+                        size_t C, float scale);
+    /* y[n,c] += b[c] */
+    void (*bias_add)(float *y, const float *b, size_t N, size_t C);
+    /* sum[c] += sum over n of x[n,c] */
+    void (*col_sum)(float *sum, const float *x, size_t N, size_t C);
+    /* For batch norm over channels-last x [N,C], accumulated in double, out [C]:
+     *   sum[c] += sum_n x[n,c]          sum2[c] += sum_n (x[n,c] - shift[c])^2 */
+    void (*col_moments)(double *sum, double *sum2, const float *x, const float *shift,
+                        size_t N, size_t C);
+    /* y[n,c] = f(x[n,c] * a[c] + b[c] (+ r[n,c] unless r is NULL)), f NONE or RELU; y may
+     * be x or r */
+    void (*affine)(float *y, const float *x, const float *a, const float *b,
+                   const float *r, size_t N, size_t C, act f);
+
+    /* -- conversions; y and x do not overlap -- */
+    void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);
+    void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
+    void (*f32_to_f16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */
+    void (*f32_to_bf16)(uint16_t *y, const float *x,
+                        size_t n); /* round to nearest even */
+
+    /* -- AdamW (Loshchilov and Hutter, arXiv:1711.05101), torch's order of operations:
+     *   w *= 1 - lr*wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2
+     *   w -= lr / c1 * m / (sqrt(v)/sqrt(c2) + eps),  c1 = 1-b1^t, c2 = 1-b2^t
+     * g is multiplied by gscale first (clipping). */
+    void (*adamw)(float *w, float *m, float *v, const float *g, size_t n,
+                  const struct adamw_step *s);
+} kernels;
+
+typedef struct adamw_step {
+    float lr, beta1, beta2, eps, weight_decay;
+    float c1, c2; /* bias corrections 1 - beta^t */
+    float gscale; /* 1, or the clipping factor */
+} adamw_step;
+
+/* The table for this machine.  The environment variable CLIPC_ISA (ref, avx2, avx512)
+ * chooses another; CLIPC_ERR_ARG for an unknown name or one this CPU cannot run. */
+int kernels_pick(const kernels **out, clipc_err *err);
+
+/* By name; NULL if unknown or not runnable here.  For tests. */
+const kernels *kernels_named(const char *name);
+
+#endif
