@@ -1,0 +1,85 @@
+/* model/tower.h -- what every tower family offers, so that clip/ and train/ hold tables
+ * of functions and never ask which family they have.
+ *
+ * A tower is a struct of weight pointers made from a config.  Its param_list (nn/param.h)
+ * gives the pointers memory; a second tower of the same config over other memory holds
+ * the gradients.  Activations live in an acts object: what the forward pass writes, and,
+ * when made for training, everything that backward needs.  A tower is const in both
+ * passes. */
+#ifndef CLIPC_MODEL_TOWER_H
+#define CLIPC_MODEL_TOWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/rng.h"
+#include "nn/param.h"
+#include "tensor/exec.h"
+
+/* open_clip's vision_cfg with derived sizes written out. */
+typedef struct image_cfg {
+    size_t image_size; /* side of the square input */
+    size_t embed_dim;
+    size_t
+        width; /* ViT: channels; ResNet: channels of stage 1, a quarter of its output */
+    size_t heads;      /* ViT: of each block; ResNet: of the attention pool */
+    size_t layers;     /* ViT: blocks */
+    size_t patch_size; /* ViT */
+    size_t mlp_width;  /* ViT: channels inside the MLP */
+    size_t stages[4];  /* ResNet: bottlenecks of each stage; all 0 for a ViT */
+    act act;           /* ViT: ACT_QUICK_GELU or ACT_GELU */
+    float eps;         /* of layer norm or batch norm; 1e-5 */
+} image_cfg;
+
+/* open_clip's text_cfg. */
+typedef struct text_cfg {
+    size_t context_length, vocab_size, embed_dim;
+    size_t width, heads, layers, mlp_width;
+    act act;
+    float eps;
+} text_cfg;
+
+/* How the weights are held and what the acts are for. */
+typedef enum tower_mode {
+    TOWER_INFER, /* linear and conv weights packed (param_list_pack); nothing saved */
+    TOWER_EVAL,  /* plain weights, nothing saved, running statistics: validation */
+    TOWER_TRAIN  /* plain weights, everything saved, batch statistics */
+} tower_mode;
+
+typedef struct image_ops {
+    const char *family; /* "vit", "resnet" */
+
+    /* Checks the config's numbers (a hostile file may have written them: each size at
+     * least 1 and at most 2^20, heads divide width, ...) and allocates the structs, not
+     * the weights. */
+    int (*make)(void **tower, const image_cfg *cfg, clipc_err *err);
+    void (*destroy)(void *tower);
+
+    /* Adds all parameters with open_clip's names ("visual...."). */
+    int (*params)(void *tower, param_list *l, clipc_err *err);
+    /* Random weights as OpenAI's initialize_parameters (clip-facts F4). */
+    void (*init)(void *tower, rng *r);
+
+    /* Memory for batches of up to B. */
+    int (*acts_make)(void **acts, const void *tower, size_t B, tower_mode mode,
+                     clipc_err *err);
+    void (*acts_destroy)(void *acts);
+    /* What to give exec_new as layer_floats. */
+    size_t (*scratch)(const void *tower);
+
+    /* out [B,E] = features of pixels [B,3,S,S], not normalised. */
+    void (*fwd)(exec *x, const void *tower, void *acts, float *out, const float *pixels,
+                size_t B);
+    /* Adds the gradients of the last TOWER_TRAIN forward into `grads` (a tower over
+     * gradient memory), given dout [B,E].  pixels as in forward. */
+    void (*bwd)(exec *x, const void *tower, void *grads, void *acts, const float *dout,
+                const float *pixels, size_t B);
+    /* After a training forward: running statistics of `tower` move towards the batch's
+     * (momentum 0.1, unbiased variance, as torch).  NULL where there are none. */
+    void (*update_stats)(void *tower, const void *acts, size_t B);
+} image_ops;
+
+extern const image_ops vit_ops, resnet_ops;
+
+#endif
