@@ -72,12 +72,12 @@ int param_list_add(param_list *l, const char *prefix, const param_row *rows,
 /* For inference: PARAM_LINEAR weights get room for their packed form (gemm_pack with B
  * the transpose of [N,K]) instead of their plain one.  Call after all adds, before bind.
  */
-void param_list_pack(param_list *l, const kernels *k);
+int param_list_pack(param_list *l, const kernels *k, clipc_err *err);
 
 /* Sets every slot into mem (l->floats floats, 64-byte aligned). */
 void param_list_bind(const param_list *l, float *mem);
 
-/* Zeroes / NULL slots of the table rows are never dereferenced before binding. */
+/* NULL if there is none. */
 const param *param_find(const param_list *l, const char *name);
 
 /* open_clip's rule: everything with two or more dimensions decays. */

@@ -17,13 +17,20 @@
 
 typedef enum act { ACT_NONE, ACT_QUICK_GELU, ACT_GELU, ACT_RELU } act;
 
+/* One AdamW step's numbers; see kernels.adamw. */
+typedef struct adamw_step {
+    float lr, beta1, beta2, eps, weight_decay;
+    float c1, c2; /* bias corrections 1 - beta^t */
+    float gscale; /* 1, or the clipping factor */
+} adamw_step;
+
 typedef struct kernels {
     const char *name; /* "ref", "avx2", "avx512" */
 
     /* -- matrix product: see gemm.h, the only caller -- */
     size_t mr, nr; /* rows and columns of a register tile */
     /* c[m,n] (+)= a * b for one tile of m <= mr rows and n <= nr columns, kc deep.
-     *   a  [kc][mr]  packed panel   b  [kc][nr]  packed panel
+     *   a  [kc][m]  packed panel   b  [kc][nr]  packed panel
      *   c  row stride ldc; read only if add */
     void (*tile)(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
                  size_t kc, int add);
@@ -76,14 +83,8 @@ typedef struct kernels {
      *   w -= lr / c1 * m / (sqrt(v)/sqrt(c2) + eps),  c1 = 1-b1^t, c2 = 1-b2^t
      * g is multiplied by gscale first (clipping). */
     void (*adamw)(float *w, float *m, float *v, const float *g, size_t n,
-                  const struct adamw_step *s);
+                  const adamw_step *s);
 } kernels;
-
-typedef struct adamw_step {
-    float lr, beta1, beta2, eps, weight_decay;
-    float c1, c2; /* bias corrections 1 - beta^t */
-    float gscale; /* 1, or the clipping factor */
-} adamw_step;
 
 /* The table for this machine.  The environment variable CLIPC_ISA (ref, avx2, avx512)
  * chooses another; CLIPC_ERR_ARG for an unknown name or one this CPU cannot run. */

@@ -1,0 +1,294 @@
+#include "model/textnet.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/attention.h"
+#include "nn/rows.h"
+
+enum { DIM_C = 1, DIM_T, DIM_V, DIM_E };
+
+static const param_row stem_rows[] = {
+    {"positional_embedding",
+     offsetof(text_stem, positional_embedding),
+     {DIM_T, DIM_C},
+     PARAM_MATRIX},
+    {"text_projection",
+     offsetof(text_stem, text_projection),
+     {DIM_C, DIM_E},
+     PARAM_MATRIX},
+    {"token_embedding.weight",
+     offsetof(text_stem, token_embedding),
+     {DIM_V, DIM_C},
+     PARAM_MATRIX},
+    {"ln_final.weight", offsetof(text_stem, ln_final_w), {DIM_C}, PARAM_GAIN},
+    {"ln_final.bias", offsetof(text_stem, ln_final_b), {DIM_C}, PARAM_GAIN},
+};
+
+enum { STEM_ROWS = sizeof stem_rows / sizeof stem_rows[0] };
+_Static_assert(STEM_ROWS * sizeof(float *) == sizeof(text_stem),
+               "a weight is not in the table");
+
+struct textnet_acts {
+    arena mem;
+    size_t B, rows; /* the most it holds */
+    tower_mode mode;
+    size_t *start;      /* [B+1] */
+    int32_t *tokens;    /* [rows] the ids, without padding */
+    float *x;           /* [rows,C] the residual stream; its gradient in backward */
+    float *last;        /* [B,C] the rows where texts end */
+    float *mean, *rstd; /* train: [B] of ln_final */
+    float *final;       /* [B,C] after ln_final */
+    block_acts *blocks; /* train: [layers], else [1] */
+    block_work work;    /* train */
+};
+
+static block_cfg textnet_block_cfg(const textnet *t, tower_mode mode)
+{
+    return (block_cfg){.C = t->cfg.width,
+                       .H = t->cfg.heads,
+                       .F = t->cfg.mlp_width,
+                       .act = t->cfg.act,
+                       .eps = t->cfg.eps,
+                       .causal = true,
+                       .packed = mode == TOWER_INFER};
+}
+
+static int textnet_check(const text_cfg *c, clipc_err *err)
+{
+    const size_t most = (size_t)1 << 16;
+    const size_t sizes[] = {c->context_length, c->embed_dim, c->width,
+                            c->heads,          c->layers,    c->mlp_width};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i] < 1 || sizes[i] > most)
+            return clipc_fail(err, CLIPC_ERR_FORMAT,
+                              "text config: a size is %zu, wanted 1 to %zu", sizes[i],
+                              most);
+    if (c->context_length < 3 || c->context_length > 4096)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "text config: context length %zu, wanted 3 to 4096",
+                          c->context_length);
+    if (c->vocab_size < 3 || c->vocab_size > (size_t)1 << 24)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "text config: vocabulary of %zu",
+                          c->vocab_size);
+    if (c->width % c->heads)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "text config: width %zu, %zu heads",
+                          c->width, c->heads);
+    return CLIPC_OK;
+}
+
+void textnet_destroy(textnet *t)
+{
+    if (!t) return;
+    free(t->blocks);
+    free(t);
+}
+
+int textnet_make(textnet **out, const text_cfg *cfg, clipc_err *err)
+{
+    const int rc = textnet_check(cfg, err);
+    textnet *t;
+
+    *out = NULL;
+    if (rc != CLIPC_OK) return rc;
+    t = calloc(1, sizeof *t);
+    if (t) t->blocks = calloc(cfg->layers, sizeof *t->blocks);
+    if (!t || !t->blocks) {
+        textnet_destroy(t);
+        return clipc_fail_memory(err, "text tower", cfg->layers * sizeof(block));
+    }
+    t->cfg = *cfg;
+    *out = t;
+    return CLIPC_OK;
+}
+
+int textnet_params(textnet *t, param_list *l, clipc_err *err)
+{
+    const block_cfg bc = textnet_block_cfg(t, TOWER_TRAIN);
+    const size_t sizes[] = {0, t->cfg.width, t->cfg.context_length, t->cfg.vocab_size,
+                            t->cfg.embed_dim};
+    int rc = param_list_add(l, "", stem_rows, STEM_ROWS, &t->stem, sizes, err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < t->cfg.layers; i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "transformer.resblocks.%zu.", i);
+        rc = block_params(&t->blocks[i], l, prefix, &bc, err);
+    }
+    return rc;
+}
+
+/* openai/CLIP clip/model.py initialize_parameters. */
+void textnet_init(textnet *t, rng *r)
+{
+    const size_t C = t->cfg.width;
+    const float c = 1.0f / sqrtf((float)C),
+                depth = 1.0f / sqrtf(2.0f * (float)t->cfg.layers);
+    const block_init_std std = {
+        .qkv = c, .out = c * depth, .fc = c / sqrtf(2.0f), .proj = c * depth};
+    const block_cfg bc = textnet_block_cfg(t, TOWER_TRAIN);
+
+    rng_fill_normal(r, t->stem.token_embedding, t->cfg.vocab_size * C, 0.0f, 0.02f);
+    rng_fill_normal(r, t->stem.positional_embedding, t->cfg.context_length * C, 0.0f,
+                    0.01f);
+    rng_fill_normal(r, t->stem.text_projection, C * t->cfg.embed_dim, 0.0f, c);
+    for (size_t i = 0; i < C; i++) t->stem.ln_final_w[i] = 1.0f;
+    memset(t->stem.ln_final_b, 0, C * sizeof(float));
+    for (size_t i = 0; i < t->cfg.layers; i++) block_init(&t->blocks[i], &bc, &std, r);
+}
+
+size_t textnet_scratch(const textnet *t)
+{
+    return attention_scratch(t->cfg.context_length);
+}
+
+static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
+{
+    const block_cfg bc = textnet_block_cfg(t, a->mode);
+    const bool train = a->mode == TOWER_TRAIN;
+    const size_t C = t->cfg.width;
+
+    a->start = arena_take(mem, a->B + 1, sizeof *a->start);
+    a->tokens = arena_take(mem, a->rows, sizeof *a->tokens);
+    a->x = ARENA_FLOATS(mem, a->rows * C);
+    a->last = ARENA_FLOATS(mem, a->B * C);
+    a->final = ARENA_FLOATS(mem, a->B * C);
+    for (size_t i = 0; i < (train ? t->cfg.layers : 1); i++)
+        block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, t->cfg.context_length,
+                        train);
+    if (!train) return;
+    a->mean = ARENA_FLOATS(mem, a->B);
+    a->rstd = ARENA_FLOATS(mem, a->B);
+    block_work_take(&a->work, mem, &bc, a->rows);
+}
+
+void textnet_acts_destroy(textnet_acts *a)
+{
+    if (!a) return;
+    arena_free(&a->mem);
+    free(a->blocks);
+    free(a);
+}
+
+int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t rows,
+                      tower_mode mode, clipc_err *err)
+{
+    arena measure = arena_measure();
+    textnet_acts *a = calloc(1, sizeof *a);
+    int rc;
+
+    *out = NULL;
+    if (a) a->blocks = calloc(t->cfg.layers, sizeof *a->blocks);
+    if (!a || !a->blocks) {
+        textnet_acts_destroy(a);
+        return clipc_fail_memory(err, "text tower", sizeof *a);
+    }
+    a->B = B, a->rows = rows, a->mode = mode;
+    acts_take(a, &measure, t);
+    rc = measure.overflow
+             ? clipc_fail_memory(err, "text tower's activations", SIZE_MAX)
+             : arena_new(&a->mem, measure.used, "text tower's activations", err);
+    if (rc != CLIPC_OK) {
+        textnet_acts_destroy(a);
+        return rc;
+    }
+    acts_take(a, &a->mem, t);
+    *out = a;
+    return CLIPC_OK;
+}
+
+/* EOT has the largest id of the vocabulary, so argmax finds it, as in the reference. */
+void textnet_spans(size_t *start, const int32_t *ids, size_t B, size_t context_length)
+{
+    start[0] = 0;
+    for (size_t b = 0; b < B; b++, ids += context_length) {
+        size_t end = 0;
+        for (size_t i = 1; i < context_length; i++)
+            if (ids[i] > ids[end]) end = i;
+        start[b + 1] = start[b] + end + 1;
+    }
+}
+
+static void embed(exec *e, const textnet *t, textnet_acts *a, const int32_t *ids,
+                  size_t B)
+{
+    const size_t C = t->cfg.width;
+
+    for (size_t b = 0; b < B; b++, ids += t->cfg.context_length) {
+        const size_t first = a->start[b], T = a->start[b + 1] - first;
+        for (size_t i = 0; i < T; i++) {
+            assert(ids[i] >= 0 && (size_t)ids[i] < t->cfg.vocab_size);
+            a->tokens[first + i] = ids[i];
+            memcpy(a->x + (first + i) * C, t->stem.token_embedding + (size_t)ids[i] * C,
+                   C * sizeof(float));
+        }
+        e->k->add(a->x + first * C, t->stem.positional_embedding, T * C);
+    }
+}
+
+void textnet_fwd(exec *e, const textnet *t, textnet_acts *a, float *out,
+                 const int32_t *ids, size_t B)
+{
+    const block_cfg bc = textnet_block_cfg(t, a->mode);
+    const bool train = a->mode == TOWER_TRAIN;
+    const size_t C = t->cfg.width, E = t->cfg.embed_dim;
+    const seqs s = {B, a->start};
+
+    assert(B <= a->B);
+    textnet_spans(a->start, ids, B, t->cfg.context_length);
+    assert(seqs_rows(&s) <= a->rows);
+    embed(e, t, a, ids, B);
+    for (size_t i = 0; i < t->cfg.layers; i++)
+        block_fwd(e, a->x, &t->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
+
+    for (size_t b = 0; b < B; b++)
+        memcpy(a->last + b * C, a->x + (a->start[b + 1] - 1) * C, C * sizeof(float));
+    rows_layernorm_fwd(e, a->final, a->mean, a->rstd, a->last, t->stem.ln_final_w,
+                       t->stem.ln_final_b, B, C, t->cfg.eps);
+    gemm(e, out, E, mat_of(a->final, C), mat_of(t->stem.text_projection, E), B, E, C,
+         (gemm_opts){0});
+}
+
+/* The gradient of the rows, from those where texts end. */
+static void last_bwd(exec *e, const textnet *t, textnet *g, textnet_acts *a,
+                     const float *dout, size_t B)
+{
+    const size_t C = t->cfg.width, E = t->cfg.embed_dim;
+    float *d_final = a->work.d_row, *d_last = a->work.d_wide; /* [B,C] each */
+
+    gemm(e, d_final, C, mat_of(dout, E), mat_t(t->stem.text_projection, E), B, C, E,
+         (gemm_opts){0});
+    gemm(e, g->stem.text_projection, E, mat_t(a->final, C), mat_of(dout, E), C, E, B,
+         (gemm_opts){.accumulate = true});
+    memset(d_last, 0, B * C * sizeof(float));
+    rows_layernorm_bwd(e, d_last, g->stem.ln_final_w, g->stem.ln_final_b, a->work.part,
+                       d_final, a->last, t->stem.ln_final_w, a->mean, a->rstd, B, C);
+    memset(a->x, 0, a->start[B] * C * sizeof(float));
+    for (size_t b = 0; b < B; b++)
+        memcpy(a->x + (a->start[b + 1] - 1) * C, d_last + b * C, C * sizeof(float));
+}
+
+void textnet_bwd(exec *e, const textnet *t, textnet *grads, textnet_acts *a,
+                 const float *dout, size_t B)
+{
+    const block_cfg bc = textnet_block_cfg(t, a->mode);
+    const size_t C = t->cfg.width;
+    const seqs s = {B, a->start};
+
+    last_bwd(e, t, grads, a, dout, B);
+    for (size_t i = t->cfg.layers; i-- > 0;)
+        block_bwd(e, a->x, &t->blocks[i], &grads->blocks[i], &a->blocks[i], &a->work, &bc,
+                  &s);
+
+    for (size_t b = 0; b < B; b++) {
+        const size_t first = a->start[b], T = a->start[b + 1] - first;
+        const float *dx = a->x + first * C;
+        e->k->add(grads->stem.positional_embedding, dx, T * C);
+        for (size_t i = 0; i < T; i++)
+            e->k->add(grads->stem.token_embedding + (size_t)a->tokens[first + i] * C,
+                      dx + i * C, C);
+    }
+}

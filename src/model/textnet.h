@@ -1,0 +1,53 @@
+/* model/textnet.h -- CLIP's text Transformer (openai/CLIP clip/model.py encode_text).
+ *
+ *   token_embedding + positional_embedding -> causal blocks -> ln_final of the row where
+ * the text ends -> @ text_projection [C,E]
+ *
+ * Texts are not padded: under the causal mask nothing after the end token can reach it,
+ * so a text's rows are its own tokens and no more (nn/seqs.h).  The end is the first
+ * largest id of the text, as in the reference. */
+#ifndef CLIPC_MODEL_TEXTNET_H
+#define CLIPC_MODEL_TEXTNET_H
+
+#include "model/tower.h"
+#include "nn/block.h"
+
+typedef struct text_stem {
+    float *positional_embedding;    /* [context_length,C] */
+    float *text_projection;         /* [C,E] */
+    float *token_embedding;         /* [V,C] */
+    float *ln_final_w, *ln_final_b; /* [C] */
+} text_stem;
+
+typedef struct textnet {
+    text_cfg cfg;
+    text_stem stem;
+    block *blocks; /* [layers] */
+} textnet;
+
+typedef struct textnet_acts textnet_acts;
+
+/* As in tower.h; parameters have open_clip's names. */
+int textnet_make(textnet **out, const text_cfg *cfg, clipc_err *err);
+void textnet_destroy(textnet *t);
+int textnet_params(textnet *t, param_list *l, clipc_err *err);
+void textnet_init(textnet *t, rng *r);
+size_t textnet_scratch(const textnet *t);
+
+/* Memory for up to B texts of together up to `rows` tokens. */
+int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t rows,
+                      tower_mode mode, clipc_err *err);
+void textnet_acts_destroy(textnet_acts *a);
+
+/* Where text b ends and how many rows the batch has: ids [B,context_length] ->
+ * start [B+1].  start[b+1] - start[b] is the position of the first largest id, plus 1. */
+void textnet_spans(size_t *start, const int32_t *ids, size_t B, size_t context_length);
+
+/* out [B,E], not normalised.  ids [B,context_length], each below vocab_size (asserted).
+ */
+void textnet_fwd(exec *e, const textnet *t, textnet_acts *a, float *out,
+                 const int32_t *ids, size_t B);
+void textnet_bwd(exec *e, const textnet *t, textnet *grads, textnet_acts *a,
+                 const float *dout, size_t B);
+
+#endif

@@ -1,0 +1,343 @@
+#include "model/vit.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn/attention.h"
+#include "nn/linear.h"
+#include "nn/rows.h"
+
+enum { DIM_C = 1, DIM_T, DIM_3, DIM_P, DIM_E };
+
+static const param_row stem_rows[] = {
+    {"class_embedding", offsetof(vit_stem, class_embedding), {DIM_C}, PARAM_GAIN},
+    {"positional_embedding",
+     offsetof(vit_stem, positional_embedding),
+     {DIM_T, DIM_C},
+     PARAM_MATRIX},
+    {"proj", offsetof(vit_stem, proj), {DIM_C, DIM_E}, PARAM_MATRIX},
+    {"conv1.weight",
+     offsetof(vit_stem, conv1_w),
+     {DIM_C, DIM_3, DIM_P, DIM_P},
+     PARAM_LINEAR},
+    {"ln_pre.weight", offsetof(vit_stem, ln_pre_w), {DIM_C}, PARAM_GAIN},
+    {"ln_pre.bias", offsetof(vit_stem, ln_pre_b), {DIM_C}, PARAM_GAIN},
+    {"ln_post.weight", offsetof(vit_stem, ln_post_w), {DIM_C}, PARAM_GAIN},
+    {"ln_post.bias", offsetof(vit_stem, ln_post_b), {DIM_C}, PARAM_GAIN},
+};
+
+enum { STEM_ROWS = sizeof stem_rows / sizeof stem_rows[0] };
+_Static_assert(STEM_ROWS * sizeof(float *) == sizeof(vit_stem),
+               "a weight is not in the table");
+
+typedef struct vit_acts {
+    arena mem;
+    size_t B; /* largest batch */
+    tower_mode mode;
+    size_t *start;              /* [B+1] rows of each picture */
+    float *patches;             /* [B*g*g, 3*p*p] */
+    float *embed;               /* [B*g*g, C] conv1's output; its gradient in backward */
+    float *x0;                  /* train: [B*T,C] before ln_pre */
+    float *mean_pre, *rstd_pre; /* train: [B*T] */
+    float *x;     /* [B*T,C] the residual stream; its gradient in backward */
+    float *token; /* [B,C] token 0 of each picture */
+    float *mean_post, *rstd_post; /* train: [B] */
+    float *post;                  /* [B,C] after ln_post */
+    block_acts *blocks;           /* train: [layers], else [1] */
+    block_work work;              /* train */
+} vit_acts;
+
+static block_cfg vit_block_cfg(const vit *v, tower_mode mode)
+{
+    return (block_cfg){.C = v->cfg.width,
+                       .H = v->cfg.heads,
+                       .F = v->cfg.mlp_width,
+                       .act = v->cfg.act,
+                       .eps = v->cfg.eps,
+                       .packed = mode == TOWER_INFER};
+}
+
+static int vit_check(const image_cfg *c, clipc_err *err)
+{
+    const size_t most = (size_t)1 << 16;
+    const size_t sizes[] = {c->image_size, c->embed_dim,  c->width,    c->heads,
+                            c->layers,     c->patch_size, c->mlp_width};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        if (sizes[i] < 1 || sizes[i] > most)
+            return clipc_fail(err, CLIPC_ERR_FORMAT,
+                              "vision config: a size is %zu, wanted 1 to %zu", sizes[i],
+                              most);
+    if (c->width % c->heads)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "vision config: width %zu, %zu heads",
+                          c->width, c->heads);
+    if (c->image_size / c->patch_size < 1 || c->image_size / c->patch_size > 256)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: image size %zu with patches of %zu",
+                          c->image_size, c->patch_size);
+    return CLIPC_OK;
+}
+
+static void vit_destroy(void *tower)
+{
+    vit *v = tower;
+
+    if (!v) return;
+    free(v->blocks);
+    free(v);
+}
+
+static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
+{
+    const int rc = vit_check(cfg, err);
+    vit *v;
+
+    *tower = NULL;
+    if (rc != CLIPC_OK) return rc;
+    v = calloc(1, sizeof *v);
+    if (v) v->blocks = calloc(cfg->layers, sizeof *v->blocks);
+    if (!v || !v->blocks) {
+        vit_destroy(v);
+        return clipc_fail_memory(err, "image tower", cfg->layers * sizeof(block));
+    }
+    v->cfg = *cfg;
+    v->grid = cfg->image_size / cfg->patch_size;
+    v->T = v->grid * v->grid + 1;
+    *tower = v;
+    return CLIPC_OK;
+}
+
+static int vit_params(void *tower, param_list *l, clipc_err *err)
+{
+    vit *v = tower;
+    const block_cfg bc = vit_block_cfg(v, TOWER_TRAIN);
+    const size_t sizes[] = {0, v->cfg.width,      v->T,
+                            3, v->cfg.patch_size, v->cfg.embed_dim};
+    int rc = param_list_add(l, "visual.", stem_rows, STEM_ROWS, &v->stem, sizes, err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < v->cfg.layers; i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "visual.transformer.resblocks.%zu.", i);
+        rc = block_params(&v->blocks[i], l, prefix, &bc, err);
+    }
+    return rc;
+}
+
+/* OpenAI leaves the image tower's blocks at torch's defaults (xavier-uniform in_proj, the
+ * rest kaiming-uniform with a = sqrt 5, that is U(+-1/sqrt(K)), as is conv1); here the
+ * same standard deviations, drawn from normals.  Biases of the linear layers start at
+ * zero. */
+static void vit_init(void *tower, rng *r)
+{
+    vit *v = tower;
+    const size_t C = v->cfg.width, p = v->cfg.patch_size, E = v->cfg.embed_dim;
+    const block_cfg bc = vit_block_cfg(v, TOWER_TRAIN);
+    const float c = 1.0f / sqrtf((float)C), third = 1.0f / sqrtf(3.0f);
+    const block_init_std std = {.qkv = sqrtf(2.0f / (float)(C + 3 * C)),
+                                .out = c * third,
+                                .fc = c * third,
+                                .proj = third / sqrtf((float)v->cfg.mlp_width)};
+
+    rng_fill_normal(r, v->stem.class_embedding, C, 0.0f, c);
+    rng_fill_normal(r, v->stem.positional_embedding, v->T * C, 0.0f, c);
+    rng_fill_normal(r, v->stem.proj, C * E, 0.0f, c);
+    rng_fill_normal(r, v->stem.conv1_w, C * 3 * p * p, 0.0f,
+                    third / sqrtf((float)(3 * p * p)));
+    for (size_t i = 0; i < C; i++) v->stem.ln_pre_w[i] = v->stem.ln_post_w[i] = 1.0f;
+    memset(v->stem.ln_pre_b, 0, C * sizeof(float));
+    memset(v->stem.ln_post_b, 0, C * sizeof(float));
+    for (size_t i = 0; i < v->cfg.layers; i++) block_init(&v->blocks[i], &bc, &std, r);
+}
+
+static void acts_take(vit_acts *a, arena *mem, const vit *v)
+{
+    const block_cfg bc = vit_block_cfg(v, a->mode);
+    const bool train = a->mode == TOWER_TRAIN;
+    const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = a->B * v->T;
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
+
+    a->start = arena_take(mem, a->B + 1, sizeof *a->start);
+    a->patches = ARENA_FLOATS(mem, a->B * g2 * K);
+    a->embed = ARENA_FLOATS(mem, a->B * g2 * C);
+    a->x = ARENA_FLOATS(mem, N * C);
+    a->token = ARENA_FLOATS(mem, a->B * C);
+    a->post = ARENA_FLOATS(mem, a->B * C);
+    for (size_t i = 0; i < (train ? v->cfg.layers : 1); i++)
+        block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, train);
+    if (!train) return;
+    a->x0 = ARENA_FLOATS(mem, N * C);
+    a->mean_pre = ARENA_FLOATS(mem, N);
+    a->rstd_pre = ARENA_FLOATS(mem, N);
+    a->mean_post = ARENA_FLOATS(mem, a->B);
+    a->rstd_post = ARENA_FLOATS(mem, a->B);
+    block_work_take(&a->work, mem, &bc, N);
+}
+
+static void vit_acts_destroy(void *acts)
+{
+    vit_acts *a = acts;
+
+    if (!a) return;
+    arena_free(&a->mem);
+    free(a->blocks);
+    free(a);
+}
+
+static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
+                         clipc_err *err)
+{
+    const vit *v = tower;
+    arena measure = arena_measure();
+    vit_acts *a = calloc(1, sizeof *a);
+    int rc;
+
+    *acts = NULL;
+    if (a) a->blocks = calloc(v->cfg.layers, sizeof *a->blocks);
+    if (!a || !a->blocks) {
+        vit_acts_destroy(a);
+        return clipc_fail_memory(err, "image tower", sizeof *a);
+    }
+    a->B = B;
+    a->mode = mode;
+    acts_take(a, &measure, v);
+    rc = measure.overflow
+             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
+             : arena_new(&a->mem, measure.used, "image tower's activations", err);
+    if (rc != CLIPC_OK) {
+        vit_acts_destroy(a);
+        return rc;
+    }
+    acts_take(a, &a->mem, v);
+    for (size_t b = 0; b <= B; b++) a->start[b] = b * v->T;
+    *acts = a;
+    return CLIPC_OK;
+}
+
+static size_t vit_scratch(const void *tower)
+{
+    return attention_scratch(((const vit *)tower)->T);
+}
+
+/* Patch (i,j) of a picture becomes the row of its 3*p*p values, channel first as conv1's
+ * weights have them.  Rows and columns beyond the last whole patch are left out, as a
+ * convolution of stride p leaves them. */
+static void patchify(float *rows, const float *pixels, size_t S, size_t p, size_t grid)
+{
+    for (size_t i = 0; i < grid; i++)
+        for (size_t j = 0; j < grid; j++)
+            for (size_t c = 0; c < 3; c++)
+                for (size_t y = 0; y < p; y++, rows += p)
+                    memcpy(rows, pixels + (c * S + i * p + y) * S + j * p,
+                           p * sizeof *rows);
+}
+
+/* x[b] = class_embedding, then the patches; + positional_embedding */
+static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t B)
+{
+    const size_t C = v->cfg.width, row = v->T * C;
+
+    for (size_t b = 0; b < B; b++, x += row, embed += row - C) {
+        memcpy(x, v->stem.class_embedding, C * sizeof *x);
+        memcpy(x + C, embed, (row - C) * sizeof *x);
+        e->k->add(x, v->stem.positional_embedding, row);
+    }
+}
+
+static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
+                    const float *pixels, size_t B)
+{
+    const vit *v = tower;
+    vit_acts *a = acts;
+    const block_cfg bc = vit_block_cfg(v, a->mode);
+    const bool train = a->mode == TOWER_TRAIN;
+    const size_t C = v->cfg.width, g2 = v->grid * v->grid, S = v->cfg.image_size;
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, N = B * v->T;
+    const seqs s = {B, a->start};
+
+    assert(B <= a->B);
+    for (size_t b = 0; b < B; b++)
+        patchify(a->patches + b * g2 * K, pixels + b * 3 * S * S, S, v->cfg.patch_size,
+                 v->grid);
+    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.packed, B * g2, K, C,
+               (gemm_opts){0});
+
+    float *x0 = train ? a->x0 : a->x;
+    assemble(e, x0, a->embed, v, B);
+    rows_layernorm_fwd(e, a->x, a->mean_pre, a->rstd_pre, x0, v->stem.ln_pre_w,
+                       v->stem.ln_pre_b, N, C, v->cfg.eps);
+    for (size_t i = 0; i < v->cfg.layers; i++)
+        block_fwd(e, a->x, &v->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
+
+    for (size_t b = 0; b < B; b++)
+        memcpy(a->token + b * C, a->x + b * v->T * C, C * sizeof(float));
+    rows_layernorm_fwd(e, a->post, a->mean_post, a->rstd_post, a->token,
+                       v->stem.ln_post_w, v->stem.ln_post_b, B, C, v->cfg.eps);
+    gemm(e, out, v->cfg.embed_dim, mat_of(a->post, C),
+         mat_of(v->stem.proj, v->cfg.embed_dim), B, v->cfg.embed_dim, C, (gemm_opts){0});
+}
+
+/* The gradient of the sequence's rows, from that of token 0 alone. */
+static void token_bwd(exec *e, const vit *v, vit *g, vit_acts *a, const float *dout,
+                      size_t B)
+{
+    const size_t C = v->cfg.width, E = v->cfg.embed_dim, N = B * v->T;
+    float *d_post = a->work.d_row;   /* [B,C] */
+    float *d_token = a->work.d_wide; /* [B,C] */
+
+    gemm(e, d_post, C, mat_of(dout, E), mat_t(v->stem.proj, E), B, C, E, (gemm_opts){0});
+    gemm(e, g->stem.proj, E, mat_t(a->post, C), mat_of(dout, E), C, E, B,
+         (gemm_opts){.accumulate = true});
+    memset(d_token, 0, B * C * sizeof(float));
+    rows_layernorm_bwd(e, d_token, g->stem.ln_post_w, g->stem.ln_post_b, a->work.part,
+                       d_post, a->token, v->stem.ln_post_w, a->mean_post, a->rstd_post, B,
+                       C);
+    memset(a->x, 0, N * C * sizeof(float));
+    for (size_t b = 0; b < B; b++)
+        memcpy(a->x + b * v->T * C, d_token + b * C, C * sizeof(float));
+}
+
+static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
+                    const float *dout, const float *pixels, size_t B)
+{
+    const vit *v = tower;
+    vit *g = grads;
+    vit_acts *a = acts;
+    const block_cfg bc = vit_block_cfg(v, a->mode);
+    const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = B * v->T;
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
+    const seqs s = {B, a->start};
+    float *dx = a->x, *dx0 = a->work.d_row;
+
+    (void)pixels; /* their patches were kept */
+    token_bwd(e, v, g, a, dout, B);
+    for (size_t i = v->cfg.layers; i-- > 0;)
+        block_bwd(e, dx, &v->blocks[i], &g->blocks[i], &a->blocks[i], &a->work, &bc, &s);
+
+    memset(dx0, 0, N * C * sizeof(float));
+    rows_layernorm_bwd(e, dx0, g->stem.ln_pre_w, g->stem.ln_pre_b, a->work.part, dx,
+                       a->x0, v->stem.ln_pre_w, a->mean_pre, a->rstd_pre, N, C);
+    for (size_t b = 0; b < B; b++) {
+        const float *d = dx0 + b * v->T * C;
+        e->k->add(g->stem.positional_embedding, d, v->T * C);
+        e->k->add(g->stem.class_embedding, d, C);
+        memcpy(a->embed + b * g2 * C, d + C, g2 * C * sizeof(float));
+    }
+    linear_bwd(e, NULL, g->stem.conv1_w, NULL, a->embed, a->patches, v->stem.conv1_w,
+               B * g2, K, C);
+}
+
+const image_ops vit_ops = {
+    .family = "vit",
+    .make = vit_make,
+    .destroy = vit_destroy,
+    .params = vit_params,
+    .init = vit_init,
+    .acts_make = vit_acts_make,
+    .acts_destroy = vit_acts_destroy,
+    .scratch = vit_scratch,
+    .fwd = vit_fwd,
+    .bwd = vit_bwd,
+};

@@ -1,0 +1,29 @@
+/* model/vit.h -- CLIP's Vision Transformer (openai/CLIP clip/model.py VisionTransformer).
+ *
+ *   patches [g*g, 3*p*p] -> conv1 (no bias) -> [g*g,C]; class_embedding in front;
+ *   + positional_embedding; ln_pre; blocks; ln_post of token 0; @ proj [C,E]
+ *
+ * Reached through vit_ops of model/tower.h. */
+#ifndef CLIPC_MODEL_VIT_H
+#define CLIPC_MODEL_VIT_H
+
+#include "model/tower.h"
+#include "nn/block.h"
+
+typedef struct vit_stem {
+    float *class_embedding;      /* [C] */
+    float *positional_embedding; /* [T,C], T = g*g + 1 */
+    float *conv1_w;              /* [C,3,p,p]: a linear layer on patches */
+    float *ln_pre_w, *ln_pre_b;  /* [C] */
+    float *ln_post_w, *ln_post_b;
+    float *proj; /* [C,E] */
+} vit_stem;
+
+typedef struct vit {
+    image_cfg cfg;
+    size_t grid, T; /* patches on a side; tokens */
+    vit_stem stem;
+    block *blocks; /* [layers] */
+} vit;
+
+#endif

@@ -1,0 +1,78 @@
+/* nn/block.h -- the residual attention block of both of CLIP's transformers (pre-norm;
+ * openai/CLIP clip/model.py ResidualAttentionBlock), over N rows of C channels:
+ *
+ *   x += attn.out_proj(attention(attn.in_proj(ln_1(x))))
+ *   x += mlp.c_proj(act(mlp.c_fc(ln_2(x))))
+ */
+#ifndef CLIPC_NN_BLOCK_H
+#define CLIPC_NN_BLOCK_H
+
+#include "base/arena.h"
+#include "base/rng.h"
+#include "nn/param.h"
+#include "nn/seqs.h"
+
+typedef struct block {
+    float *ln_1_w, *ln_1_b; /* [C] */
+    float *qkv_w, *qkv_b;   /* [3C,C], [3C] */
+    float *out_w, *out_b;   /* [C,C], [C] */
+    float *ln_2_w, *ln_2_b; /* [C] */
+    float *fc_w, *fc_b;     /* [F,C], [F] */
+    float *proj_w, *proj_b; /* [C,F], [C] */
+} block;
+
+/* What a stack of equal blocks needs to know. */
+typedef struct block_cfg {
+    size_t C, H, F;
+    act act;
+    float eps;
+    bool causal;
+    bool packed; /* the linear weights are packed (inference) */
+} block_cfg;
+
+/* Adds the parameters of one block under names prefix + "ln_1.weight" and so on. */
+int block_params(block *blk, param_list *l, const char *prefix, const block_cfg *cfg,
+                 clipc_err *err);
+
+/* torch's and OpenAI's starting values: gains 1, biases 0, weights normal with the given
+ * standard deviations. */
+typedef struct block_init_std {
+    float qkv, out, fc, proj;
+} block_init_std;
+void block_init(block *blk, const block_cfg *cfg, const block_init_std *std, rng *r);
+
+/* What one block's forward pass leaves for its backward pass.  At inference all blocks
+ * share one, without the members marked T. */
+typedef struct block_acts {
+    float *x_in;                   /* T [N,C] the block's input */
+    float *ln_1, *mean_1, *rstd_1; /* [N,C]; T [N]; T [N] */
+    float *qkv;                    /* [N,3C] */
+    float *p;                      /* T attention_saved */
+    float *ctx;                    /* [N,C] attention's output before out_proj */
+    float *x_mid;                  /* T [N,C] after the attention's residual */
+    float *ln_2, *mean_2, *rstd_2;
+    float *fc_pre; /* T [N,F] before the activation */
+    float *fc;     /* [N,F] */
+} block_acts;
+
+/* Takes the memory for up to N rows, in sequences of up to T tokens, B of them. */
+void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, size_t B,
+                     size_t T, bool train);
+
+/* Scratch of the backward pass, shared by all blocks. */
+typedef struct block_work {
+    float *d_wide; /* [N, max(3C,F)] */
+    float *d_row;  /* [N,C] */
+    float *part;   /* for rows_layernorm_bwd */
+} block_work;
+void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N);
+
+/* x [N,C] is updated in place. */
+void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
+               const seqs *s);
+
+/* dx [N,C]: in, the gradient of the block's output; out, that of its input. */
+void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,
+               block_work *w, const block_cfg *cfg, const seqs *s);
+
+#endif

@@ -1,0 +1,18 @@
+#include "nn/linear.h"
+
+#include "nn/rows.h"
+
+void linear_fwd(exec *e, float *y, const float *x, const float *w, bool packed, size_t N,
+                size_t K, size_t O, gemm_opts o)
+{
+    if (packed) gemm_packed(e, y, O, mat_of(x, K), w, N, O, K, o);
+    else gemm(e, y, O, mat_of(x, K), mat_t(w, K), N, O, K, o);
+}
+
+void linear_bwd(exec *e, float *dx, float *dw, float *db, const float *dy, const float *x,
+                const float *w, size_t N, size_t K, size_t O)
+{
+    if (dx) gemm(e, dx, K, mat_of(dy, O), mat_of(w, K), N, K, O, (gemm_opts){0});
+    gemm(e, dw, K, mat_t(dy, O), mat_of(x, K), O, K, N, (gemm_opts){.accumulate = true});
+    if (db) rows_sum(e, db, dy, N, O);
+}

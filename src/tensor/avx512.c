@@ -1,0 +1,77 @@
+/* tensor/avx512.c -- AVX-512: tiles of up to 14 rows by 32 columns.  28 accumulators, two
+ * registers for a row of B, one for the broadcast of A: 31 of 32. */
+#include "tensor/isa.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+ISA_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+#include "tensor/ops_body.h"
+
+enum { MR = 14, NR = 32 };
+
+/* M is a constant in every use, so that the loops over rows unroll and the accumulators
+ * stay in registers. */
+ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
+                        const size_t M, size_t n, size_t kc, int add)
+{
+    const __mmask16 left = (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
+    const __mmask16 right = (__mmask16)(n >= 32  ? 0xffff
+                                        : n > 16 ? (1u << (n - 16)) - 1
+                                                 : 0);
+    __m512 acc[MR][2];
+
+#pragma GCC unroll 14
+    for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+    for (size_t k = 0; k < kc; k++, a += M, b += NR) {
+        const __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
+        _mm_prefetch((const char *)(b + 8 * NR), _MM_HINT_T0);
+        _mm_prefetch((const char *)(b + 8 * NR + 16), _MM_HINT_T0);
+#pragma GCC unroll 14
+        for (size_t i = 0; i < M; i++) {
+            const __m512 x = _mm512_set1_ps(a[i]);
+            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
+            acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
+        }
+    }
+#pragma GCC unroll 14
+    for (size_t i = 0; i < M; i++, c += ldc) {
+        if (add) {
+            acc[i][0] = _mm512_add_ps(acc[i][0], _mm512_maskz_loadu_ps(left, c));
+            acc[i][1] = _mm512_add_ps(acc[i][1], _mm512_maskz_loadu_ps(right, c + 16));
+        }
+        _mm512_mask_storeu_ps(c, left, acc[i][0]);
+        _mm512_mask_storeu_ps(c + 16, right, acc[i][1]);
+    }
+}
+
+#define TILE(M) \
+    case M: tile_m(c, ldc, a, b, M, n, kc, add); break
+
+static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
+                 size_t kc, int add)
+{
+    switch (m) {
+        TILE(1);
+        TILE(2);
+        TILE(3);
+        TILE(4);
+        TILE(5);
+        TILE(6);
+        TILE(7);
+        TILE(8);
+        TILE(9);
+        TILE(10);
+        TILE(11);
+        TILE(12);
+        TILE(13);
+        TILE(14);
+    }
+}
+
+const kernels kernels_avx512 = {
+    .name = "avx512", .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS};
+ISA_END
+#else
+typedef int avx512_needs_x86;
+#endif

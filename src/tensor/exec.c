@@ -1,0 +1,103 @@
+#include "tensor/exec.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "tensor/block_sizes.h"
+
+enum { THREADS_MAX = 256 };
+
+static void take(exec *x, arena *mem)
+{
+    x->pack_b = ARENA_FLOATS(mem, GEMM_NC * GEMM_KC);
+    x->scratch = ARENA_FLOATS(mem, x->threads * x->scratch_floats);
+}
+
+int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
+{
+    arena measure = arena_measure();
+    exec *x = NULL;
+    int rc = CLIPC_OK;
+
+    *out = NULL;
+    if (threads < 1 || threads > THREADS_MAX)
+        return clipc_fail(err, CLIPC_ERR_ARG, "%zu threads: wanted 1 to %d", threads,
+                          THREADS_MAX);
+    x = calloc(1, sizeof *x);
+    if (!x) return clipc_fail_memory(err, "compute threads", sizeof *x);
+    if ((rc = kernels_pick(&x->k, err)) != CLIPC_OK) goto done;
+    x->threads = threads;
+    /* A multiple of 16 floats keeps every thread's part aligned. */
+    x->scratch_floats = GEMM_SERIAL_FLOATS + (layer_floats + 15) / 16 * 16;
+    take(x, &measure);
+    if (measure.overflow) rc = clipc_fail_memory(err, "compute threads", SIZE_MAX);
+    else rc = arena_new(&x->mem, measure.used, "compute threads", err);
+    if (rc != CLIPC_OK) goto done;
+    take(x, &x->mem);
+    if (threads > 1 && !(x->pool = pthreadpool_create(threads)))
+        rc = clipc_fail_memory(err, "thread pool", threads);
+    if (rc != CLIPC_OK) goto done;
+    *out = x, x = NULL;
+done:
+    exec_free(x);
+    return rc;
+}
+
+void exec_free(exec *x)
+{
+    if (!x) return;
+    if (x->pool) pthreadpool_destroy(x->pool);
+    arena_free(&x->mem);
+    free(x);
+}
+
+float *exec_scratch(const exec *x, size_t thread)
+{
+    assert(thread < x->threads);
+    return x->scratch + thread * x->scratch_floats + GEMM_SERIAL_FLOATS;
+}
+
+/* Each worker (one for each thread) takes the next piece from a counter until none is
+ * left: who does what varies, what is done does not.  The worker's number is the
+ * thread's. */
+typedef struct job {
+    void (*fn)(void *arg, size_t thread, size_t i);
+    void (*range)(void *arg, size_t thread, size_t begin, size_t end);
+    void *arg;
+    size_t n, grain;
+    _Atomic size_t next;
+} job;
+
+static void worker(void *arg, size_t thread)
+{
+    job *j = arg;
+    size_t begin;
+
+    while ((begin = atomic_fetch_add(&j->next, j->grain)) < j->n) {
+        const size_t end = j->n - begin < j->grain ? j->n : begin + j->grain;
+        if (j->fn) j->fn(j->arg, thread, begin);
+        else j->range(j->arg, thread, begin, end);
+    }
+}
+
+static void spread(exec *x, job *j)
+{
+    if (x->pool && j->n > j->grain)
+        pthreadpool_parallelize_1d(x->pool, worker, j, x->threads, 0);
+    else worker(j, 0);
+}
+
+void exec_each(exec *x, void (*fn)(void *arg, size_t thread, size_t i), void *arg,
+               size_t n)
+{
+    job j = {.fn = fn, .arg = arg, .n = n, .grain = 1};
+    spread(x, &j);
+}
+
+void exec_range(exec *x, void (*fn)(void *arg, size_t thread, size_t begin, size_t end),
+                void *arg, size_t n, size_t grain)
+{
+    job j = {.range = fn, .arg = arg, .n = n, .grain = grain};
+    spread(x, &j);
+}

@@ -1,0 +1,294 @@
+/* tensor/gemm.c -- the loops around the register tile, after BLIS (Van Zee and van de
+ * Geijn, "BLIS: A Framework for Rapidly Instantiating BLAS Functionality", 2015):
+ *
+ *   for column blocks of B (only where B is packed here)
+ *     for blocks of K, in order
+ *       pack the block of B into panels [kc][nr]
+ *       spread over threads: (block of panels of A) x (group of panels of B)
+ *         pack that block of A into panels [kc][m]
+ *         for each panel of B, for each panel of A: one tile
+ *         after the last block of K: the epilogue
+ */
+#include "tensor/gemm.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "tensor/block_sizes.h"
+
+typedef float v4 __attribute__((vector_size(16)));
+
+/* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
+ * and 12 rather than 14, 14, 14 and 8. */
+typedef struct cut {
+    size_t n, base, extra;
+} cut;
+
+static cut cut_rows(size_t M, size_t mr)
+{
+    const size_t n = (M + mr - 1) / mr;
+    return (cut){n, M / n, M % n};
+}
+
+static size_t cut_at(const cut *c, size_t i)
+{
+    return i * c->base + (i < c->extra ? i : c->extra);
+}
+
+/* dst[k*m + i] = src[i*ld + k]: the transpose of m rows of kc, four by four. */
+static void pack_transposed(float *dst, const float *src, size_t ld, size_t m, size_t kc,
+                            size_t stride)
+{
+    size_t i = 0;
+
+    for (; i + 4 <= m; i += 4) {
+        const float *s = src + i * ld;
+        float *d = dst + i;
+        size_t k = 0;
+        for (; k + 4 <= kc; k += 4, d += 4 * stride) {
+            v4 a, b, c, e;
+            memcpy(&a, s + k, sizeof a);
+            memcpy(&b, s + ld + k, sizeof b);
+            memcpy(&c, s + 2 * ld + k, sizeof c);
+            memcpy(&e, s + 3 * ld + k, sizeof e);
+            const v4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
+            const v4 ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+            const v4 ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
+            const v4 ce2 = __builtin_shufflevector(c, e, 2, 6, 3, 7);
+            const v4 r0 = __builtin_shufflevector(ab, ce, 0, 1, 4, 5);
+            const v4 r1 = __builtin_shufflevector(ab, ce, 2, 3, 6, 7);
+            const v4 r2 = __builtin_shufflevector(ab2, ce2, 0, 1, 4, 5);
+            const v4 r3 = __builtin_shufflevector(ab2, ce2, 2, 3, 6, 7);
+            memcpy(d, &r0, sizeof r0);
+            memcpy(d + stride, &r1, sizeof r1);
+            memcpy(d + 2 * stride, &r2, sizeof r2);
+            memcpy(d + 3 * stride, &r3, sizeof r3);
+        }
+        for (; k < kc; k++, d += stride)
+            for (size_t r = 0; r < 4; r++) d[r] = s[r * ld + k];
+    }
+    for (; i < m; i++)
+        for (size_t k = 0; k < kc; k++) dst[k * stride + i] = src[i * ld + k];
+}
+
+/* dst[k*stride + i] = element (i, k) of a matrix with strides rs, cs; i < m, k < kc. */
+static void pack_panel(float *dst, const float *src, size_t rs, size_t cs, size_t m,
+                       size_t kc, size_t stride)
+{
+    if (rs == 1) {
+        for (size_t k = 0; k < kc; k++)
+            memcpy(dst + k * stride, src + k * cs, m * sizeof *dst);
+    } else if (cs == 1) {
+        pack_transposed(dst, src, rs, m, kc, stride);
+    } else {
+        for (size_t k = 0; k < kc; k++)
+            for (size_t i = 0; i < m; i++) dst[k * stride + i] = src[i * rs + k * cs];
+    }
+}
+
+/* A panel of B: columns j..j+n, zeros behind the last. */
+static void pack_b(const kernels *k, float *dst, mat B, size_t k0, size_t kc, size_t j,
+                   size_t n)
+{
+    pack_panel(dst, B.p + k0 * B.rs + j * B.cs, B.cs, B.rs, n, kc, k->nr);
+    for (size_t r = 0; n < k->nr && r < kc; r++)
+        memset(dst + r * k->nr + n, 0, (k->nr - n) * sizeof *dst);
+}
+
+/* One product, or the part of it that a block of B covers. */
+typedef struct product {
+    const kernels *k;
+    float *C;
+    size_t ldc;
+    mat A;
+    const float *b; /* panels of this block: [panel][kc][nr] */
+    size_t k0, kc;  /* this block of K */
+    size_t n0, n;   /* the columns of C that the panels cover */
+    cut rows;
+    size_t groups;    /* groups of panels of B that the work is cut into */
+    bool first, last; /* of the blocks of K */
+    gemm_opts o;
+    mat B; /* what pack_b_task reads */
+    float *b_out;
+    float *a; /* scratch for A of thread 0; thread i's is i * a_stride further */
+    size_t a_stride;
+} product;
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n1)
+{
+    const gemm_opts *o = &p->o;
+    const size_t n = n1 - n0;
+
+    if (!o->bias && o->f == ACT_NONE) return;
+    for (size_t m = m0; m < m1; m++) {
+        float *c = p->C + m * p->ldc + n0;
+        if (o->bias) p->k->add(c, o->bias + n0, n);
+        if (o->f == ACT_NONE) continue;
+        if (o->pre) memcpy(o->pre + m * p->ldc + n0, c, n * sizeof *c);
+        p->k->act_fwd(c, c, n, o->f);
+    }
+}
+
+/* Panels [p0,p1) of A times panels [j0,j1) of B. */
+static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, size_t j1)
+{
+    const kernels *k = p->k;
+    const size_t first = cut_at(&p->rows, p0), kc = p->kc;
+    const int add = !p->first || p->o.accumulate;
+
+    for (size_t i = p0; i < p1; i++) {
+        const size_t m = cut_at(&p->rows, i);
+        pack_panel(a + (m - first) * kc, p->A.p + m * p->A.rs + p->k0 * p->A.cs, p->A.rs,
+                   p->A.cs, cut_at(&p->rows, i + 1) - m, kc, cut_at(&p->rows, i + 1) - m);
+    }
+    for (size_t j = j0; j < j1; j++) {
+        const float *b = p->b + j * kc * k->nr;
+        const size_t n0 = p->n0 + j * k->nr, n = min_size(k->nr, p->n - j * k->nr);
+        for (size_t i = p0; i < p1; i++) {
+            const size_t m = cut_at(&p->rows, i);
+            k->tile(p->C + m * p->ldc + n0, p->ldc, a + (m - first) * kc, b,
+                    cut_at(&p->rows, i + 1) - m, n, kc, add);
+        }
+    }
+    if (p->last)
+        epilogue(p, first, cut_at(&p->rows, p1), p->n0 + j0 * k->nr,
+                 p->n0 + min_size(j1 * k->nr, p->n));
+}
+
+static size_t panels_of(const product *p)
+{
+    return (p->n + p->k->nr - 1) / p->k->nr;
+}
+
+static void block_task(void *arg, size_t thread, size_t i)
+{
+    const product *p = arg;
+    const size_t panels = panels_of(p), rows = i / p->groups, group = i % p->groups;
+    const size_t p0 = rows * GEMM_PANELS;
+
+    block(p, p->a + thread * p->a_stride, p0, min_size(p0 + GEMM_PANELS, p->rows.n),
+          group * panels / p->groups, (group + 1) * panels / p->groups);
+}
+
+/* Enough pieces for every thread to have some to spare, but no more: each piece packs its
+ * block of A again. */
+static size_t groups_for(const product *p, size_t threads, size_t row_blocks)
+{
+    const size_t want = threads == 1 ? 1 : 4 * threads;
+    const size_t groups = (want + row_blocks - 1) / row_blocks;
+
+    return min_size(groups ? groups : 1, panels_of(p));
+}
+
+static void run_block(exec *x, product *p)
+{
+    const size_t row_blocks = (p->rows.n + GEMM_PANELS - 1) / GEMM_PANELS;
+
+    p->groups = groups_for(p, x->threads, row_blocks);
+    exec_each(x, block_task, p, row_blocks * p->groups);
+}
+
+static void pack_b_task(void *arg, size_t thread, size_t j)
+{
+    const product *p = arg;
+    const size_t nr = p->k->nr;
+
+    (void)thread;
+    pack_b(p->k, p->b_out + j * p->kc * nr, p->B, p->k0, p->kc, p->n0 + j * nr,
+           min_size(nr, p->n - j * nr));
+}
+
+static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, gemm_opts o)
+{
+    return (product){.k = x->k,
+                     .C = C,
+                     .ldc = ldc,
+                     .A = A,
+                     .o = o,
+                     .rows = cut_rows(M, x->k->mr),
+                     .a = x->scratch,
+                     .a_stride = x->scratch_floats};
+}
+
+static void next_block(product *p, size_t k0, size_t K)
+{
+    p->k0 = k0;
+    p->kc = min_size(GEMM_KC, K - k0);
+    p->first = k0 == 0;
+    p->last = k0 + p->kc == K;
+}
+
+void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_t K,
+          gemm_opts o)
+{
+    if (!M || !N) return;
+    assert(K > 0);
+    product p = product_of(x, C, ldc, A, M, o);
+
+    p.B = B;
+    p.b = p.b_out = x->pack_b;
+    for (p.n0 = 0; p.n0 < N; p.n0 += GEMM_NC) {
+        p.n = min_size(GEMM_NC, N - p.n0);
+        for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
+            next_block(&p, k0, K);
+            exec_each(x, pack_b_task, &p, panels_of(&p));
+            run_block(x, &p);
+        }
+    }
+}
+
+size_t gemm_packed_floats(const kernels *k, size_t N, size_t K)
+{
+    return (N + k->nr - 1) / k->nr * k->nr * K;
+}
+
+void gemm_pack(const kernels *k, float *packed, mat B, size_t N, size_t K)
+{
+    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
+        const size_t kc = min_size(GEMM_KC, K - k0);
+        for (size_t j = 0; j < N; j += k->nr, packed += kc * k->nr)
+            pack_b(k, packed, B, k0, kc, j, min_size(k->nr, N - j));
+    }
+}
+
+void gemm_packed(exec *x, float *C, size_t ldc, mat A, const float *packed, size_t M,
+                 size_t N, size_t K, gemm_opts o)
+{
+    if (!M || !N) return;
+    product p = product_of(x, C, ldc, A, M, o);
+
+    p.n = N;
+    p.b = packed;
+    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
+        next_block(&p, k0, K);
+        run_block(x, &p);
+        p.b += panels_of(&p) * p.kc * x->k->nr;
+    }
+}
+
+void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, size_t M,
+                 size_t N, size_t K, gemm_opts o)
+{
+    if (!M || !N) return;
+    product p = product_of(x, C, ldc, A, M, o);
+    float *a = x->scratch + thread * x->scratch_floats, *b = a + GEMM_A_FLOATS;
+    const size_t nr = x->k->nr;
+
+    p.b = b;
+    for (p.n0 = 0; p.n0 < N; p.n0 += GEMM_SERIAL_NC) {
+        p.n = min_size(GEMM_SERIAL_NC, N - p.n0);
+        for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
+            next_block(&p, k0, K);
+            for (size_t j = 0; j < panels_of(&p); j++)
+                pack_b(x->k, b + j * p.kc * nr, B, k0, p.kc, p.n0 + j * nr,
+                       min_size(nr, p.n - j * nr));
+            for (size_t i = 0; i < p.rows.n; i += GEMM_PANELS)
+                block(&p, a, i, min_size(i + GEMM_PANELS, p.rows.n), 0, panels_of(&p));
+        }
+    }
+}

@@ -1,0 +1,377 @@
+/* tensor/ops_body.h -- the element-wise kernels, written once and compiled by ref.c,
+ * avx2.c and avx512.c for their instruction sets.  No guard: each includes it once, after
+ * its target pragma.  Sums run in 16 interleaved lanes, added up pairwise at the end, so
+ * every instruction set adds in the same order. */
+#include <math.h>
+#include <string.h>
+
+#include "base/attr.h"
+#include "tensor/kernels.h"
+
+enum { LANES = 16 };
+typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+
+#define LOAD(v, p) memcpy(&(v), (p), sizeof(lanes))
+
+ATTR_INLINE float lanes_sum(const lanes *v)
+{
+    float s[LANES];
+
+    memcpy(s, v, sizeof s);
+    for (size_t n = LANES / 2; n; n /= 2)
+        for (size_t i = 0; i < n; i++) s[i] += s[i + n];
+    return s[0];
+}
+
+ATTR_INLINE float bits_float(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+ATTR_INLINE uint32_t float_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+/* e^x, about 1 ulp.  x = n ln 2 + r, |r| <= ln2 / 2; e^r by its Taylor polynomial; 2^n by
+ * its bits.  Below -87 the smallest normal number comes out instead of a denormal; above
+ * 88 the result stays finite.  NaN stays NaN. */
+ATTR_INLINE float exp_poly(float x)
+{
+    const float round =
+        0x1.8p23f; /* adding it leaves the nearest integer in the low bits */
+
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    const float shifted = x * 1.44269504f + round, n = shifted - round;
+    const float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
+    float p = 1.0f / 5040.0f;
+    p = p * r + 1.0f / 720.0f;
+    p = p * r + 1.0f / 120.0f;
+    p = p * r + 1.0f / 24.0f;
+    p = p * r + 1.0f / 6.0f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+    return p * bits_float((float_bits(shifted) + 127) << 23);
+}
+
+ATTR_INLINE float sigmoid_poly(float x)
+{
+    return 1.0f / (1.0f + exp_poly(-x));
+}
+
+/* The normal distribution function, (1 + erf(x / sqrt 2)) / 2.  erfc by a rational
+ * Chebyshev fit of relative error 1.2e-7 (Press et al., Numerical Recipes, section 6.2).
+ */
+ATTR_INLINE float normal_cdf(float x)
+{
+    const float z = fabsf(x) * 0.707106781f, t = 1.0f / (1.0f + 0.5f * z);
+    float p = 0.17087277f;
+    p = p * t - 0.82215223f;
+    p = p * t + 1.48851587f;
+    p = p * t - 1.13520398f;
+    p = p * t + 0.27886807f;
+    p = p * t - 0.18628806f;
+    p = p * t + 0.09678418f;
+    p = p * t + 0.37409196f;
+    p = p * t + 1.00002368f;
+    p = p * t - 1.26551223f;
+    const float half_erfc = 0.5f * t * exp_poly(p - z * z);
+    return x > 0.0f ? 1.0f - half_erfc : half_erfc;
+}
+
+static void op_add(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void op_axpy(float *y, float a, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] += a * x[i];
+}
+
+static void op_scale(float *y, float a, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] *= a;
+}
+
+static void op_act_fwd(float *y, const float *x, size_t n, act f)
+{
+    switch (f) {
+    case ACT_NONE:
+        if (y != x) memmove(y, x, n * sizeof *y);
+        break;
+    case ACT_QUICK_GELU:
+        for (size_t i = 0; i < n; i++) y[i] = x[i] * sigmoid_poly(1.702f * x[i]);
+        break;
+    case ACT_GELU:
+        for (size_t i = 0; i < n; i++) y[i] = x[i] * normal_cdf(x[i]);
+        break;
+    case ACT_RELU:
+        /* Written so that NaN stays NaN. */
+        for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
+        break;
+    }
+}
+
+static void op_act_bwd(float *dx, const float *dy, const float *x, size_t n, act f)
+{
+    switch (f) {
+    case ACT_NONE:
+        if (dx != dy) memmove(dx, dy, n * sizeof *dx);
+        break;
+    case ACT_QUICK_GELU:
+        for (size_t i = 0; i < n; i++) {
+            const float z = 1.702f * x[i], s = sigmoid_poly(z);
+            dx[i] = dy[i] * (s + z * s * (1.0f - s));
+        }
+        break;
+    case ACT_GELU:
+        for (size_t i = 0; i < n; i++) {
+            const float density = 0.398942280f * exp_poly(-0.5f * x[i] * x[i]);
+            dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * density);
+        }
+        break;
+    case ACT_RELU:
+        for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f ? dy[i] : 0.0f;
+        break;
+    }
+}
+
+static double op_dot(const float *x, const float *y, size_t n)
+{
+    lanes sum = {0}, a, b;
+    float s[LANES];
+    double total = 0.0;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        LOAD(a, x + i);
+        LOAD(b, y + i);
+        sum += a * b;
+    }
+    memcpy(s, &sum, sizeof s);
+    for (size_t l = 0; l < LANES; l++) total += (double)s[l];
+    for (; i < n; i++) total += (double)(x[i] * y[i]);
+    return total;
+}
+
+static float op_max_abs(const float *x, size_t n)
+{
+    float most = 0.0f;
+
+    for (size_t i = 0; i < n; i++) {
+        const float a = fabsf(x[i]);
+        if (!(a <= most)) most = a;
+        if (most != most) break;
+    }
+    return most;
+}
+
+/* sum of x[i], and sum of (x[i] - m)^2 */
+ATTR_INLINE float row_sum(const float *x, size_t n)
+{
+    lanes sum = {0}, a;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        LOAD(a, x + i);
+        sum += a;
+    }
+    float s = lanes_sum(&sum);
+    for (; i < n; i++) s += x[i];
+    return s;
+}
+
+ATTR_INLINE float row_spread(const float *x, float m, size_t n)
+{
+    lanes sum = {0}, a;
+    size_t i = 0;
+
+    for (; i + LANES <= n; i += LANES) {
+        LOAD(a, x + i);
+        a -= m;
+        sum += a * a;
+    }
+    float s = lanes_sum(&sum);
+    for (; i < n; i++) s += (x[i] - m) * (x[i] - m);
+    return s;
+}
+
+static void op_layernorm_fwd(float *y, float *mean, float *rstd, const float *x,
+                             const float *w, const float *b, size_t N, size_t C,
+                             float eps)
+{
+    for (size_t n = 0; n < N; n++, x += C, y += C) {
+        /* Two passes, not E[x^2] - E[x]^2: when |mean| >> spread the one-pass form
+         * subtracts two nearly equal floats and keeps no digits. */
+        const float m = row_sum(x, C) / (float)C;
+        const float r = 1.0f / sqrtf(row_spread(x, m, C) / (float)C + eps);
+        for (size_t c = 0; c < C; c++) y[c] = (x[c] - m) * r * w[c] + b[c];
+        if (mean) mean[n] = m, rstd[n] = r;
+    }
+}
+
+/* With h = (x - mean) * rstd and g = dy * w, per row:
+ *   dx = rstd * (g - avg(g) - h * avg(g * h)),  dw = sum dy * h,  db = sum dy. */
+static void op_layernorm_bwd(float *dx, float *dw, float *db, const float *dy,
+                             const float *x, const float *w, const float *mean,
+                             const float *rstd, size_t N, size_t C)
+{
+    for (size_t n = 0; n < N; n++, x += C, dx += C, dy += C) {
+        const float m = mean[n], r = rstd[n];
+        lanes g_sum = {0}, gh_sum = {0}, vx, vy, vw;
+        size_t c = 0;
+        for (; c + LANES <= C; c += LANES) {
+            LOAD(vx, x + c);
+            LOAD(vy, dy + c);
+            LOAD(vw, w + c);
+            const lanes g = vy * vw;
+            g_sum += g;
+            gh_sum += g * ((vx - m) * r);
+        }
+        float g_avg = lanes_sum(&g_sum), gh_avg = lanes_sum(&gh_sum);
+        for (; c < C; c++) {
+            g_avg += dy[c] * w[c];
+            gh_avg += dy[c] * w[c] * ((x[c] - m) * r);
+        }
+        g_avg /= (float)C;
+        gh_avg /= (float)C;
+        for (c = 0; c < C; c++) {
+            const float g = dy[c] * w[c], h = (x[c] - m) * r;
+            dx[c] += r * (g - g_avg - h * gh_avg);
+            dw[c] += dy[c] * h;
+            db[c] += dy[c];
+        }
+    }
+}
+
+static void op_softmax_fwd(float *x, size_t ld, size_t N, size_t C, float scale)
+{
+    for (size_t n = 0; n < N; n++, x += ld) {
+        float most = x[0];
+        for (size_t c = 1; c < C; c++) most = x[c] > most ? x[c] : most;
+        for (size_t c = 0; c < C; c++) x[c] = exp_poly((x[c] - most) * scale);
+        const float inv = 1.0f / row_sum(x, C);
+        for (size_t c = 0; c < C; c++) x[c] *= inv;
+    }
+}
+
+static void op_softmax_bwd(float *dp, size_t ld_dp, const float *p, size_t ld_p, size_t N,
+                           size_t C, float scale)
+{
+    for (size_t n = 0; n < N; n++, dp += ld_dp, p += ld_p) {
+        const float along = (float)op_dot(dp, p, C);
+        for (size_t c = 0; c < C; c++) dp[c] = scale * p[c] * (dp[c] - along);
+    }
+}
+
+static void op_bias_add(float *y, const float *b, size_t N, size_t C)
+{
+    for (size_t n = 0; n < N; n++, y += C)
+        for (size_t c = 0; c < C; c++) y[c] += b[c];
+}
+
+static void op_col_sum(float *sum, const float *x, size_t N, size_t C)
+{
+    for (size_t n = 0; n < N; n++, x += C)
+        for (size_t c = 0; c < C; c++) sum[c] += x[c];
+}
+
+static void op_col_moments(double *sum, double *sum2, const float *x, const float *shift,
+                           size_t N, size_t C)
+{
+    for (size_t n = 0; n < N; n++, x += C)
+        for (size_t c = 0; c < C; c++) {
+            const double d = (double)x[c] - (double)shift[c];
+            sum[c] += (double)x[c];
+            sum2[c] += d * d;
+        }
+}
+
+static void op_affine(float *y, const float *x, const float *a, const float *b,
+                      const float *r, size_t N, size_t C, act f)
+{
+    for (size_t n = 0; n < N; n++, x += C, y += C) {
+        if (r) {
+            for (size_t c = 0; c < C; c++) y[c] = x[c] * a[c] + b[c] + r[c];
+            r += C;
+        } else {
+            for (size_t c = 0; c < C; c++) y[c] = x[c] * a[c] + b[c];
+        }
+        if (f != ACT_NONE) op_act_fwd(y, y, C, f);
+    }
+}
+
+/* Exponent and mantissa move into place by a shift; a multiplication by 2^112 mends the
+ * exponent's bias and makes halves' denormals normal. */
+static void op_f16_to_f32(float *y, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t sign = (uint32_t)(x[i] & 0x8000u) << 16, rest = x[i] & 0x7fffu;
+        const uint32_t scaled = float_bits(bits_float(rest << 13) * 0x1p112f);
+        const uint32_t special = rest >= 0x7c00u ? 0x7f800000u : 0u;
+        y[i] = bits_float(sign | scaled | special);
+    }
+}
+
+static void op_bf16_to_f32(float *y, const uint16_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = bits_float((uint32_t)x[i] << 16);
+}
+
+ATTR_INLINE uint16_t half_of(float x)
+{
+    const uint32_t u = float_bits(x), sign = (u >> 16) & 0x8000u, a = u & 0x7fffffffu;
+
+    if (a > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);  /* NaN */
+    if (a >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* rounds to infinity */
+    if (a < 0x38800000u) /* denormal: adding 1/2 rounds to a multiple of 2^-24 */
+        return (uint16_t)(sign | (float_bits(bits_float(a) + 0.5f) - 0x3f000000u));
+    const uint32_t even = (a >> 13) & 1u;
+    return (uint16_t)(sign | ((a + 0xfffu + even - 0x38000000u) >> 13));
+}
+
+static void op_f32_to_f16(uint16_t *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = half_of(x[i]);
+}
+
+static void op_f32_to_bf16(uint16_t *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t u = float_bits(x[i]), nan = (u & 0x7fffffffu) > 0x7f800000u;
+        y[i] =
+            (uint16_t)(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+    }
+}
+
+static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
+                     const adamw_step *s)
+{
+    const float keep = 1.0f - s->lr * s->weight_decay, size = s->lr / s->c1;
+    const float root = 1.0f / sqrtf(s->c2), b1 = s->beta1, b2 = s->beta2, eps = s->eps;
+    const float gscale = s->gscale;
+
+    for (size_t i = 0; i < n; i++) {
+        const float d = g[i] * gscale;
+        m[i] = b1 * m[i] + (1.0f - b1) * d;
+        v[i] = b2 * v[i] + (1.0f - b2) * d * d;
+        w[i] = w[i] * keep - size * m[i] / (sqrtf(v[i]) * root + eps);
+    }
+}
+
+/* All members of a table but the name and the tile. */
+#define OPS_BODY_MEMBERS                                                             \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,        \
+    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                     \
+    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,            \
+    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                    \
+    .bias_add = op_bias_add, .col_sum = op_col_sum, .col_moments = op_col_moments,   \
+    .affine = op_affine, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
+    .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
