@@ -1,0 +1,60 @@
+/* image/image.h -- a decoded picture, in the mode that Pillow would open it in, since
+ * OpenAI's preprocessing resizes before it converts to RGB and treats modes differently.
+ */
+#ifndef CLIPC_IMAGE_IMAGE_H
+#define CLIPC_IMAGE_IMAGE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef enum image_mode {
+    IMAGE_1,  /* black and white, stored as 0 and 255 */
+    IMAGE_L,  /* grey */
+    IMAGE_LA, /* grey, alpha */
+    IMAGE_P,  /* indices into palette */
+    IMAGE_RGB,
+    IMAGE_RGBA, /* straight alpha */
+    IMAGE_CMYK  /* 255 is full ink */
+} image_mode;
+
+typedef struct image {
+    uint8_t *px; /* h rows of w pixels of image_channels bytes; malloc'd */
+    size_t w, h;
+    image_mode mode;
+    uint8_t palette[256][4]; /* IMAGE_P: RGB and alpha */
+    int palette_alpha;       /* IMAGE_P: some entry is transparent */
+} image;
+
+size_t image_channels(image_mode mode);
+void image_free(image *im);
+
+/* w*h pixels of a mode, checked; im is overwritten.  Pixels are not set. */
+int image_alloc(image *im, size_t w, size_t h, image_mode mode, const char *name,
+                clipc_err *err);
+
+/* Decodes a JPEG, PNG or WebP file (recognised by content), exactly as Pillow with
+ * libjpeg-turbo does.  Larger than max_megapixels, told by the header before pixels are
+ * allocated: CLIPC_ERR_LIMIT.  Truncated or damaged: CLIPC_ERR_FORMAT.  `name` is for
+ * messages.  Free with image_free. */
+int image_decode(image *out, const void *data, size_t size, const char *name,
+                 double max_megapixels, clipc_err *err);
+
+/* The decoders behind it, and what they share. */
+int jpeg_decode(image *out, const uint8_t *data, size_t size, const char *name,
+                double max_megapixels, clipc_err *err);
+int png_decode(image *out, const uint8_t *data, size_t size, const char *name,
+               double max_megapixels, clipc_err *err);
+int webp_decode(image *out, const uint8_t *data, size_t size, const char *name,
+                double max_megapixels, clipc_err *err);
+int image_check_size(size_t w, size_t h, double max_megapixels, const char *name,
+                     clipc_err *err);
+
+/* PNG bytes of w x h pixels with 1, 3 or 4 channels, appended to out: pass a zeroed buf.
+ */
+struct buf;
+int png_encode(struct buf *out, const uint8_t *px, size_t w, size_t h, size_t channels,
+               clipc_err *err);
+
+#endif

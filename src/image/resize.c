@@ -1,0 +1,257 @@
+#include "image/resize.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ckd.h"
+
+enum { PRECISION = 32 - 8 - 2 }; /* bits of a weight: 8 of the value, 2 for overshoot */
+
+void resize_work_free(resize_work *w)
+{
+    if (!w) return;
+    free(w->weights);
+    free(w->fixed_x);
+    free(w->fixed_y);
+    free(w->bounds_x);
+    free(w->bounds_y);
+    free(w->rows);
+    free(w->premultiplied);
+    free(w->out);
+    *w = (resize_work){0};
+}
+
+int resize_grow(void **p, size_t *cap, size_t bytes, clipc_err *err)
+{
+    if (bytes <= *cap && *p) return CLIPC_OK;
+    free(*p);
+    *cap = 0;
+    *p = malloc(bytes ? bytes : 1);
+    if (!*p) return clipc_fail_memory(err, "resize", bytes);
+    *cap = bytes;
+    return CLIPC_OK;
+}
+
+#define GROW(w, member, count, err)                                \
+    resize_grow((void **)(void *)&(w)->member, &(w)->cap_##member, \
+                (count) * sizeof *(w)->member, err)
+
+static double bilinear(double x)
+{
+    x = fabs(x);
+    return x < 1.0 ? 1.0 - x : 0.0;
+}
+
+static double bicubic(double x)
+{
+    const double a = -0.5;
+
+    x = fabs(x);
+    if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+    if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+    return 0.0;
+}
+
+/* How one axis is filtered: for output i, `n[i]` weights of input from `first[i]` on. */
+typedef struct axis {
+    size_t out, taps;       /* positions wanted; most weights of one */
+    const size_t *bounds;   /* [out][2]: first, count */
+    const int32_t *weights; /* [out][taps] */
+} axis;
+
+static size_t taps_of(size_t in, size_t out, filter f, double *scale, double *support)
+{
+    *scale = (double)in / (double)out;
+    const double wide = *scale < 1.0 ? 1.0 : *scale;
+    *support = (f == FILTER_BICUBIC ? 2.0 : 1.0) * wide;
+    return (size_t)ceil(*support) * 2 + 1;
+}
+
+/* Fills weights and bounds for outputs [from, from+n) of an axis resized from `in` to
+ * `out`. */
+static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, size_t in,
+                      double scale, double support, size_t from, size_t n, filter f)
+{
+    double (*kernel)(double) = f == FILTER_BICUBIC ? bicubic : bilinear;
+    const double wide = scale < 1.0 ? 1.0 : scale, inv = 1.0 / wide;
+
+    for (size_t i = 0; i < n; i++, fixed += taps) {
+        const double center = ((double)(from + i) + 0.5) * scale;
+        /* Truncation of a negative number rounds up to 0: the clip below is then no
+         * change. */
+        long lo = (long)(center - support + 0.5), hi = (long)(center + support + 0.5);
+        double sum = 0.0;
+        if (lo < 0) lo = 0;
+        if (hi > (long)in) hi = (long)in;
+        const size_t count = (size_t)(hi - lo);
+        for (size_t k = 0; k < count; k++) {
+            w[k] = kernel(((double)k + (double)lo - center + 0.5) * inv);
+            sum += w[k];
+        }
+        for (size_t k = 0; k < count; k++) {
+            const double x = (sum != 0.0 ? w[k] / sum : w[k]) * (double)(1 << PRECISION);
+            fixed[k] = (int32_t)(x < 0 ? x - 0.5 : x + 0.5);
+        }
+        bounds[2 * i] = (size_t)lo;
+        bounds[2 * i + 1] = count;
+    }
+}
+
+static uint8_t clip8(int32_t x)
+{
+    x >>= PRECISION;
+    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
+}
+
+/* Channels are a constant in each use, so that the inner loop unrolls. */
+static inline void filter_row(uint8_t *out, const uint8_t *in, const axis *a,
+                              const size_t c)
+{
+    for (size_t i = 0; i < a->out; i++, out += c) {
+        const uint8_t *p = in + a->bounds[2 * i] * c;
+        const int32_t *w = a->weights + i * a->taps;
+        int32_t sum[4] = {1 << (PRECISION - 1), 1 << (PRECISION - 1),
+                          1 << (PRECISION - 1), 1 << (PRECISION - 1)};
+        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++, p += c)
+            for (size_t ch = 0; ch < c; ch++) sum[ch] += p[ch] * w[k];
+        for (size_t ch = 0; ch < c; ch++) out[ch] = clip8(sum[ch]);
+    }
+}
+
+static void filter_rows(uint8_t *out, const uint8_t *in, size_t in_stride, size_t rows,
+                        const axis *a, size_t c)
+{
+    for (size_t y = 0; y < rows; y++, out += a->out * c, in += in_stride) {
+        switch (c) {
+        case 1: filter_row(out, in, a, 1); break;
+        case 2: filter_row(out, in, a, 2); break;
+        case 3: filter_row(out, in, a, 3); break;
+        default: filter_row(out, in, a, 4); break;
+        }
+    }
+}
+
+/* rows: filtered along x already, the first of them being input row `first`. */
+static void filter_columns(uint8_t *out, const uint8_t *rows, size_t first, size_t stride,
+                           const axis *a)
+{
+    enum { STRIP = 64 };
+
+    for (size_t i = 0; i < a->out; i++, out += stride) {
+        const uint8_t *p = rows + (a->bounds[2 * i] - first) * stride;
+        const int32_t *w = a->weights + i * a->taps;
+        for (size_t x0 = 0; x0 < stride; x0 += STRIP) {
+            const size_t n = stride - x0 < STRIP ? stride - x0 : STRIP;
+            int32_t sum[STRIP];
+            for (size_t x = 0; x < n; x++) sum[x] = 1 << (PRECISION - 1);
+            for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
+                for (size_t x = 0; x < n; x++) sum[x] += p[k * stride + x0 + x] * w[k];
+            for (size_t x = 0; x < n; x++) out[x0 + x] = clip8(sum[x]);
+        }
+    }
+}
+
+static void nearest(uint8_t *out, const image *im, size_t w, size_t h, size_t x0,
+                    size_t y0, size_t cw, size_t ch)
+{
+    const size_t c = image_channels(im->mode);
+    const double sx = (double)im->w / (double)w, sy = (double)im->h / (double)h;
+
+    for (size_t y = 0; y < ch; y++) {
+        const size_t from_y = (size_t)(((double)(y0 + y) + 0.5) * sy);
+        for (size_t x = 0; x < cw; x++, out += c) {
+            const size_t from_x = (size_t)(((double)(x0 + x) + 0.5) * sx);
+            memcpy(out, im->px + (from_y * im->w + from_x) * c, c);
+        }
+    }
+}
+
+static uint8_t muldiv255(unsigned a, unsigned b)
+{
+    const unsigned t = a * b + 128;
+    return (uint8_t)(((t >> 8) + t) >> 8);
+}
+
+static void premultiply(uint8_t *out, const uint8_t *in, size_t n, size_t c)
+{
+    for (size_t i = 0; i < n; i++, in += c, out += c) {
+        for (size_t ch = 0; ch + 1 < c; ch++) out[ch] = muldiv255(in[ch], in[c - 1]);
+        out[c - 1] = in[c - 1];
+    }
+}
+
+static void unpremultiply(uint8_t *px, size_t n, size_t c)
+{
+    for (size_t i = 0; i < n; i++, px += c) {
+        const unsigned a = px[c - 1];
+        for (size_t ch = 0; a != 0 && a != 255 && ch + 1 < c; ch++) {
+            const unsigned v = 255u * px[ch] / a;
+            px[ch] = (uint8_t)(v > 255 ? 255 : v);
+        }
+    }
+}
+
+/* Two passes over px; only the rows that the second needs go through the first.  A pass
+ * that would change nothing is left out, as in Pillow. */
+static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const image *im,
+                    size_t w, size_t h, size_t x0, size_t y0, size_t cw, size_t ch,
+                    filter f, clipc_err *err)
+{
+    const size_t c = image_channels(im->mode);
+    double scale_x, support_x, scale_y, support_y;
+    const size_t tx = taps_of(im->w, w, f, &scale_x, &support_x);
+    const size_t ty = taps_of(im->h, h, f, &scale_y, &support_y);
+    int rc = GROW(work, weights, tx > ty ? tx : ty, err);
+
+    if (rc == CLIPC_OK) rc = GROW(work, fixed_x, cw * tx, err);
+    if (rc == CLIPC_OK) rc = GROW(work, bounds_x, cw * 2, err);
+    if (rc == CLIPC_OK) rc = GROW(work, fixed_y, ch * ty, err);
+    if (rc == CLIPC_OK) rc = GROW(work, bounds_y, ch * 2, err);
+    if (rc != CLIPC_OK) return rc;
+    fill_axis(work->fixed_x, work->bounds_x, work->weights, tx, im->w, scale_x, support_x,
+              x0, cw, f);
+    fill_axis(work->fixed_y, work->bounds_y, work->weights, ty, im->h, scale_y, support_y,
+              y0, ch, f);
+
+    const axis ax = {cw, tx, work->bounds_x, work->fixed_x};
+    const axis ay = {ch, ty, work->bounds_y, work->fixed_y};
+    const size_t first = work->bounds_y[0];
+    const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
+    if ((rc = GROW(work, rows, (last - first) * cw * c, err)) != CLIPC_OK) return rc;
+    if (w == im->w)
+        for (size_t y = first; y < last; y++)
+            memcpy(work->rows + (y - first) * cw * c, px + (y * im->w + x0) * c, cw * c);
+    else filter_rows(work->rows, px + first * im->w * c, im->w * c, last - first, &ax, c);
+    if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
+    else filter_columns(out, work->rows, first, cw * c, &ay);
+    return CLIPC_OK;
+}
+
+int resize_crop(uint8_t *out, resize_work *work, const image *im, size_t w, size_t h,
+                size_t x0, size_t y0, size_t cw, size_t ch, filter f, clipc_err *err)
+{
+    const size_t c = image_channels(im->mode), n = im->w * im->h;
+    const bool alpha = im->mode == IMAGE_RGBA || im->mode == IMAGE_LA;
+    const uint8_t *px = im->px;
+    int rc;
+
+    if (w == im->w && h == im->h) {
+        for (size_t y = 0; y < ch; y++)
+            memcpy(out + y * cw * c, px + ((y0 + y) * w + x0) * c, cw * c);
+        return CLIPC_OK;
+    }
+    if (f == FILTER_NEAREST || im->mode == IMAGE_P || im->mode == IMAGE_1) {
+        nearest(out, im, w, h, x0, y0, cw, ch);
+        return CLIPC_OK;
+    }
+    if (alpha) {
+        if ((rc = GROW(work, premultiplied, n * c, err)) != CLIPC_OK) return rc;
+        premultiply(work->premultiplied, im->px, n, c);
+        px = work->premultiplied;
+    }
+    rc = resample(out, work, px, im, w, h, x0, y0, cw, ch, f, err);
+    if (rc == CLIPC_OK && alpha) unpremultiply(out, cw * ch, c);
+    return rc;
+}

@@ -1,0 +1,37 @@
+/* io/shard.h -- WebDataset shards: tar files in which the members that share a name up to
+ * its first dot are one sample ("000123.png", "000123.json"), next to each other.
+ * Read with libarchive into memory; samples are then drawn in any order. */
+#ifndef CLIPC_IO_SHARD_H
+#define CLIPC_IO_SHARD_H
+
+#include "base/file.h"
+
+enum { SHARD_PARTS = 8, SHARD_EXT = 16 };
+
+/* A member of a sample: what follows the first dot, in lower case, and its bytes. */
+typedef struct shard_part {
+    char ext[SHARD_EXT];
+    span bytes;
+} shard_part;
+
+typedef struct shard_sample {
+    const char *key;
+    shard_part parts[SHARD_PARTS];
+    size_t n;
+} shard_sample;
+
+typedef struct shard {
+    shard_sample *samples;
+    size_t n;
+    char *bytes; /* what the samples point into */
+} shard;
+
+/* Reads a whole tar file of at most `limit` bytes.  Members that are no plain files are
+ * passed over; a damaged archive is CLIPC_ERR_FORMAT.  Free with shard_free. */
+int shard_open(shard *out, const char *path, size_t limit, clipc_err *err);
+void shard_free(shard *s);
+
+/* The part with that extension, or NULL. */
+const shard_part *shard_find(const shard_sample *s, const char *ext);
+
+#endif

@@ -1,0 +1,46 @@
+/* text/bpe.h -- OpenAI's byte-pair encoding (openai/CLIP clip/simple_tokenizer.py), with
+ * its vocabulary of 49,408: 256 bytes, the same at the end of a word, 48,894 merges,
+ * start, end.
+ *
+ * A text is cleaned (text/clean.h), split by the reference's pattern, and each piece
+ * merged from its bytes, lowest rank first. */
+#ifndef CLIPC_TEXT_BPE_H
+#define CLIPC_TEXT_BPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+enum { BPE_SOT = 49406, BPE_EOT = 49407, BPE_VOCAB = 49408 };
+
+/* The merge table and the compiled patterns: const once made, shared by all threads. */
+typedef struct bpe bpe;
+/* One thread's scratch. */
+typedef struct bpe_work bpe_work;
+
+int bpe_new(bpe **out, clipc_err *err);
+void bpe_free(bpe *b);
+int bpe_work_new(bpe_work **out, clipc_err *err);
+void bpe_work_free(bpe_work *w);
+
+/* The ids of a text without start and end: *ids points into w and lasts until its next
+ * use. special: "<|startoftext|>" and "<|endoftext|>" become the special tokens, as in
+ * the reference; otherwise they are ordinary text. */
+int bpe_encode(const bpe *b, bpe_work *w, const int32_t **ids, size_t *n,
+               const char *text, bool special, clipc_err *err);
+
+/* ids [context_length] = start, the text, end, zeros; cut with the end kept.  *n_tokens
+ * (NULL allowed): the length before cutting, start and end counted. */
+int bpe_tokenize(const bpe *b, bpe_work *w, int32_t *ids, size_t context_length,
+                 size_t *n_tokens, const char *text, bool special, clipc_err *err);
+
+/* Appends the bytes of a token, "</w>" behind those that end a word.  Nothing for ids
+ * that do not exist. */
+int bpe_token(buf *out, const bpe *b, int32_t id, clipc_err *err);
+
+/* The two files of Hugging Face's CLIP tokenizer, made from the table. */
+int bpe_vocab_json(buf *out, const bpe *b, clipc_err *err);
+int bpe_merges_txt(buf *out, const bpe *b, clipc_err *err);
+
+#endif

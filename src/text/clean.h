@@ -1,0 +1,17 @@
+/* text/clean.h -- what OpenAI's tokenizer does to a text before it splits it
+ * (openai/CLIP clip/simple_tokenizer.py basic_clean, whitespace_clean, lower), but ftfy:
+ * html.unescape twice, strip, runs of white space to one blank, Python's str.lower. */
+#ifndef CLIPC_TEXT_CLEAN_H
+#define CLIPC_TEXT_CLEAN_H
+
+#include "base/buf.h"
+
+/* out = cleaned text (cleared first); work is scratch.  Bytes that are not UTF-8 are
+ * CLIPC_ERR_TEXT, with the place of the first. */
+int text_clean(buf *out, buf *work, const char *text, clipc_err *err);
+
+/* Each step alone; `text` is valid UTF-8 of len bytes; they append to out. */
+int text_unescape(buf *out, const char *text, size_t len, clipc_err *err);
+int text_lower(buf *out, const char *text, size_t len, clipc_err *err);
+
+#endif
