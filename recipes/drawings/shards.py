@@ -131,10 +131,10 @@ def main():
                 dropped["more than 24 a caption"] += 1
                 continue
         families.setdefault(family or s["kind"], []).append(s)
-    os.makedirs(OUT, exist_ok=True)
     for family, members in sorted(families.items()):
+        os.makedirs(f"{OUT}/{family}", exist_ok=True)
         for n, at in enumerate(range(0, len(members), PER_SHARD)):
-            write_tar(f"{OUT}/{family}-{n:05}.tar", members[at:at + PER_SHARD])
+            write_tar(f"{OUT}/{family}/{n:05}.tar", members[at:at + PER_SHARD])
         print(f"{family}: {len(members)} pairs, "
               f"{len({s['captions'][0] for s in members})} captions")
     print("dropped:", dict(dropped), "near, by kind:", dict(by_kind_near))

@@ -1,0 +1,94 @@
+/* clipc_train.h -- training a CLIP: a trainer is opened from a JSON config, then stepped
+ * by the caller, who decides when to save, to validate, to show progress and to stop.
+ *
+ *     clipc_trainer *t = NULL;
+ *     clipc_train_stats s;
+ *     if (clipc_trainer_open(&t, json, "train.json", "model/", 0, &err)) die(err.msg);
+ *     while (!clipc_trainer_step(t, &s, &err) && s.step < s.steps) ...;
+ *     clipc_trainer_save(t, &err);
+ *
+ * The objective is CLIP's symmetric contrastive loss (arXiv:2103.00020); AdamW, linear
+ * warm-up, cosine to zero.  Same config, same seed, same number of threads, same
+ * instruction set: same bits, also across save and resume.
+ *
+ * Config keys (all optional but data):
+ *   model            open_clip's model_cfg (vision_cfg, text_cfg, embed_dim, quick_gelu);
+ *                    default: a small ViT at 64 pixels
+ *   preprocess_cfg   open_clip's: mean, std, interpolation
+ *   data             a path, or a list of paths or {"path", "weight"}: tar shards,
+ * folders of shards or of pictures with .txt or .json captions beside them data_dir what
+ * relative paths in data and val are relative to val              a path like those in
+ * data: held out, for validation templates        list of "... {} ...": how captions
+ * become texts; also saved as the model's own templates alternative      0.25   chance of
+ * drawing another than a picture's first caption batch_size 256, steps 2000, accum 1
+ * (batches a step), lr 1e-3, warmup 200 (steps), beta1 0.9, beta2 0.98, eps 1e-6,
+ * weight_decay 0.2, grad_clip 1.0 (0: none), logit_scale_max 100, seed 1 augment {ground
+ * [4], rotate, scale [2], shift, crop [2], ratio [2], flip, grey} threads 0 (all cores),
+ * workers 2 (decoding), log_every 10, save_every 500, keep 3, val_every 500, val_samples
+ * 2000, precision "f16" (of the saved model), max_megapixels 256 */
+#ifndef CLIPC_TRAIN_H
+#define CLIPC_TRAIN_H
+
+#include "clipc.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct clipc_trainer clipc_trainer;
+
+typedef struct clipc_train_stats {
+    size_t step, steps;       /* done; planned */
+    double loss;              /* nats; NaN if the step was skipped */
+    double logit_scale;       /* exp of the parameter */
+    double lr, grad_norm;     /* before clipping */
+    double images_per_second; /* of this step */
+    double waited;            /* part of this step's time spent waiting for data, 0..1 */
+    size_t skipped;           /* steps with a loss that was no number, so far */
+    size_t broken;            /* samples that could not be decoded, so far */
+} clipc_train_stats;
+
+/* Pictures against captions of the held-out data. */
+typedef struct clipc_val_stats {
+    size_t pictures, captions; /* captions: distinct ones, the candidates */
+    double top1, top5;         /* a picture's own caption among the best; parts of 1 */
+    double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
+} clipc_val_stats;
+
+/* Reads the data into memory, makes the towers and, with resume, continues from the
+ * newest complete checkpoint in out_dir/checkpoints.  Without resume a folder that holds
+ * a checkpoint is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
+CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
+                                 const char *where, const char *out_dir, int resume,
+                                 clipc_err *err);
+CLIPC_API void clipc_trainer_free(clipc_trainer *t);
+
+/* A line on what was opened: parameters, data, memory; on resume a warning if the
+ * instruction set or the threads differ.  Lives as long as the trainer. */
+CLIPC_API const char *clipc_trainer_summary(const clipc_trainer *t);
+
+/* One optimizer step.  A loss that is not finite skips the update and counts; the tenth
+ * ends with CLIPC_ERR_NUMBER, checkpoints untouched.  Appends to out_dir/log.jsonl. */
+CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
+                                 clipc_err *err);
+
+/* Nonzero when the config's save_every or val_every (or the last step) says so. */
+CLIPC_API int clipc_trainer_wants_save(const clipc_trainer *t);
+CLIPC_API int clipc_trainer_wants_val(const clipc_trainer *t);
+
+/* Writes a checkpoint (the last `keep` stay) and the model as it is into out_dir. */
+CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
+
+/* On the held-out data; CLIPC_ERR_FEATURE if the config names none.  The best model so
+ * far is also written to out_dir/best. */
+CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
+                                     clipc_err *err);
+
+/* Loss and validation curves of a log as an SVG picture; the text is malloc'd and the
+ * caller's to free. */
+CLIPC_API int clipc_train_plot(char **svg, const char *log_path, clipc_err *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

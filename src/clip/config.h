@@ -1,0 +1,51 @@
+/* clip/config.h -- what a checkpoint's JSON says of a model, in one struct. */
+#ifndef CLIPC_CLIP_CONFIG_H
+#define CLIPC_CLIP_CONFIG_H
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "image/preprocess.h"
+#include "model/tower.h"
+#include "tensor/dtype.h"
+
+enum { CLIP_TEMPLATES = 128 };
+
+typedef enum clip_layout { LAYOUT_OPEN_CLIP, LAYOUT_HF } clip_layout;
+
+typedef struct clip_cfg {
+    clip_layout layout;
+    image_cfg image;
+    text_cfg text;
+    preprocess_cfg preprocess;
+    char *templates[CLIP_TEMPLATES]; /* default prompt templates, each with one "{}" */
+    size_t n_templates;
+} clip_cfg;
+
+void clip_cfg_free(clip_cfg *cfg);
+
+/* open_clip's model_cfg object (with open_clip's own defaults for what is missing) and
+ * preprocess_cfg (NULL allowed).  Switches that this build does not know are errors that
+ * name the key.  `where` is for messages. */
+int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preprocess,
+                     const char *where, clipc_err *err);
+/* A whole open_clip_config.json: model_cfg, preprocess_cfg and, of our own, "templates".
+ */
+int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err);
+
+/* Adds a JSON list of templates (NULL: none). */
+int config_templates(clip_cfg *cfg, const json_t *list, const char *where,
+                     clipc_err *err);
+
+/* Hugging Face's config.json for CLIP; preprocessor_config.json of the same folder, if it
+ * is there, gives mean, std and size. */
+int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
+                    clipc_err *err);
+
+/* The JSON text of each file. */
+int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err);
+int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err);
+
+/* "{}" once, and nothing that would surprise; CLIPC_ERR_ARG names the template. */
+int template_check(const char *text, clipc_err *err);
+
+#endif

@@ -1,0 +1,53 @@
+/* train/data.h -- batches of augmented pictures and tokenized captions, made by worker
+ * threads ahead of the step that needs them.
+ *
+ * What sample k of batch s is depends on the seed, s and k alone: each draws from a
+ * random stream of its own.  So batches are the same whatever the workers' number and
+ * speed, and training resumed at step s sees what it would have seen. */
+#ifndef CLIPC_TRAIN_DATA_H
+#define CLIPC_TRAIN_DATA_H
+
+#include "image/augment.h"
+#include "image/preprocess.h"
+#include "text/bpe.h"
+
+typedef struct data_cfg {
+    const char *const
+        *sources;         /* tar shards, folders of shards, or folders of pictures */
+    const float *weights; /* share of each source; NULL: by its number of samples */
+    size_t n_sources;
+    const char *const
+        *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
+    size_t n_templates;
+    float alternative; /* .25: chance of another caption than the first */
+    size_t batch, context_length, vocab_size, workers;
+    uint64_t seed;
+    preprocess_cfg preprocess;
+    augment_cfg augment;
+    double max_megapixels;
+} data_cfg;
+
+typedef struct batch {
+    float *pixels;     /* [B,3,S,S] */
+    int32_t *ids;      /* [B,context_length] */
+    uint64_t *caption; /* [B] equal for equal captions (before templates) */
+} batch;
+
+typedef struct dataset dataset;
+
+/* Reads all sources into memory (compressed as they are) and starts the workers, which
+ * begin with batch `first`.  Sources without any usable sample are errors. */
+int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
+void dataset_close(dataset *d);
+
+size_t dataset_count(const dataset *d); /* samples of all sources */
+size_t dataset_bytes(const dataset *d); /* memory they take */
+
+/* The next batch; valid until data_next is called again.  *waited is the seconds this
+ * call had to wait.  A sample that cannot be decoded is replaced by another; after many
+ * in a row the call fails and names the last. */
+int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err);
+/* Broken samples met so far. */
+size_t dataset_broken(const dataset *d);
+
+#endif

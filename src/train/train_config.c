@@ -1,0 +1,298 @@
+#include "train/train_config.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+static const char *const keys[] = {"model",
+                                   "preprocess_cfg",
+                                   "data",
+                                   "data_dir",
+                                   "val",
+                                   "templates",
+                                   "alternative",
+                                   "batch_size",
+                                   "steps",
+                                   "accum",
+                                   "lr",
+                                   "warmup",
+                                   "beta1",
+                                   "beta2",
+                                   "eps",
+                                   "weight_decay",
+                                   "grad_clip",
+                                   "logit_scale_max",
+                                   "seed",
+                                   "augment",
+                                   "threads",
+                                   "workers",
+                                   "log_every",
+                                   "save_every",
+                                   "keep",
+                                   "val_every",
+                                   "val_samples",
+                                   "precision",
+                                   "max_megapixels",
+                                   NULL};
+static const char *const augment_keys[] = {"ground", "rotate", "scale", "shift", "crop",
+                                           "ratio",  "flip",   "grey",  NULL};
+
+/* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
+static const char default_model[] =
+    "{\"embed_dim\":256,\"quick_gelu\":false,"
+    "\"vision_cfg\":{\"image_size\":64,\"layers\":6,\"width\":256,\"patch_size\":8},"
+    "\"text_cfg\":{\"context_length\":32,\"vocab_size\":49408,\"width\":128,\"heads\":4,"
+    "\"layers\":3}}";
+
+void train_config_free(train_cfg *c)
+{
+    clip_cfg_free(&c->model);
+    for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
+    free(c->val);
+    memset(c, 0, sizeof *c);
+}
+
+static char *resolve(const char *dir, const char *path)
+{
+    return dir && path[0] != '/' ? path_join(dir, path) : strdup(path);
+}
+
+static int add_source(train_cfg *c, const json_t *v, const char *dir, const char *where,
+                      clipc_err *err)
+{
+    const char *path =
+        json_string_value(json_is_object(v) ? json_object_get(v, "path") : v);
+    float weight = -1.0f;
+    int rc = CLIPC_OK;
+
+    if (!path || c->data.n_sources == SOURCES_MAX)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"data\": no path, or more than %d",
+                          where, SOURCES_MAX);
+    if (json_is_object(v)) {
+        rc = json_get_f32(&weight, v, "weight", where, err);
+        if (rc != CLIPC_OK) return rc;
+    }
+    c->paths[c->data.n_sources] = resolve(dir, path);
+    c->weights[c->data.n_sources] = weight;
+    if (!c->paths[c->data.n_sources++]) return clipc_fail_memory(err, where, 0);
+    return CLIPC_OK;
+}
+
+/* Either every source has a weight or none. */
+static int check_weights(train_cfg *c, const char *where, clipc_err *err)
+{
+    size_t given = 0;
+    float sum = 0.0f;
+
+    for (size_t i = 0; i < c->data.n_sources; i++) {
+        given += c->weights[i] >= 0.0f;
+        sum += c->weights[i];
+    }
+    if (given == 0) return CLIPC_OK;
+    if (given < c->data.n_sources || !(sum > 0.0f))
+        return clipc_fail(
+            err, CLIPC_ERR_FORMAT,
+            "%s: \"data\": weights of 0 or more for all sources, or for none", where);
+    c->data.weights = c->weights;
+    return CLIPC_OK;
+}
+
+static int get_data(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const json_t *data = json_object_get(root, "data");
+    const char *dir = NULL, *val = NULL;
+    int rc = json_get_string(&dir, root, "data_dir", where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_string(&val, root, "val", where, err);
+    if (rc == CLIPC_OK && !data)
+        rc = clipc_fail(err, CLIPC_ERR_ARG,
+                        "%s: no training data: give --data or \"data\"", where);
+    if (rc == CLIPC_OK && json_is_array(data))
+        for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(data); i++)
+            rc = add_source(c, json_array_get(data, i), dir, where, err);
+    else if (rc == CLIPC_OK) rc = add_source(c, data, dir, where, err);
+    if (rc == CLIPC_OK) rc = check_weights(c, where, err);
+    if (rc == CLIPC_OK && val && !(c->val = resolve(dir, val)))
+        rc = clipc_fail_memory(err, where, 0);
+    c->data.sources = (const char *const *)c->paths;
+    return rc;
+}
+
+static int get_augment(augment_cfg *a, const json_t *o, const char *where, clipc_err *err)
+{
+    int rc = json_check_keys(o, augment_keys, where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_floats(a->ground, 4, o, "ground", where, err);
+    if (rc == CLIPC_OK) rc = json_get_f32(&a->rotate, o, "rotate", where, err);
+    if (rc == CLIPC_OK) rc = json_get_floats(a->scale, 2, o, "scale", where, err);
+    if (rc == CLIPC_OK) rc = json_get_f32(&a->shift, o, "shift", where, err);
+    if (rc == CLIPC_OK) rc = json_get_floats(a->crop, 2, o, "crop", where, err);
+    if (rc == CLIPC_OK) rc = json_get_floats(a->ratio, 2, o, "ratio", where, err);
+    if (rc == CLIPC_OK) rc = json_get_f32(&a->flip, o, "flip", where, err);
+    if (rc == CLIPC_OK) rc = json_get_f32(&a->grey, o, "grey", where, err);
+    if (rc == CLIPC_OK &&
+        !(a->scale[0] > 0 && a->scale[0] <= a->scale[1] && a->crop[0] > 0 &&
+          a->crop[0] <= a->crop[1] && a->crop[1] <= 1 && a->ratio[0] > 0 &&
+          a->ratio[0] <= a->ratio[1]))
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"augment\": a range is out of order",
+                        where);
+    return rc;
+}
+
+typedef struct number {
+    const char *key;
+    size_t offset;
+    double least, most;
+} number;
+
+#define AT(member) offsetof(train_cfg, member)
+
+static const number sizes[] = {
+    {"batch_size", AT(data.batch), 1, 1 << 20},
+    {"steps", AT(steps), 1, 1e12},
+    {"accum", AT(accum), 1, 4096},
+    {"warmup", AT(warmup), 0, 1e12},
+    {"threads", AT(threads), 0, 256},
+    {"workers", AT(data.workers), 1, 256},
+    {"log_every", AT(log_every), 1, 1e12},
+    {"save_every", AT(save_every), 1, 1e12},
+    {"keep", AT(keep), 1, 1e6},
+    {"val_every", AT(val_every), 1, 1e12},
+    {"val_samples", AT(val_samples), 2, 1e6},
+    {"seed", AT(seed), 0, 9e18},
+};
+
+static const number reals[] = {
+    {"lr", AT(lr), 0, 100},
+    {"beta1", AT(beta1), 0, 0.99999},
+    {"beta2", AT(beta2), 0, 0.999999},
+    {"eps", AT(eps), 0, 1},
+    {"weight_decay", AT(weight_decay), 0, 100},
+    {"grad_clip", AT(grad_clip), 0, 1e9},
+    {"logit_scale_max", AT(logit_scale_max), 1, 1e6},
+    {"alternative", AT(data.alternative), 0, 1},
+};
+
+static int out_of_range(const number *n, double x, const char *where, clipc_err *err)
+{
+    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"%s\" is %g, wanted %g to %g", where,
+                      n->key, x, n->least, n->most);
+}
+
+static int get_numbers(train_cfg *c, const json_t *root, const char *where,
+                       clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < sizeof sizes / sizeof sizes[0]; i++) {
+        size_t *x = (size_t *)(void *)((char *)c + sizes[i].offset);
+        rc = json_get_size(x, root, sizes[i].key, where, err);
+        if (rc == CLIPC_OK &&
+            !((double)*x >= sizes[i].least && (double)*x <= sizes[i].most))
+            rc = out_of_range(&sizes[i], (double)*x, where, err);
+    }
+    for (size_t i = 0; rc == CLIPC_OK && i < sizeof reals / sizeof reals[0]; i++) {
+        float *x = (float *)(void *)((char *)c + reals[i].offset);
+        rc = json_get_f32(x, root, reals[i].key, where, err);
+        if (rc == CLIPC_OK &&
+            !((double)*x >= reals[i].least && (double)*x <= reals[i].most))
+            rc = out_of_range(&reals[i], (double)*x, where, err);
+    }
+    return rc;
+}
+
+static int get_precision(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
+{
+    const char *name = "f16";
+    const int rc = json_get_string(&name, root, "precision", where, err);
+
+    if (rc != CLIPC_OK) return rc;
+    c->precision = strcmp(name, "f32") == 0    ? DT_F32
+                   : strcmp(name, "f16") == 0  ? DT_F16
+                   : strcmp(name, "bf16") == 0 ? DT_BF16
+                                               : DT_COUNT;
+    if (c->precision == DT_COUNT)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: \"precision\" is none of f32, f16, bf16", where);
+    return CLIPC_OK;
+}
+
+static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const json_t *templates = json_object_get(root, "templates");
+    json_t *model = json_incref(json_object_get(root, "model"));
+    int rc = CLIPC_OK;
+
+    if (!model) rc = json_parse(&model, default_model, strlen(default_model), where, err);
+    if (rc == CLIPC_OK)
+        rc = config_open_clip(&c->model, model, json_object_get(root, "preprocess_cfg"),
+                              where, err);
+    if (rc == CLIPC_OK) rc = config_templates(&c->model, templates, where, err);
+    json_decref(model);
+    return rc;
+}
+
+static void set_defaults(train_cfg *c)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    *c = (train_cfg){.steps = 2000,
+                     .accum = 1,
+                     .warmup = 200,
+                     .log_every = 10,
+                     .save_every = 500,
+                     .keep = 3,
+                     .val_every = 500,
+                     .val_samples = 2000,
+                     .seed = 1,
+                     .lr = 1e-3f,
+                     .beta1 = 0.9f,
+                     .beta2 = 0.98f,
+                     .eps = 1e-6f,
+                     .weight_decay = 0.2f,
+                     .grad_clip = 1.0f,
+                     .logit_scale_max = 100.0f};
+    c->threads = cores > 0 ? (size_t)cores : 1;
+    c->data = (data_cfg){.batch = 256,
+                         .workers = 2,
+                         .alternative = 0.25f,
+                         .augment = augment_default(),
+                         .max_megapixels = 256};
+}
+
+int train_config_parse(train_cfg *out, const char *json, const char *where,
+                       clipc_err *err)
+{
+    json_t *root = NULL;
+    int rc;
+
+    set_defaults(out);
+    const size_t cores = out->threads;
+    rc = json_parse(&root, json, strlen(json), where, err);
+    if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
+    if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_data(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
+    if (rc == CLIPC_OK)
+        rc =
+            get_augment(&out->data.augment, json_object_get(root, "augment"), where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_f64(&out->data.max_megapixels, root, "max_megapixels", where, err);
+    json_decref(root);
+    if (rc != CLIPC_OK) {
+        train_config_free(out);
+        return rc;
+    }
+    if (!out->threads) out->threads = cores;
+    out->data.seed = out->seed;
+    out->data.preprocess = out->model.preprocess;
+    out->data.context_length = out->model.text.context_length;
+    out->data.vocab_size = out->model.text.vocab_size;
+    out->data.templates = (const char *const *)out->model.templates;
+    out->data.n_templates = out->model.n_templates;
+    return CLIPC_OK;
+}

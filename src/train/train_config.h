@@ -1,0 +1,27 @@
+/* train/train_config.h -- the JSON config of a run, read and checked: see clipc_train.h
+ * for the keys. */
+#ifndef CLIPC_TRAIN_TRAIN_CONFIG_H
+#define CLIPC_TRAIN_TRAIN_CONFIG_H
+
+#include "clip/config.h"
+#include "train/data.h"
+
+enum { SOURCES_MAX = 64 };
+
+typedef struct train_cfg {
+    clip_cfg model;
+    data_cfg data; /* its pointers lead into the arrays below */
+    char *paths[SOURCES_MAX];
+    float weights[SOURCES_MAX];
+    char *val; /* NULL: none */
+    size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
+        val_samples, seed;
+    float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
+    dtype precision;
+} train_cfg;
+
+int train_config_parse(train_cfg *out, const char *json, const char *where,
+                       clipc_err *err);
+void train_config_free(train_cfg *c);
+
+#endif
