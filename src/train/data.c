@@ -287,6 +287,14 @@ static const sample *pick(const dataset *d, rng *r)
     return &d->sources[i].v[rng_below(r, d->sources[i].n)];
 }
 
+static const sample *nth(const dataset *d, size_t i)
+{
+    const source *s = d->sources;
+
+    for (i %= d->n_samples; i >= s->n; s++) i -= s->n;
+    return &s->v[i];
+}
+
 static uint64_t hash(const char *s)
 {
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
@@ -344,7 +352,10 @@ static int make_sample(maker *m, const batch *b, size_t step, size_t k, clipc_er
     int rc = CLIPC_OK;
 
     for (int i = 0; i < TRIES; i++) {
-        rc = make_one(m, b, k, pick(m->d, &r), &r, err);
+        const sample *s = m->d->cfg.in_order
+                              ? nth(m->d, step * m->d->cfg.batch + k + (size_t)i)
+                              : pick(m->d, &r);
+        rc = make_one(m, b, k, s, &r, err);
         if (rc == CLIPC_OK || rc == CLIPC_ERR_MEMORY) return rc;
         m->d->broken++;
     }

@@ -20,6 +20,7 @@ typedef struct data_cfg {
         *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
     size_t n_templates;
     float alternative; /* .25: chance of another caption than the first */
+    bool in_order;     /* sample k of all, not one at random: for validation */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;

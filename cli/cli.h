@@ -1,0 +1,69 @@
+/* cli/cli.h -- the commands, and what they share. */
+#ifndef CLIPC_CLI_CLI_H
+#define CLIPC_CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "clipc.h"
+
+/* Exit codes. */
+enum {
+    EXIT_DONE = 0,
+    EXIT_SOME = 1,  /* some inputs failed, the rest is done */
+    EXIT_USAGE = 2, /* the command line makes no sense */
+    EXIT_NONE = 3   /* every input failed, or nothing could be done */
+};
+
+int cmd_classify(int argc, char **argv);
+int cmd_similarity(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
+int cmd_eval(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+int cmd_preprocess(int argc, char **argv);
+int cmd_tokenize(int argc, char **argv);
+int cmd_train(int argc, char **argv);
+
+/* "clipc: " and the message, on standard error; returns EXIT_NONE. */
+int cli_fail(const clipc_err *err);
+/* A usage error in one line; returns EXIT_USAGE. */
+int cli_usage(const char *command, const char *what);
+
+/* A growing list of strings it owns. */
+typedef struct strings {
+    char **v;
+    size_t n, cap;
+} strings;
+
+int strings_add(strings *s, const char *text, size_t len, clipc_err *err);
+void strings_free(strings *s);
+
+/* Cuts at a character: "a cat, a dog" -> "a cat" "a dog"; blanks around parts fall away,
+ * empty parts are left out. */
+int strings_split(strings *s, const char *text, char at, clipc_err *err);
+/* One entry a line of a file ("-": standard input); empty lines are left out. */
+int strings_lines(strings *s, const char *path, clipc_err *err);
+/* Pictures: files as they are, folders walked in order of name. */
+int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err);
+
+/* A whole number from least to most, or a usage error. */
+int cli_number(size_t *out, const char *command, const char *option, const char *value,
+               size_t least, size_t most);
+
+/* A text as a JSON string, quotes included, to standard output. */
+void json_print_string(const char *s);
+
+/* A progress line on standard error, if that is a terminal: "word done/total, rate,
+ * left". */
+typedef struct progress {
+    const char *word;
+    size_t total;
+    double begin, shown;
+    bool on;
+} progress;
+
+progress progress_start(const char *word, size_t total);
+void progress_show(progress *p, size_t done);
+void progress_end(progress *p);
+
+#endif

@@ -1,0 +1,185 @@
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "cli.h"
+
+int cli_fail(const clipc_err *err)
+{
+    fprintf(stderr, "clipc: %s\n", err->msg);
+    return EXIT_NONE;
+}
+
+int cli_usage(const char *command, const char *what)
+{
+    fprintf(stderr, "clipc %s: %s (try clipc %s --help)\n", command, what, command);
+    return EXIT_USAGE;
+}
+
+int strings_add(strings *s, const char *text, size_t len, clipc_err *err)
+{
+    if (s->n == s->cap) {
+        const size_t cap = s->cap ? 2 * s->cap : 16;
+        char **v = realloc(s->v, cap * sizeof *v);
+        if (!v) return clipc_fail_memory(err, "list", cap * sizeof *v);
+        s->v = v, s->cap = cap;
+    }
+    char *copy = strndup(text, len);
+    if (!copy) return clipc_fail_memory(err, "list", len);
+    s->v[s->n++] = copy;
+    return CLIPC_OK;
+}
+
+void strings_free(strings *s)
+{
+    for (size_t i = 0; i < s->n; i++) free(s->v[i]);
+    free(s->v);
+    *s = (strings){0};
+}
+
+int strings_split(strings *s, const char *text, char at, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    while (rc == CLIPC_OK && *text) {
+        const char *end = strchrnul(text, at), *last = end;
+        while (text < end && isspace((unsigned char)*text)) text++;
+        while (last > text && isspace((unsigned char)last[-1])) last--;
+        if (last > text) rc = strings_add(s, text, (size_t)(last - text), err);
+        text = *end ? end + 1 : end;
+    }
+    return rc;
+}
+
+int strings_lines(strings *s, const char *path, clipc_err *err)
+{
+    buf b = {0};
+    int rc = file_read(&b, path, (size_t)256 << 20, err);
+
+    if (rc == CLIPC_OK && b.len && memchr(b.data, '\0', b.len))
+        rc = clipc_fail(err, CLIPC_ERR_TEXT, "%s: is no text file", path);
+    for (char *p = b.data; rc == CLIPC_OK && p && *p;) {
+        char *end = strchrnul(p, '\n'), *last = end;
+        if (last > p && last[-1] == '\r') last--;
+        if (last > p) rc = strings_add(s, p, (size_t)(last - p), err);
+        p = *end ? end + 1 : end;
+    }
+    buf_free(&b);
+    return rc;
+}
+
+static bool is_picture(const char *name)
+{
+    static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp"};
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
+        if (strcasecmp(dot, ends[i]) == 0) return true;
+    return false;
+}
+
+static int by_text(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int walk(strings *s, const char *folder, int depth, clipc_err *err)
+{
+    struct dirent **names = NULL;
+    const int n = scandir(folder, &names, NULL, by_text);
+    int rc = CLIPC_OK;
+
+    if (n < 0)
+        return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot read folder: %s", folder,
+                          strerror(errno));
+    for (int i = 0; i < n; i++) {
+        char *path = rc == CLIPC_OK && names[i]->d_name[0] != '.'
+                         ? path_join(folder, names[i]->d_name)
+                         : NULL;
+        /* Links in circles end at the depth. */
+        if (path && file_is_dir(path) && depth < 64) rc = walk(s, path, depth + 1, err);
+        else if (path && is_picture(path)) rc = strings_add(s, path, strlen(path), err);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
+        const size_t before = s->n;
+        if (!file_is_dir(operands[i])) {
+            rc = strings_add(s, operands[i], strlen(operands[i]), err);
+            continue;
+        }
+        rc = walk(s, operands[i], 0, err);
+        if (rc == CLIPC_OK && s->n == before)
+            rc = clipc_fail(err, CLIPC_ERR_IO,
+                            "%s: no JPEG, PNG or WebP picture in this folder",
+                            operands[i]);
+    }
+    return rc;
+}
+
+int cli_number(size_t *out, const char *command, const char *option, const char *value,
+               size_t least, size_t most)
+{
+    char *end;
+    char what[160];
+    errno = 0;
+    const unsigned long long x = strtoull(value, &end, 10);
+
+    if (!errno && isdigit((unsigned char)*value) && !*end && x >= least && x <= most) {
+        *out = (size_t)x;
+        return 0;
+    }
+    snprintf(what, sizeof what, "--%s %.40s: wanted a whole number from %zu to %zu",
+             option, value, least, most);
+    return cli_usage(command, what);
+}
+
+void json_print_string(const char *s)
+{
+    putchar('"');
+    for (; *s; s++) {
+        const unsigned char c = (unsigned char)*s;
+        if (c == '"' || c == '\\') printf("\\%c", c);
+        else if (c < 0x20 || c == 0x7f) printf("\\u%04x", c);
+        else putchar(c);
+    }
+    putchar('"');
+}
+
+progress progress_start(const char *word, size_t total)
+{
+    return (progress){
+        .word = word, .total = total, .begin = clock_now(), .on = isatty(STDERR_FILENO)};
+}
+
+void progress_show(progress *p, size_t done)
+{
+    const double now = clock_now(), spent = now - p->begin;
+
+    if (!p->on || now - p->shown < 0.1 || spent < 0.5) return;
+    p->shown = now;
+    const double rate = (double)done / spent;
+    fprintf(stderr, "\r%s %zu/%zu, %.1f a second, %.0f s left \033[K", p->word, done,
+            p->total, rate, rate > 0 ? (double)(p->total - done) / rate : 0.0);
+}
+
+void progress_end(progress *p)
+{
+    if (p->on && p->shown > 0.0) fprintf(stderr, "\r\033[K");
+}

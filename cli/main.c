@@ -1,0 +1,39 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *about;
+} commands[] = {
+    {"train", cmd_train, "trains a CLIP from scratch"},
+};
+
+enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+
+static void help(FILE *to)
+{
+    fprintf(to, "usage: clipc COMMAND [options]\n\ncommands:\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        fprintf(to, "  %-12s %s\n", commands[i].name, commands[i].about);
+    fprintf(to, "\nclipc COMMAND --help tells more; clipc --version tells the build.\n");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
+        strcmp(name, "help") == 0) {
+        help(stdout);
+        return EXIT_DONE;
+    }
+    if (argc > 1) fprintf(stderr, "clipc: no command \"%.60s\"\n", name);
+    help(stderr);
+    return EXIT_USAGE;
+}

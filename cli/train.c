@@ -1,0 +1,233 @@
+#define _GNU_SOURCE
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/opts.h"
+#include "cli.h"
+#include "clipc_train.h"
+
+static const opt table[] = {
+    {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
+    {"data", 'd', "PATH", "tar shards, or a folder of shards or captioned pictures"},
+    {"val", 0, "PATH", "held-out data of the same kind, for validation"},
+    {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
+    {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
+    {"batch-size", 'b', "N", "pairs a batch (256)"},
+    {"steps", 'n', "N", "optimizer steps (2000)"},
+    {"lr", 0, "X", "highest learning rate (0.001)"},
+    {"warmup", 0, "N", "steps of linear warm-up (200)"},
+    {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
+    {"threads", 0, "N", "compute threads (all cores)"},
+    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set accum=4"},
+    {"plot", 0, "FILE.svg", "only draw the curves of --out's log into a picture"},
+};
+
+static const opts_usage usage = {
+    "train", "--data PATH --out FOLDER [options]",
+    "Trains a CLIP from random weights on pairs of pictures and captions. Ctrl-C saves; "
+    "the\n"
+    "same command with --resume goes on.",
+    "  clipc train --data shards/ --out model/\n"
+    "  clipc train --config recipes/drawings/train.json --data data/drawings --out run/\n"
+    "  clipc train --config train.json --out run/ --resume\n"
+    "  clipc train --out run/ --plot curve.svg\n"};
+
+typedef struct settings {
+    const char *config, *out, *plot;
+    bool resume;
+    json_t *given; /* options that override the config */
+    clipc_err err;
+} settings;
+
+/* Option values are JSON where they parse as such, else strings. */
+static int set_key(settings *s, const char *key, const char *value)
+{
+    json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
+
+    if (!v) v = json_string(value);
+    if (!v) {
+        fprintf(stderr, "clipc train: %s: no UTF-8\n", key);
+        return EXIT_USAGE;
+    }
+    return json_object_set_new(s->given, key, v) ? EXIT_USAGE : 0;
+}
+
+static int set_pair(settings *s, const char *value)
+{
+    const char *eq = strchr(value, '=');
+    char key[64];
+
+    if (!eq || eq == value || (size_t)(eq - value) >= sizeof key)
+        return cli_usage("train", "--set wants KEY=JSON");
+    memcpy(key, value, (size_t)(eq - value));
+    key[eq - value] = '\0';
+    return set_key(s, key, eq + 1);
+}
+
+static int on_option(void *user, const char *name, const char *value)
+{
+    settings *s = user;
+    char key[32];
+
+    if (strcmp(name, "config") == 0) return s->config = value, 0;
+    if (strcmp(name, "out") == 0) return s->out = value, 0;
+    if (strcmp(name, "plot") == 0) return s->plot = value, 0;
+    if (strcmp(name, "resume") == 0) return s->resume = true, 0;
+    if (strcmp(name, "set") == 0) return set_pair(s, value);
+    if (strcmp(name, "data") == 0 || strcmp(name, "val") == 0)
+        return json_object_set_new(s->given, name, json_string(value)) ? EXIT_USAGE : 0;
+    snprintf(key, sizeof key, "%s", name);
+    for (char *p = key; *p; p++)
+        if (*p == '-') *p = '_';
+    return set_key(s, key, value);
+}
+
+/* --data with a config whose data is a list names the folder that the list is relative
+ * to. */
+static void merge_data(json_t *config, json_t *given)
+{
+    json_t *data = json_object_get(given, "data");
+
+    if (!data || !json_is_array(json_object_get(config, "data"))) return;
+    json_object_set(config, "data_dir", data);
+    json_object_del(given, "data");
+}
+
+/* The config as text, with the run's own copy in OUT/train.json when resuming. */
+static int config_text(char **out, const char **where, settings *s)
+{
+    json_t *config = NULL;
+    char *own = path_join(s->out, "train.json");
+    const char *path = s->config ? s->config : s->resume ? own : NULL;
+    int rc = CLIPC_OK;
+
+    *out = NULL;
+    *where = s->config ? s->config : "options";
+    if (path) rc = json_read(&config, path, &s->err);
+    else config = json_object();
+    if (rc == CLIPC_OK && !json_is_object(config))
+        rc = clipc_fail(&s->err, CLIPC_ERR_FORMAT, "%s: no JSON object", path);
+    if (rc == CLIPC_OK) {
+        merge_data(config, s->given);
+        json_object_update(config, s->given);
+        *out = json_dumps(config, JSON_INDENT(2));
+        if (!*out) rc = clipc_fail_memory(&s->err, "config", 0);
+    }
+    json_decref(config);
+    free(own);
+    return rc;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    if (interrupted) _exit(130); /* the second time: at once */
+    interrupted = 1;
+}
+
+static void show_step(const clipc_train_stats *s)
+{
+    const double left = (double)(s->steps - s->step);
+
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr,
+            "\rstep %zu/%zu  loss %.4f  scale %.2f  %.0f images/s  %.0f%% waiting  %.0f "
+            "min left "
+            "\033[K",
+            s->step, s->steps, s->loss, s->logit_scale, s->images_per_second,
+            100.0 * s->waited, left > 0 ? left * (double)s->step : 0.0);
+}
+
+static int validate(clipc_trainer *t, const clipc_train_stats *s, clipc_err *err)
+{
+    clipc_val_stats v;
+    const int rc = clipc_trainer_validate(t, &v, err);
+
+    if (rc == CLIPC_OK)
+        fprintf(stderr,
+                "%sstep %zu: loss %.4f; held out: %zu pictures among %zu captions, top-1 "
+                "%.2f %%, "
+                "top-5 %.2f %%, text to image R@1 %.2f %%\n",
+                isatty(STDERR_FILENO) ? "\r\033[K" : "", s->step, s->loss, v.pictures,
+                v.captions, 100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
+    return rc;
+}
+
+static int run(clipc_trainer *t, const settings *s, clipc_err *err)
+{
+    clipc_train_stats stats = {0};
+    int rc = CLIPC_OK;
+
+    do {
+        if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
+        show_step(&stats);
+        if (clipc_trainer_wants_val(t) && !interrupted) rc = validate(t, &stats, err);
+        if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || interrupted))
+            rc = clipc_trainer_save(t, err);
+    } while (rc == CLIPC_OK && stats.step < stats.steps && !interrupted);
+    if (rc == CLIPC_OK && interrupted && stats.step < stats.steps)
+        fprintf(stderr,
+                "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",
+                stats.step, s->out);
+    else if (rc == CLIPC_OK) fprintf(stderr, "\ndone: %s\n", s->out);
+    return rc;
+}
+
+static int plot(const settings *s, clipc_err *err)
+{
+    char *svg = NULL, *log = path_join(s->out, "log.jsonl");
+    int rc = log ? clipc_train_plot(&svg, log, err) : clipc_fail_memory(err, "plot", 0);
+
+    if (rc == CLIPC_OK) rc = file_replace(s->plot, svg, strlen(svg), err);
+    free(svg);
+    free(log);
+    return rc;
+}
+
+static int train(settings *s)
+{
+    char *json = NULL, *own = path_join(s->out, "train.json");
+    const char *where;
+    clipc_trainer *t = NULL;
+    int rc = config_text(&json, &where, s);
+
+    if (rc == CLIPC_OK)
+        rc = clipc_trainer_open(&t, json, where, s->out, s->resume, &s->err);
+    if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
+    if (rc == CLIPC_OK) {
+        const struct sigaction on = {.sa_handler = on_interrupt};
+        sigaction(SIGINT, &on, NULL);
+        sigaction(SIGTERM, &on, NULL);
+        fprintf(stderr, "%s\n", clipc_trainer_summary(t));
+        rc = run(t, s, &s->err);
+    }
+    clipc_trainer_free(t);
+    free(json);
+    free(own);
+    return rc;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    settings s = {.given = json_object()};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_option, &s);
+    int rc;
+
+    if (at == -1) rc = EXIT_DONE;
+    else if (at == -2) rc = EXIT_USAGE;
+    else if (at < argc) rc = cli_usage("train", "takes no operands: give --data");
+    else if (!s.out) rc = cli_usage("train", "--out is missing");
+    else if ((s.plot ? plot(&s, &s.err) : train(&s)) != CLIPC_OK) rc = cli_fail(&s.err);
+    else rc = EXIT_DONE;
+    json_decref(s.given);
+    return rc;
+}

@@ -1,0 +1,135 @@
+#include "train/checkpoint.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "io/safetensors.h"
+
+enum { COUNTERS = 4 };
+
+static int is_checkpoint(const struct dirent *e)
+{
+    int64_t step;
+    int end = 0;
+
+    return sscanf(e->d_name, "step-%" SCNd64 ".safetensors%n", &step, &end) == 1 && end &&
+           !e->d_name[end];
+}
+
+/* Names sort by step, oldest first; the caller frees them and the list. */
+static int list(struct dirent ***names, const char *folder)
+{
+    *names = NULL;
+    const int n = scandir(folder, names, is_checkpoint, alphasort);
+    return n < 0 ? 0 : n;
+}
+
+static void free_list(struct dirent **names, int n)
+{
+    for (int i = 0; i < n; i++) free(names[i]);
+    free(names);
+}
+
+bool checkpoint_exists(const char *folder)
+{
+    struct dirent **names;
+    const int n = list(&names, folder);
+
+    free_list(names, n);
+    return n > 0;
+}
+
+static void prune(const char *folder, size_t keep)
+{
+    struct dirent **names;
+    const int n = list(&names, folder);
+
+    for (int i = 0; i + (int)keep < n; i++) {
+        char *path = path_join(folder, names[i]->d_name);
+        if (path) unlink(path);
+        free(path);
+    }
+    free_list(names, n);
+}
+
+int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
+                     const kernels *k, clipc_err *err)
+{
+    const int64_t counters[COUNTERS] = {c->step, c->skipped, c->threads,
+                                        (int64_t)(c->best * 1e9)};
+    const tensor t[] = {
+        {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
+        {"adam_m", DT_F32, 1, {c->floats}, c->floats, c->m},
+        {"adam_v", DT_F32, 1, {c->floats}, c->floats, c->v},
+        {"counters", DT_I64, 1, {COUNTERS}, COUNTERS, counters},
+        {"isa", DT_U8, 1, {sizeof c->isa}, sizeof c->isa, c->isa},
+    };
+    char name[64];
+    int rc = file_mkdirs(folder, err);
+
+    snprintf(name, sizeof name, "step-%010" PRId64 ".safetensors", c->step);
+    char *path = path_join(folder, name);
+    if (rc == CLIPC_OK && !path) rc = clipc_fail_memory(err, folder, 0);
+    if (rc == CLIPC_OK)
+        rc = safetensors_write(path, t, sizeof t / sizeof t[0], "clipc-train", DT_F32, k,
+                               err);
+    if (rc == CLIPC_OK) prune(folder, keep);
+    free(path);
+    return rc;
+}
+
+static int copy(void *to, const tensor_file *f, const char *name, dtype dt, size_t n,
+                const char *path, clipc_err *err)
+{
+    const tensor *t = tensor_find(f, name);
+
+    if (!t || t->dt != dt || t->n != n)
+        return clipc_fail(
+            err, CLIPC_ERR_FORMAT,
+            "%s: not a checkpoint of this model (%s has %zu elements, wanted %zu)", path,
+            name, t ? t->n : 0, n);
+    memcpy(to, t->data, n * dtype_size(dt));
+    return CLIPC_OK;
+}
+
+static int read_one(checkpoint *c, const char *path, clipc_err *err)
+{
+    int64_t counters[COUNTERS];
+    tensor_file *f = NULL;
+    int rc = safetensors_open(&f, path, err);
+
+    if (rc == CLIPC_OK) rc = copy(c->weights, f, "weights", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK) rc = copy(counters, f, "counters", DT_I64, COUNTERS, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->isa, f, "isa", DT_U8, sizeof c->isa, path, err);
+    c->isa[sizeof c->isa - 1] = '\0';
+    if (rc == CLIPC_OK && counters[0] < 0)
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: step %" PRId64, path, counters[0]);
+    if (rc == CLIPC_OK) {
+        c->step = counters[0], c->skipped = counters[1], c->threads = counters[2];
+        c->best = (double)counters[3] * 1e-9;
+    }
+    tensor_file_free(f);
+    return rc;
+}
+
+int checkpoint_read(checkpoint *c, const char *folder, clipc_err *err)
+{
+    struct dirent **names;
+    const int n = list(&names, folder);
+    int rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no checkpoint to go on from", folder);
+
+    for (int i = n; rc != CLIPC_OK && i-- > 0;) {
+        char *path = path_join(folder, names[i]->d_name);
+        rc = path ? read_one(c, path, err) : clipc_fail_memory(err, folder, 0);
+        free(path);
+    }
+    free_list(names, n);
+    return rc;
+}

@@ -1,0 +1,28 @@
+/* train/checkpoint.h -- what a run needs to go on: weights, both moments, counters.  One
+ * safetensors file a checkpoint, written atomically, named by its step. */
+#ifndef CLIPC_TRAIN_CHECKPOINT_H
+#define CLIPC_TRAIN_CHECKPOINT_H
+
+#include <stdbool.h>
+
+#include "tensor/kernels.h"
+
+typedef struct checkpoint {
+    float *weights, *m, *v; /* [floats] each, the caller's */
+    size_t floats;
+    int64_t step, skipped, threads;
+    double best;  /* best validation so far, -1 for none */
+    char isa[16]; /* kernel table that trained it */
+} checkpoint;
+
+/* Writes folder/step-<step>.safetensors and removes all but the newest `keep`. */
+int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
+                     const kernels *k, clipc_err *err);
+
+/* Is there any? */
+bool checkpoint_exists(const char *folder);
+
+/* Reads the newest that is complete and fits; older ones are tried when it does not. */
+int checkpoint_read(checkpoint *c, const char *folder, clipc_err *err);
+
+#endif

@@ -1,0 +1,18 @@
+/* train/validate.h -- how well the towers match held-out pictures with their captions,
+ * while they train.  Every picture is seen once, without augmentation, on white. */
+#ifndef CLIPC_TRAIN_VALIDATE_H
+#define CLIPC_TRAIN_VALIDATE_H
+
+#include "clip/net.h"
+#include "clipc_train.h"
+
+typedef struct validation validation;
+
+/* Reads up to `most` samples of a source (as train/data.h) for the weights of `n`, which
+ * must outlive it. */
+int validation_open(validation **out, const net *n, const char *source, size_t most,
+                    clipc_err *err);
+void validation_free(validation *v);
+int validation_run(validation *v, exec *e, clipc_val_stats *stats, clipc_err *err);
+
+#endif
