@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -35,7 +34,7 @@ static int check_utf8(const char *text, size_t len, clipc_err *err)
     return CLIPC_OK;
 }
 
-/* ---- html.unescape --------------------------------------------------------------------
+/* ---- html.unescape -------------------------------------------------------------------
  */
 
 /* What HTML5 makes of the Windows-1252 numbers 0x80..0x9f; 0 stays as it is. */
@@ -139,7 +138,7 @@ int text_unescape(buf *out, const char *text, size_t len, clipc_err *err)
     return rc;
 }
 
-/* ---- white space ----------------------------------------------------------------------
+/* ---- white space ---------------------------------------------------------------------
  */
 
 /* Unicode's White_Space; strip() also takes the separators 0x1c..0x1f (str.isspace). */
@@ -186,16 +185,19 @@ static int collapse(buf *out, const char *s, size_t len, clipc_err *err)
     return rc;
 }
 
-/* ---- lower case -----------------------------------------------------------------------
+/* ---- lower case ----------------------------------------------------------------------
  */
 
+/* Unicode's Cased: the letters with case, and what Other_Lowercase and Other_Uppercase
+ * add beyond modifier letters, which are case-ignorable and so never asked about. */
 static bool is_cased(rune c)
 {
     const utf8proc_category_t k = utf8proc_category(c);
     return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL ||
-           k == UTF8PROC_CATEGORY_LT || (c >= 0x2b0 && c <= 0x2b8) ||
-           (c >= 0x2160 && c <= 0x217f) || (c >= 0x24b6 && c <= 0x24e9) || c == 0xaa ||
-           c == 0xba;
+           k == UTF8PROC_CATEGORY_LT || (c >= 0x2160 && c <= 0x217f) ||
+           (c >= 0x24b6 && c <= 0x24e9) || c == 0xaa || c == 0xba ||
+           (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) ||
+           (c >= 0x1f170 && c <= 0x1f189);
 }
 
 static bool is_case_ignorable(rune c)
@@ -244,8 +246,10 @@ int text_lower(buf *out, const char *s, size_t len, clipc_err *err)
 int text_clean(buf *out, buf *work, const char *text, clipc_err *err)
 {
     const size_t len = strlen(text);
-    int rc = check_utf8(text, len, err);
     span s;
+    int rc = len > TEXT_MAX ? clipc_fail(err, CLIPC_ERR_TEXT,
+                                         "text: %zu bytes, more than %d", len, TEXT_MAX)
+                            : check_utf8(text, len, err);
 
     buf_clear(work);
     if (rc == CLIPC_OK) rc = text_unescape(work, text, len, err);

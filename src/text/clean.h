@@ -6,8 +6,12 @@
 
 #include "base/buf.h"
 
+/* Longer texts are refused: a caption has a few hundred bytes. */
+enum { TEXT_MAX = 4 << 20 };
+
 /* out = cleaned text (cleared first); work is scratch.  Bytes that are not UTF-8 are
- * CLIPC_ERR_TEXT, with the place of the first. */
+ * CLIPC_ERR_TEXT, with the place of the first (counted from 1), and so are texts longer
+ * than TEXT_MAX bytes. */
 int text_clean(buf *out, buf *work, const char *text, clipc_err *err);
 
 /* Each step alone; `text` is valid UTF-8 of len bytes; they append to out. */
