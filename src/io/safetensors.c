@@ -7,7 +7,7 @@
 #include "base/ckd.h"
 #include "base/json.h"
 
-enum { HEADER_MAX = 100 << 20, PARTS_MAX = 1024, WRITE_STEP = 1 << 16 };
+enum { HEADER_MAX = 100 << 20, PARTS_MAX = 1024, WRITE_STEP = 1 << 12 };
 
 /* One mapped file and its header, whose strings the tensors' names are. */
 typedef struct part {
@@ -184,43 +184,55 @@ static int open_part(tensor_file *f, const char *path, clipc_err *err)
     return add_part(f, p, p->map, path, err);
 }
 
-/* The distinct file names of an index's weight_map; each must be a plain name. */
+/* Opens one file of an index, in the folder of the index, unless it is among `seen`, the
+ * names of those opened so far. */
+static int open_named(tensor_file *f, const char **seen, const char *name,
+                      const char *index_path, clipc_err *err)
+{
+    const size_t dir_len = (size_t)(path_base(index_path) - index_path);
+    buf full = {0};
+    int rc;
+
+    for (size_t i = 0; i < f->n_parts; i++)
+        if (strcmp(seen[i], name) == 0) return CLIPC_OK;
+    if (f->n_parts == PARTS_MAX)
+        return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: more than %d files", index_path,
+                          PARTS_MAX);
+    seen[f->n_parts] = name;
+    rc = buf_add(&full, index_path, dir_len, err);
+    if (rc == CLIPC_OK) rc = buf_puts(&full, name, err);
+    if (rc == CLIPC_OK) rc = open_part(f, full.data, err);
+    buf_free(&full);
+    return rc;
+}
+
+/* All files that an index's weight_map names; each must be a plain name. */
+static int open_all(tensor_file *f, json_t *map, const char *path, clipc_err *err)
+{
+    const char *seen[PARTS_MAX], *key;
+    json_t *value;
+    int rc;
+
+    json_object_foreach(map, key, value)
+    {
+        const char *name = json_string_value(value);
+        if (!name || !*name || strchr(name, '/') || name[0] == '.')
+            return bad(err, path, key, "its file is no plain file name");
+        if ((rc = open_named(f, seen, name, path, err)) != CLIPC_OK) return rc;
+    }
+    return CLIPC_OK;
+}
+
 static int open_indexed(tensor_file **out, const char *path, clipc_err *err)
 {
-    json_t *index = NULL, *value;
+    json_t *index = NULL, *map = NULL;
     tensor_file *f = NULL;
-    const char *seen[PARTS_MAX], *key;
-    const size_t dir_len = (size_t)(path_base(path) - path);
     int rc = json_read(&index, path, err);
 
-    if (rc == CLIPC_OK) rc = new_file(&f, PARTS_MAX, path, err);
-    const json_t *map = json_object_get(index, "weight_map");
-    if (rc == CLIPC_OK && !json_is_object(map))
+    if (rc == CLIPC_OK && !json_is_object(map = json_object_get(index, "weight_map")))
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no weight_map", path);
-    json_object_foreach((json_t *)(uintptr_t)map, key, value)
-    {
-        size_t i = 0;
-        const char *name = json_string_value(value);
-        if (rc != CLIPC_OK) break;
-        if (!name || !*name || strchr(name, '/') || name[0] == '.') {
-            rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %.64s: not a file name", path,
-                            key);
-            break;
-        }
-        while (i < f->n_parts && strcmp(seen[i], name) != 0) i++;
-        if (i < f->n_parts) continue;
-        if (i == PARTS_MAX) {
-            rc = clipc_fail(err, CLIPC_ERR_LIMIT, "%s: more than %d files", path,
-                            PARTS_MAX);
-            break;
-        }
-        buf full = {0};
-        seen[i] = name;
-        rc = buf_add(&full, path, dir_len, err);
-        if (rc == CLIPC_OK) rc = buf_puts(&full, name, err);
-        if (rc == CLIPC_OK) rc = open_part(f, full.data, err);
-        buf_free(&full);
-    }
+    if (rc == CLIPC_OK) rc = new_file(&f, PARTS_MAX, path, err);
+    if (rc == CLIPC_OK) rc = open_all(f, map, path, err);
     if (rc == CLIPC_OK) rc = sort_tensors(f, path, err);
     if (rc == CLIPC_OK) *out = f;
     else tensor_file_free(f);
@@ -262,8 +274,18 @@ const tensor *tensor_find(const tensor_file *f, const char *name)
     return f->n ? bsearch(&key, f->v, f->n, sizeof *f->v, by_name) : NULL;
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------- */
+const char *tensor_file_metadata(const tensor_file *f, const char *key)
+{
+    const char *value = NULL;
+
+    for (size_t i = 0; !value && i < f->n_parts; i++)
+        value = json_string_value(
+            json_object_get(json_object_get(f->parts[i].header, "__metadata__"), key));
+    return value;
+}
+
+/* ---- writing -------------------------------------------------------------------------
+ */
 
 static dtype stored_type(const tensor *t, dtype stored)
 {

@@ -38,6 +38,9 @@ const tensor *tensor_file_at(const tensor_file *f, size_t i);
 /* NULL if there is none of that name. */
 const tensor *tensor_find(const tensor_file *f, const char *name);
 
+/* A string of the header's __metadata__, or NULL. */
+const char *tensor_file_metadata(const tensor_file *f, const char *key);
+
 /* Writes tensors in the order given, one behind the other, replacing the file atomically.
  * `format` becomes __metadata__.format ("pt" is what transformers insists on).  If stored
  * is F16 or BF16, F32 tensors are rounded to it on the way. */

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/ckd.h"
-
 /* Members in the order of the archive; offsets first, since the bytes move as they grow.
  */
 typedef struct member {
@@ -42,14 +40,31 @@ static int damaged(struct archive *a, const char *path, clipc_err *err)
                       why ? why : "unknown reason");
 }
 
+/* UTF-8 as stored: the other form depends on the locale. */
+static const char *member_name(struct archive_entry *e)
+{
+    const char *name = archive_entry_pathname_utf8(e);
+
+    if (!name) name = archive_entry_pathname(e);
+    return name ? name : "";
+}
+
+/* Length of a member's key: up to the first dot of its last path component.  0 for names
+ * that have no dot, or nothing before it: they belong to no sample. */
+static size_t key_length(const char *name)
+{
+    const char *base = path_base(name), *dot = strchr(base, '.');
+    return dot && dot > base ? (size_t)(dot - name) : 0;
+}
+
 static int read_member(reading *r, struct archive *a, struct archive_entry *e,
                        size_t limit, const char *path, clipc_err *err)
 {
-    const char *name = archive_entry_pathname(e);
+    const char *name = member_name(e);
     const int64_t size = archive_entry_size(e);
     int rc;
 
-    if (!name || archive_entry_filetype(e) != AE_IFREG) return CLIPC_OK;
+    if (archive_entry_filetype(e) != AE_IFREG || !key_length(name)) return CLIPC_OK;
     if (size < 0 || (uint64_t)size > limit || r->bytes.len > limit - (size_t)size)
         return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: more than %zu bytes", path, limit);
     if (r->n == r->cap) {
@@ -78,7 +93,11 @@ static int read_members(reading *r, const char *path, size_t limit, clipc_err *e
 
     if (!a) return clipc_fail_memory(err, path, 0);
     archive_read_support_format_tar(a);
-    archive_read_support_filter_all(a);
+    /* Not all filters: some run another program. */
+    archive_read_support_filter_gzip(a);
+    archive_read_support_filter_bzip2(a);
+    archive_read_support_filter_xz(a);
+    archive_read_support_filter_zstd(a);
     if (archive_read_open_filename(a, path, 1 << 16) != ARCHIVE_OK) {
         const char *why = archive_error_string(a);
         rc = clipc_fail(err, CLIPC_ERR_IO, "%s: %s", path, why ? why : "cannot open");
@@ -91,17 +110,9 @@ static int read_members(reading *r, const char *path, size_t limit, clipc_err *e
     return rc;
 }
 
-/* Length of a member's key: up to the first dot of its last path component. */
-static size_t key_length(const char *name)
-{
-    const char *base = path_base(name), *dot = strchr(base, '.');
-    return dot ? (size_t)(dot - name) : strlen(name);
-}
-
-static void add_part(shard_sample *s, const char *name, size_t key, span bytes)
+static void add_part(shard_sample *s, const char *ext, span bytes)
 {
     shard_part *p = &s->parts[s->n];
-    const char *ext = name[key] == '.' ? name + key + 1 : "";
 
     if (s->n == SHARD_PARTS || strlen(ext) >= SHARD_EXT) return;
     for (size_t i = 0; ext[i]; i++) p->ext[i] = (char)tolower((unsigned char)ext[i]);
@@ -114,19 +125,20 @@ static int group(shard *out, reading *r, const char *path, clipc_err *err)
     out->samples = calloc(r->n ? r->n : 1, sizeof *out->samples);
     if (!out->samples) return clipc_fail_memory(err, path, r->n * sizeof *out->samples);
     for (size_t i = 0; i < r->n; i++) {
-        const char *name = r->bytes.data + r->v[i].name;
-        const size_t key = key_length(name);
+        char *name = r->bytes.data + r->v[i].name;
+        char *dot = name + key_length(name);
         shard_sample *s = out->n ? &out->samples[out->n - 1] : NULL;
 
-        if (!s || key_length(s->key) != key || strncmp(s->key, name, key) != 0) {
+        *dot = '\0';
+        if (!s || strcmp(s->key, name) != 0) {
             s = &out->samples[out->n++];
             s->key = name;
         }
-        add_part(s, name, key,
+        add_part(s, dot + 1,
                  (span){(const uint8_t *)r->bytes.data + r->v[i].data, r->v[i].size});
     }
     out->bytes = r->bytes.data;
-    r->bytes.data = NULL;
+    r->bytes = (buf){0};
     return CLIPC_OK;
 }
 

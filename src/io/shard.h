@@ -1,6 +1,7 @@
 /* io/shard.h -- WebDataset shards: tar files in which the members that share a name up to
  * its first dot are one sample ("000123.png", "000123.json"), next to each other.
- * Read with libarchive into memory; samples are then drawn in any order. */
+ * Read with libarchive into memory, plain or compressed (gzip, bzip2, xz, zstd); samples
+ * are then drawn in any order. */
 #ifndef CLIPC_IO_SHARD_H
 #define CLIPC_IO_SHARD_H
 
@@ -14,8 +15,10 @@ typedef struct shard_part {
     span bytes;
 } shard_part;
 
+/* At most SHARD_PARTS members; further ones, and those whose extension is longer than
+ * SHARD_EXT holds, are left out. */
 typedef struct shard_sample {
-    const char *key;
+    const char *key; /* folder and name up to the dot */
     shard_part parts[SHARD_PARTS];
     size_t n;
 } shard_sample;
@@ -26,8 +29,9 @@ typedef struct shard {
     char *bytes; /* what the samples point into */
 } shard;
 
-/* Reads a whole tar file of at most `limit` bytes.  Members that are no plain files are
- * passed over; a damaged archive is CLIPC_ERR_FORMAT.  Free with shard_free. */
+/* Reads a whole tar file, whose members have at most `limit` bytes together.  Members
+ * that are no plain files, and names without a dot or with nothing before it, are passed
+ * over; a damaged archive is CLIPC_ERR_FORMAT.  Free with shard_free. */
 int shard_open(shard *out, const char *path, size_t limit, clipc_err *err);
 void shard_free(shard *s);
 
