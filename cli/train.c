@@ -128,8 +128,7 @@ static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int sig)
 {
-    (void)sig;
-    if (interrupted) _exit(130); /* the second time: at once */
+    if (interrupted && sig == SIGINT) _exit(130); /* Ctrl-C again: at once */
     interrupted = 1;
 }
 

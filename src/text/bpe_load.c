@@ -109,15 +109,15 @@ size_t bpe_vocab_size(const bpe *b)
  */
 
 /* A token under its spelling. */
-typedef struct name {
+typedef struct spelling {
     const char *s; /* NULL: empty slot */
     size_t len;
     int32_t token;
-} name;
+} spelling;
 
 typedef struct reader {
     bpe *b;
-    name *names;               /* [NAME_SLOTS], by open addressing */
+    spelling *names;           /* [NAME_SLOTS], by open addressing */
     char base[FIRST_MERGE][8]; /* spellings of the bytes */
     char *text;                /* spellings of the merges, one behind the other */
     size_t text_len, line;
@@ -125,13 +125,13 @@ typedef struct reader {
 } reader;
 
 /* Where the name is, or would be put. */
-static name *slot_named(const reader *r, const char *s, size_t len)
+static spelling *slot_named(const reader *r, const char *s, size_t len)
 {
     uint64_t h = 14695981039346656037u; /* FNV-1a */
 
     for (size_t i = 0; i < len; i++) h = (h ^ (unsigned char)s[i]) * 1099511628211u;
     for (size_t i = (size_t)(h ^ h >> 32) % NAME_SLOTS;; i = (i + 1) % NAME_SLOTS) {
-        name *n = &r->names[i];
+        spelling *n = &r->names[i];
         if (!n->s || (n->len == len && memcmp(n->s, s, len) == 0)) return n;
     }
 }
@@ -146,7 +146,7 @@ static int name_bytes(reader *r, clipc_err *err)
         rc = bpe_spell(&spelt, r->b, t, true, err);
         if (rc != CLIPC_OK) break;
         memcpy(r->base[t], spelt.data, spelt.len + 1);
-        *slot_named(r, r->base[t], spelt.len) = (name){r->base[t], spelt.len, t};
+        *slot_named(r, r->base[t], spelt.len) = (spelling){r->base[t], spelt.len, t};
     }
     buf_free(&spelt);
     return rc;
@@ -164,8 +164,8 @@ static int read_merge(reader *r, const char *s, size_t len, clipc_err *err)
 
     if (!blank) return bad_line(r, "not two symbols", err);
     const size_t left_len = (size_t)(blank - s), right_len = len - left_len - 1;
-    const name *left = slot_named(r, s, left_len);
-    const name *right = slot_named(r, blank + 1, right_len);
+    const spelling *left = slot_named(r, s, left_len);
+    const spelling *right = slot_named(r, blank + 1, right_len);
     if (!left->s || !right->s)
         return bad_line(r, "a symbol that no earlier line makes", err);
     if (bpe_ends_word(b, left->token))
@@ -174,11 +174,11 @@ static int read_merge(reader *r, const char *s, size_t len, clipc_err *err)
     char *made = r->text + r->text_len;
     memcpy(made, s, left_len);
     memcpy(made + left_len, blank + 1, right_len);
-    name *n = slot_named(r, made, len - 1);
+    spelling *n = slot_named(r, made, len - 1);
     if (n->s) return bad_line(r, "makes a symbol that exists already", err);
     b->owned[b->n_merges][0] = (uint16_t)left->token;
     b->owned[b->n_merges][1] = (uint16_t)right->token;
-    *n = (name){made, len - 1, FIRST_MERGE + (int32_t)b->n_merges++};
+    *n = (spelling){made, len - 1, FIRST_MERGE + (int32_t)b->n_merges++};
     r->text_len += len - 1;
     return CLIPC_OK;
 }
