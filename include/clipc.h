@@ -112,7 +112,6 @@ typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
     size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
-    int auto_orient;       /* 0; 1: turn pictures as EXIF says (the reference does not) */
     int compat; /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
                    as in the reference; 0: it is ordinary text */
     int raw;    /* 0; 1: embeddings are not brought to unit length */
@@ -123,6 +122,8 @@ typedef struct clipc_ctx_options {
 CLIPC_API int clipc_ctx_new(clipc_ctx **out, const clipc_model *m,
                             const clipc_ctx_options *options, clipc_err *err);
 CLIPC_API void clipc_ctx_free(clipc_ctx *ctx);
+/* The model that a context was made for. */
+CLIPC_API const clipc_model *clipc_ctx_model(const clipc_ctx *ctx);
 
 /* ---- encoding ------------------------------------------------------------------------
  * Each writes embeddings of embed_dim floats, of unit length unless options.raw. */
@@ -141,8 +142,8 @@ CLIPC_API int clipc_encode_image_pixels(clipc_ctx *ctx, float *out, const uint8_
  * out [n,embed_dim]. */
 CLIPC_API int clipc_encode_image_tensors(clipc_ctx *ctx, float *out, const float *pixels,
                                          size_t n, clipc_err *err);
-/* What the image tower is given for a file: out [3,S,S], normalised. */
-CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, float *out, const char *path,
+/* What the image tower sees of a file, before it is normalised: rgb [S,S,3]. */
+CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, uint8_t *rgb, const char *path,
                                     clipc_err *err);
 
 /* n texts; out [n,embed_dim].  A text with more tokens than context_length is cut, its
@@ -183,6 +184,40 @@ CLIPC_API void clipc_softmax(float *x, size_t rows, size_t cols);
 CLIPC_API int clipc_classifier(clipc_ctx *ctx, float *weights, const char *const *labels,
                                size_t n_labels, const char *const *templates,
                                size_t n_templates, clipc_err *err);
+
+/* ---- files ---------------------------------------------------------------------------
+ */
+
+/* Writes float32 rows as a NumPy file (.npy, format 1.0), replacing it atomically;
+ * CLIPC_ERR_EXISTS when it is there and overwrite is 0. */
+CLIPC_API int clipc_write_npy(const char *path, const float *data, size_t rows,
+                              size_t cols, int overwrite, clipc_err *err);
+/* Writes 8-bit RGB rows as a PNG file, likewise. */
+CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
+                              size_t height, int overwrite, clipc_err *err);
+
+/* ---- evaluation ----------------------------------------------------------------------
+ */
+
+typedef struct clipc_eval_result {
+    char name[64];
+    size_t pictures, classes,
+        failed;        /* failed: could not be decoded; they count as wrong */
+    double top1, top5; /* parts of 1 */
+    double seconds;
+} clipc_eval_result;
+
+/* Zero-shot accuracy by a JSON file:
+ *   {"name": "..", "task": "zeroshot", "templates": ["{}"], "classes": ["cat", ..],
+ *    "samples": "samples.tsv"}
+ * samples.tsv, beside it, has a line for each picture: its path (relative to the JSON
+ * file), a tab, the number of its class from 0.  `on_progress` (NULL allowed) is called
+ * after each. */
+CLIPC_API int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx,
+                                  const char *spec_path,
+                                  void (*on_progress)(void *user, size_t done,
+                                                      size_t total),
+                                  void *user, clipc_err *err);
 
 /* ---- about this build ----------------------------------------------------------------
  */

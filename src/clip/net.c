@@ -65,6 +65,8 @@ void net_init(net *n, rng *r)
  * ---------------------------------------------------------------------------- */
 
 typedef struct loading {
+    net *n;
+    bool any; /* a tensor was loaded before */
     const tensor_file *file;
     const kernels *k;
     const char *path;
@@ -88,7 +90,7 @@ static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_
 }
 
 /* One stored tensor, which is 1/parts of p (along the first dimension). */
-static int load_part(const loading *l, float *to, const char *name, const param *p,
+static int load_part(loading *l, float *to, const char *name, const param *p,
                      const stored_as *s, clipc_err *err)
 {
     const tensor *t = tensor_find(l->file, name);
@@ -101,6 +103,8 @@ static int load_part(const loading *l, float *to, const char *name, const param 
         same = t->dims[i] == (i == 0 ? d / s->n : d);
     }
     if (!same) return wrong_shape(l, t, p, err);
+    if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
+    l->any |= t->n_dims > 0;
     dtype_to_f32(l->k, to, t->data, t->dt, t->n);
     if (!isfinite(l->k->max_abs(to, t->n)))
         return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: %s: holds NaN or infinity", l->path,
@@ -126,7 +130,7 @@ static void place_param(const param *p, const float *plain, float *work, const k
     else memcpy(*p->slot, plain, p->n * sizeof *plain);
 }
 
-static int load_param(const loading *l, const param *p, clip_layout layout, bool packed,
+static int load_param(loading *l, const param *p, clip_layout layout, bool packed,
                       clipc_err *err)
 {
     stored_as s;
@@ -165,7 +169,7 @@ int net_load(net *n, const char *folder, const kernels *k, clipc_err *err)
 {
     tensor_file *file = NULL;
     char *path = NULL;
-    loading l = {.k = k};
+    loading l = {.n = n, .k = k};
     size_t most = 0;
     int rc = open_weights(&file, &path, folder, n->cfg.layout, err);
 

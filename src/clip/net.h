@@ -14,7 +14,8 @@ typedef struct net {
     textnet *text;
     float *logit_scale; /* the logarithm, as stored */
     param_list params;
-    bool packed; /* made for TOWER_INFER */
+    dtype stored; /* net_load: the weights' type in the file; DT_COUNT if several */
+    bool packed;  /* made for TOWER_INFER */
     arena mem;
 } net;
 

@@ -1,0 +1,57 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <archive.h>
+#include <jansson.h>
+#include <pcre2.h>
+#include <png.h>
+#include <stdio.h>
+#include <utf8proc.h>
+#include <webp/decode.h>
+
+#include "base/file.h"
+#include "image/image.h"
+#include "io/npy.h"
+#include "tensor/kernels.h"
+
+/* jpeglib.h needs stdio.h before it. */
+#include <jpeglib.h>
+
+void clipc_about(char *out, size_t out_size)
+{
+    const kernels *k = NULL;
+    const int webp = WebPGetDecoderVersion();
+    char pcre2[64] = "";
+    clipc_err err;
+
+    pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
+    const int rc = kernels_pick(&k, &err);
+    snprintf(out, out_size,
+             "clipc %s, %s kernels; libjpeg %d, libpng %s, libwebp %d.%d.%d, PCRE2 %s, "
+             "utf8proc "
+             "%s, jansson %s, %s",
+             CLIPC_VERSION, rc == CLIPC_OK ? k->name : "no", JPEG_LIB_VERSION,
+             PNG_LIBPNG_VER_STRING, webp >> 16, (webp >> 8) & 255, webp & 255, pcre2,
+             utf8proc_version(), jansson_version_str(), archive_version_string());
+}
+
+int clipc_write_npy(const char *path, const float *data, size_t rows, size_t cols,
+                    int overwrite, clipc_err *err)
+{
+    return npy_write(path, data, rows, cols, overwrite, err);
+}
+
+int clipc_write_png(const char *path, const uint8_t *rgb, size_t width, size_t height,
+                    int overwrite, clipc_err *err)
+{
+    buf bytes = {0};
+    atomic_file f = {0};
+    int rc = png_encode(&bytes, rgb, width, height, 3, err);
+
+    if (rc == CLIPC_OK) rc = atomic_open(&f, path, overwrite, err);
+    if (rc == CLIPC_OK) {
+        rc = atomic_write(&f, bytes.data, bytes.len, err);
+        if (rc == CLIPC_OK) rc = atomic_commit(&f, err);
+        else atomic_abort(&f);
+    }
+    buf_free(&bytes);
+    return rc;
+}

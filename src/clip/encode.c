@@ -1,0 +1,280 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "clip/model.h"
+#include "nn/rows.h"
+
+enum { FILE_LIMIT = 1 << 30 };
+
+void clipc_ctx_free(clipc_ctx *c)
+{
+    if (!c) return;
+    c->m->n->ops->acts_destroy(c->image_acts);
+    textnet_acts_destroy(c->text_acts);
+    exec_free(c->e);
+    arena_free(&c->mem);
+    resize_work_free(&c->resize);
+    bpe_work_free(c->bpe);
+    buf_free(&c->file);
+    buf_free(&c->text);
+    free(c);
+}
+
+static void take_buffers(clipc_ctx *c, arena *a)
+{
+    const size_t B = c->options.max_batch, S = c->m->cfg.image.image_size;
+
+    c->pixels = ARENA_FLOATS(a, B * 3 * S * S);
+    c->crop = arena_take(a, S * S, 3);
+    c->ids = arena_take(a, B * c->m->cfg.text.context_length, sizeof *c->ids);
+}
+
+static int make_buffers(clipc_ctx *c, clipc_err *err)
+{
+    const net *n = c->m->n;
+    const size_t B = c->options.max_batch, T = n->cfg.text.context_length;
+    const size_t a = n->ops->scratch(n->image), b = textnet_scratch(n->text);
+    arena measure = arena_measure();
+    int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
+
+    if (rc != CLIPC_OK) return rc;
+    c->e->k = c->m->k;
+    rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
+    if (rc == CLIPC_OK)
+        rc = textnet_acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
+    if (rc == CLIPC_OK) rc = bpe_work_new(&c->bpe, err);
+    take_buffers(c, &measure);
+    if (rc == CLIPC_OK) rc = arena_new(&c->mem, measure.used, "context", err);
+    if (rc == CLIPC_OK) take_buffers(c, &c->mem);
+    return rc;
+}
+
+int clipc_ctx_new(clipc_ctx **out, const clipc_model *m, const clipc_ctx_options *options,
+                  clipc_err *err)
+{
+    clipc_ctx *c = calloc(1, sizeof *c);
+    int rc;
+
+    *out = NULL;
+    if (!c) return clipc_fail_memory(err, "context", sizeof *c);
+    c->m = m;
+    if (options) c->options = *options;
+    if (!c->options.threads) c->options.threads = 1;
+    if (!c->options.max_batch) c->options.max_batch = 8;
+    if (!(c->options.max_megapixels > 0)) c->options.max_megapixels = 256;
+    rc = make_buffers(c, err);
+    if (rc == CLIPC_OK) *out = c;
+    else clipc_ctx_free(c);
+    return rc;
+}
+
+const clipc_model *clipc_ctx_model(const clipc_ctx *c)
+{
+    return c->m;
+}
+
+/* ---- pictures
+ * --------------------------------------------------------------------------- */
+
+/* Unit length unless raw; a model whose numbers overflow says so. */
+static int finish(clipc_ctx *c, float *out, size_t n, const char *what, clipc_err *err)
+{
+    const size_t E = c->m->info.embed_dim;
+
+    if (!isfinite(c->e->k->max_abs(out, n * E)))
+        return clipc_fail(err, CLIPC_ERR_NUMBER,
+                          "%s: the embedding holds NaN or infinity", what);
+    if (!c->options.raw) rows_normalize_fwd(c->e, out, NULL, out, n, E);
+    return CLIPC_OK;
+}
+
+int clipc_encode_image_tensors(clipc_ctx *c, float *out, const float *pixels, size_t n,
+                               clipc_err *err)
+{
+    const size_t S = c->m->info.image_size, E = c->m->info.embed_dim,
+                 B = c->options.max_batch;
+
+    for (size_t i = 0; i < n; i += B)
+        c->m->n->ops->fwd(c->e, c->m->n->image, c->image_acts, out + i * E,
+                          pixels + i * 3 * S * S, n - i < B ? n - i : B);
+    return finish(c, out, n, "image", err);
+}
+
+static int encode_image(clipc_ctx *c, float *out, const image *im, clipc_err *err)
+{
+    const int rc = preprocess_u8(c->crop, &c->resize, im, &c->m->cfg.preprocess, err);
+
+    if (rc != CLIPC_OK) return rc;
+    preprocess_normalize(c->pixels, c->crop, &c->m->cfg.preprocess);
+    return clipc_encode_image_tensors(c, out, c->pixels, 1, err);
+}
+
+int clipc_encode_image_memory(clipc_ctx *c, float *out, const void *data, size_t size,
+                              const char *name, clipc_err *err)
+{
+    image im = {0};
+    int rc = image_decode(&im, data, size, name, c->options.max_megapixels, err);
+
+    if (rc == CLIPC_OK) rc = encode_image(c, out, &im, err);
+    image_free(&im);
+    return rc;
+}
+
+int clipc_encode_image_file(clipc_ctx *c, float *out, const char *path, clipc_err *err)
+{
+    const int rc = file_read(&c->file, path, FILE_LIMIT, err);
+
+    if (rc != CLIPC_OK) return rc;
+    return clipc_encode_image_memory(c, out, c->file.data, c->file.len, path, err);
+}
+
+int clipc_encode_image_pixels(clipc_ctx *c, float *out, const uint8_t *rgb, size_t width,
+                              size_t height, clipc_err *err)
+{
+    /* The pixels are only read: image has no const member for them. */
+    const image im = {
+        .px = (uint8_t *)(uintptr_t)rgb, .w = width, .h = height, .mode = IMAGE_RGB};
+    const int rc =
+        image_check_size(width, height, c->options.max_megapixels, "pixels", err);
+
+    return rc == CLIPC_OK ? encode_image(c, out, &im, err) : rc;
+}
+
+int clipc_preprocess_file(clipc_ctx *c, uint8_t *rgb, const char *path, clipc_err *err)
+{
+    image im = {0};
+    int rc = file_read(&c->file, path, FILE_LIMIT, err);
+
+    if (rc == CLIPC_OK)
+        rc = image_decode(&im, c->file.data, c->file.len, path, c->options.max_megapixels,
+                          err);
+    if (rc == CLIPC_OK)
+        rc = preprocess_u8(rgb, &c->resize, &im, &c->m->cfg.preprocess, err);
+    image_free(&im);
+    return rc;
+}
+
+/* ---- texts
+ * ------------------------------------------------------------------------------ */
+
+int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
+                     clipc_err *err)
+{
+    const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
+    const size_t B = c->options.max_batch;
+
+    for (size_t i = 0; i < n * T; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= c->m->info.vocab_size)
+            return clipc_fail(err, CLIPC_ERR_ARG,
+                              "text %zu: id %d, the model has %zu tokens", i / T + 1,
+                              (int)ids[i], c->m->info.vocab_size);
+    for (size_t i = 0; i < n; i += B)
+        textnet_fwd(c->e, c->m->n->text, c->text_acts, out + i * E, ids + i * T,
+                    n - i < B ? n - i : B);
+    return finish(c, out, n, "text", err);
+}
+
+int clipc_tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, const char *text,
+                   clipc_err *err)
+{
+    if (bpe_vocab_size(c->m->bpe) > c->m->info.vocab_size)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: its %zu tokens are not OpenAI's vocabulary of %zu",
+                          c->m->path, c->m->info.vocab_size, bpe_vocab_size(c->m->bpe));
+    return bpe_tokenize(c->m->bpe, c->bpe, ids, c->m->info.context_length, n_tokens, text,
+                        c->options.compat, err);
+}
+
+int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts, size_t n,
+                       clipc_err *err)
+{
+    const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
+    const size_t B = c->options.max_batch;
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
+        const size_t m = n - i < B ? n - i : B;
+        for (size_t k = 0; rc == CLIPC_OK && k < m; k++)
+            rc = clipc_tokenize(c, c->ids + k * T, NULL, texts[i + k], err);
+        if (rc == CLIPC_OK) rc = clipc_encode_ids(c, out + i * E, c->ids, m, err);
+    }
+    return rc;
+}
+
+/* ---- using them
+ * ------------------------------------------------------------------------- */
+
+void clipc_similarity(float *logits, const float *images, size_t n_images,
+                      const float *texts, size_t n_texts, size_t dim, float scale)
+{
+    for (size_t i = 0; i < n_images; i++)
+        for (size_t j = 0; j < n_texts; j++) {
+            double sum = 0.0;
+            for (size_t d = 0; d < dim; d++)
+                sum += (double)images[i * dim + d] * (double)texts[j * dim + d];
+            logits[i * n_texts + j] = (float)((double)scale * sum);
+        }
+}
+
+void clipc_softmax(float *x, size_t rows, size_t cols)
+{
+    for (size_t r = 0; r < rows; r++, x += cols) {
+        double sum = 0.0;
+        float most = -INFINITY;
+        for (size_t c = 0; c < cols; c++) most = x[c] > most ? x[c] : most;
+        for (size_t c = 0; c < cols; c++) sum += exp((double)(x[c] - most));
+        for (size_t c = 0; c < cols; c++)
+            x[c] = (float)(exp((double)(x[c] - most)) / sum);
+    }
+}
+
+static int fill_template(buf *out, const char *template, const char *label,
+                         clipc_err *err)
+{
+    const char *hole = strstr(template, "{}");
+    int rc;
+
+    buf_clear(out);
+    rc = buf_add(out, template, (size_t)(hole - template), err);
+    if (rc == CLIPC_OK) rc = buf_puts(out, label, err);
+    return rc == CLIPC_OK ? buf_puts(out, hole + 2, err) : rc;
+}
+
+/* Adds the unit embedding of one text to sum; unit is scratch. */
+static int add_text(clipc_ctx *c, float *sum, float *unit, const char *text,
+                    clipc_err *err)
+{
+    const size_t E = c->m->info.embed_dim;
+    const int rc = clipc_encode_texts(c, unit, &text, 1, err);
+
+    if (rc != CLIPC_OK) return rc;
+    rows_normalize_fwd(c->e, unit, NULL, unit, 1, E);
+    c->e->k->add(sum, unit, E);
+    return CLIPC_OK;
+}
+
+int clipc_classifier(clipc_ctx *c, float *weights, const char *const *labels,
+                     size_t n_labels, const char *const *templates, size_t n_templates,
+                     clipc_err *err)
+{
+    const size_t E = c->m->info.embed_dim;
+    float *unit = malloc(E * sizeof *unit);
+    int rc = unit ? CLIPC_OK : clipc_fail_memory(err, "classifier", E * sizeof *unit);
+
+    for (size_t t = 0; rc == CLIPC_OK && t < n_templates; t++)
+        rc = template_check(templates[t], err);
+    for (size_t i = 0; rc == CLIPC_OK && i < n_labels; i++) {
+        float *w = weights + i * E;
+        memset(w, 0, E * sizeof *w);
+        if (!n_templates) rc = add_text(c, w, unit, labels[i], err);
+        for (size_t t = 0; rc == CLIPC_OK && t < n_templates; t++) {
+            rc = fill_template(&c->text, templates[t], labels[i], err);
+            if (rc == CLIPC_OK) rc = add_text(c, w, unit, c->text.data, err);
+        }
+        if (rc == CLIPC_OK) rows_normalize_fwd(c->e, w, NULL, w, 1, E);
+    }
+    free(unit);
+    return rc;
+}

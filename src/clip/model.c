@@ -1,0 +1,106 @@
+#include "clip/model.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "clip/find.h"
+
+void clipc_model_free(clipc_model *m)
+{
+    if (!m) return;
+    net_free(m->n);
+    bpe_free(m->bpe);
+    clip_cfg_free(&m->cfg);
+    free(m->path);
+    free(m);
+}
+
+/* A folder's own tokenizer files, else the built-in vocabulary. */
+static int open_tokenizer(clipc_model *m, clipc_err *err)
+{
+    char *vocab = path_join(m->path, "vocab.json"),
+         *merges = path_join(m->path, "merges.txt");
+    int rc;
+
+    if (!vocab || !merges) rc = clipc_fail_memory(err, m->path, 0);
+    else if (file_exists(vocab) && file_exists(merges))
+        rc = bpe_load_hf(&m->bpe, vocab, merges, err);
+    else rc = bpe_new(&m->bpe, err);
+    free(vocab);
+    free(merges);
+    return rc;
+}
+
+static void fill_info(clipc_model *m)
+{
+    const image_cfg *i = &m->cfg.image;
+    const text_cfg *t = &m->cfg.text;
+    static const char *const precision[DT_COUNT + 1] = {
+        [DT_F32] = "f32", [DT_F16] = "f16", [DT_BF16] = "bf16", [DT_F64] = "f64"};
+    const char *stored = precision[m->n->stored];
+
+    m->info =
+        (clipc_model_info){.path = m->path,
+                           .layout = m->cfg.layout == LAYOUT_HF ? "hf" : "open_clip",
+                           .family = m->n->ops->family,
+                           .activation = t->act == ACT_QUICK_GELU ? "quick_gelu" : "gelu",
+                           .precision = stored ? stored : "mixed",
+                           .embed_dim = i->embed_dim,
+                           .image_size = i->image_size,
+                           .patch_size = i->patch_size,
+                           .image_width = i->width,
+                           .image_layers = i->layers,
+                           .image_heads = i->heads,
+                           .text_width = t->width,
+                           .text_layers = t->layers,
+                           .text_heads = t->heads,
+                           .context_length = t->context_length,
+                           .vocab_size = t->vocab_size,
+                           .params = m->n->params.count,
+                           .logit_scale = expf(*m->n->logit_scale),
+                           .n_templates = m->cfg.n_templates,
+                           .templates = (const char *const *)m->cfg.templates};
+    for (int s = 0; s < 4; s++) m->info.image_stages[s] = i->stages[s];
+    for (int c = 0; c < 3; c++) {
+        m->info.image_mean[c] = m->cfg.preprocess.mean[c];
+        m->info.image_std[c] = m->cfg.preprocess.std[c];
+    }
+}
+
+int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
+{
+    clipc_model *m = calloc(1, sizeof *m);
+    int rc;
+
+    *out = NULL;
+    if (!m) return clipc_fail_memory(err, "model", sizeof *m);
+    rc = find_model(&m->path, path, err);
+    if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
+    if (rc == CLIPC_OK) rc = net_config(&m->cfg, m->path, err);
+    if (rc == CLIPC_OK) rc = net_make(&m->n, &m->cfg, TOWER_INFER, m->k, err);
+    if (rc == CLIPC_OK) rc = net_load(m->n, m->path, m->k, err);
+    if (rc == CLIPC_OK) rc = open_tokenizer(m, err);
+    if (rc == CLIPC_OK) {
+        fill_info(m);
+        *out = m, m = NULL;
+    }
+    clipc_model_free(m);
+    return rc;
+}
+
+const clipc_model_info *clipc_model_info_of(const clipc_model *m)
+{
+    return &m->info;
+}
+
+void clipc_token_text(const clipc_model *m, int32_t id, char *out, size_t out_size)
+{
+    buf b = {0};
+
+    if (out_size) out[0] = '\0';
+    if (bpe_token(&b, m->bpe, id, NULL) == CLIPC_OK && b.data && out_size)
+        for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
+            out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
+    buf_free(&b);
+}

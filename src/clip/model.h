@@ -1,0 +1,32 @@
+/* clip/model.h -- the public model and context from inside. */
+#ifndef CLIPC_CLIP_MODEL_H
+#define CLIPC_CLIP_MODEL_H
+
+#include "clip/net.h"
+#include "text/bpe.h"
+
+struct clipc_model {
+    net *n;
+    clip_cfg cfg;     /* owns the templates */
+    const kernels *k; /* whose packing the weights have */
+    bpe *bpe;
+    char *path;
+    clipc_model_info info;
+};
+
+struct clipc_ctx {
+    const clipc_model *m;
+    clipc_ctx_options options;
+    exec *e;
+    void *image_acts;
+    textnet_acts *text_acts;
+    arena mem;
+    float *pixels; /* [B,3,S,S] */
+    uint8_t *crop; /* [S,S,3] */
+    int32_t *ids;  /* [B,context_length] */
+    resize_work resize;
+    bpe_work *bpe;
+    buf file, text;
+};
+
+#endif
