@@ -8,7 +8,14 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *about;
 } commands[] = {
+    {"classify", cmd_classify, "says which label fits a picture"},
+    {"similarity", cmd_similarity, "how well texts fit pictures"},
+    {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
+    {"eval", cmd_eval, "measures zero-shot accuracy"},
+    {"info", cmd_info, "shows what a model is"},
+    {"tokenize", cmd_tokenize, "shows the tokens of a text"},
+    {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
@@ -31,6 +38,12 @@ int main(int argc, char **argv)
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 ||
         strcmp(name, "help") == 0) {
         help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(name, "--version") == 0) {
+        char about[512];
+        clipc_about(about, sizeof about);
+        puts(about);
         return EXIT_DONE;
     }
     if (argc > 1) fprintf(stderr, "clipc: no command \"%.60s\"\n", name);

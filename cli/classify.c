@@ -1,0 +1,192 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+enum { LABEL_WIDTH = 28, BAR = 30 };
+
+static const opt table[] = {
+    SESSION_OPTS,
+    {"labels", 'l', "LIST", "labels, separated by commas"},
+    {"labels-file", 'L', "FILE", "labels, one a line (-: standard input)"},
+    {"template", 'T', "TEXT", "prompt with {} for the label; repeat for an ensemble"},
+    {"top", 'k', "K", "show the best K labels (5)"},
+    {"json", 'j', NULL, "one JSON line a picture, all labels unless --top"},
+};
+
+static const opts_usage usage = {
+    "classify", "IMAGE... --labels LIST [options]",
+    "Says which label fits a picture best. IMAGE is a JPEG, PNG or WebP file, a folder, "
+    "or -\n"
+    "for standard input. The score is the softmax over the labels.",
+    "  clipc classify cat.jpg --labels \"a cat,a dog\"\n"
+    "  clipc classify photos/ --labels-file labels.txt --top 3 --json\n"
+    "  clipc classify pet.png -l cat,dog -T \"a photo of a {}.\" -T \"a drawing of a "
+    "{}.\"\n"};
+
+typedef struct classify {
+    session s;
+    strings labels, templates, images;
+    size_t top;
+    bool json;
+    float *weights, *image, *scores;
+    size_t *order;
+} classify;
+
+static int on_option(void *user, const char *name, const char *value)
+{
+    classify *c = user;
+    const int rc = session_option(&c->s, name, value);
+
+    if (rc != -1) return rc;
+    if (strcmp(name, "json") == 0) return c->json = true, 0;
+    if (strcmp(name, "top") == 0)
+        return cli_number(&c->top, "classify", name, value, 1, 1000000);
+    if (strcmp(name, "labels") == 0)
+        return strings_split(&c->labels, value, ',', &c->s.err) ? cli_fail(&c->s.err) : 0;
+    if (strcmp(name, "labels-file") == 0)
+        return strings_lines(&c->labels, value, &c->s.err) ? cli_fail(&c->s.err) : 0;
+    if (!strstr(value, "{}"))
+        return cli_usage("classify", "--template wants a {} for the label");
+    return strings_add(&c->templates, value, strlen(value), &c->s.err)
+               ? cli_fail(&c->s.err)
+               : 0;
+}
+
+/* The same label twice would share its score with itself. */
+static int check_labels(classify *c)
+{
+    for (size_t i = 0; i < c->labels.n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(c->labels.v[i], c->labels.v[k]) == 0) {
+                fprintf(stderr, "clipc classify: label \"%s\" is given twice\n",
+                        c->labels.v[i]);
+                return EXIT_USAGE;
+            }
+    if (!c->labels.n)
+        return cli_usage("classify",
+                         "no labels: give --labels \"a cat,a dog\" or --labels-file");
+    return 0;
+}
+
+static int make_classifier(classify *c)
+{
+    const size_t n = c->labels.n, E = c->s.info->embed_dim;
+    const bool own = c->templates.n > 0;
+
+    c->weights = malloc(n * E * sizeof(float));
+    c->image = malloc(E * sizeof(float));
+    c->scores = malloc(n * sizeof(float));
+    c->order = malloc(n * sizeof(size_t));
+    if (!c->weights || !c->image || !c->scores || !c->order)
+        return clipc_fail_memory(&c->s.err, "labels", n * E * sizeof(float));
+    return clipc_classifier(c->s.ctx, c->weights, (const char *const *)c->labels.v, n,
+                            own ? (const char *const *)c->templates.v
+                                : c->s.info->templates,
+                            own ? c->templates.n : c->s.info->n_templates, &c->s.err);
+}
+
+/* The first `top` places of order are the best labels, best first. */
+static void sort_best(classify *c, size_t top)
+{
+    for (size_t i = 0; i < c->labels.n; i++) c->order[i] = i;
+    for (size_t i = 0; i < top; i++) {
+        size_t best = i;
+        for (size_t k = i + 1; k < c->labels.n; k++)
+            if (c->scores[c->order[k]] > c->scores[c->order[best]]) best = k;
+        const size_t keep = c->order[i];
+        c->order[i] = c->order[best];
+        c->order[best] = keep;
+    }
+}
+
+static void print_json(const classify *c, const char *path, size_t top)
+{
+    printf("{\"image\":");
+    json_print_string(path);
+    printf(",\"labels\":[");
+    for (size_t i = 0; i < top; i++) {
+        printf("%s{\"label\":", i ? "," : "");
+        json_print_string(c->labels.v[c->order[i]]);
+        printf(",\"score\":%.7g}", (double)c->scores[c->order[i]]);
+    }
+    puts("]}");
+}
+
+static void print_bars(const classify *c, const char *path, size_t top)
+{
+    printf("%s\n", path);
+    for (size_t i = 0; i < top; i++) {
+        const float score = c->scores[c->order[i]];
+        const int filled = (int)((double)score * BAR + 0.5);
+        printf("  %-*.60s %5.1f %%  ", LABEL_WIDTH, c->labels.v[c->order[i]],
+               100.0 * (double)score);
+        for (int b = 0; b < filled; b++) fputs("\xe2\x96\x88", stdout);
+        putchar('\n');
+    }
+}
+
+static void report_failure(const classify *c, const char *path)
+{
+    fprintf(stderr, "clipc: %s\n", c->s.err.msg);
+    if (!c->json) return;
+    printf("{\"image\":");
+    json_print_string(path);
+    printf(",\"error\":");
+    json_print_string(c->s.err.msg);
+    puts("}");
+}
+
+static int classify_all(classify *c)
+{
+    const size_t E = c->s.info->embed_dim, n = c->labels.n;
+    const size_t top = c->top ? (c->top < n ? c->top : n) : c->json || n < 5 ? n : 5;
+    progress p = progress_start("pictures", c->images.n);
+    size_t failed = 0;
+
+    for (size_t i = 0; i < c->images.n; i++) {
+        const char *path = c->images.v[i];
+        if (clipc_encode_image_file(c->s.ctx, c->image, path, &c->s.err) != CLIPC_OK) {
+            report_failure(c, path);
+            failed++;
+            continue;
+        }
+        clipc_similarity(c->scores, c->image, 1, c->weights, n, E,
+                         c->s.info->logit_scale);
+        clipc_softmax(c->scores, 1, n);
+        sort_best(c, top);
+        if (c->json) print_json(c, path, top);
+        else print_bars(c, path, top);
+        progress_show(&p, i + 1);
+    }
+    progress_end(&p);
+    return !failed ? EXIT_DONE : failed < c->images.n ? EXIT_SOME : EXIT_NONE;
+}
+
+int cmd_classify(int argc, char **argv)
+{
+    classify c = {.s.command = "classify"};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_option, &c);
+    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+
+    if (at >= 0) {
+        if (at == argc) rc = cli_usage("classify", "no pictures given");
+        else if ((rc = check_labels(&c)) != 0)
+            ;
+        else if (strings_images(&c.images, argv + at, (size_t)(argc - at), &c.s.err) ||
+                 session_open(&c.s) || make_classifier(&c))
+            rc = cli_fail(&c.s.err);
+        else rc = classify_all(&c);
+    }
+    session_close(&c.s);
+    strings_free(&c.labels);
+    strings_free(&c.templates);
+    strings_free(&c.images);
+    free(c.weights);
+    free(c.image);
+    free(c.scores);
+    free(c.order);
+    return rc;
+}

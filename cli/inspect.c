@@ -1,0 +1,248 @@
+/* info, tokenize, preprocess, eval: looking at a model and at what it sees. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+typedef struct inspect {
+    session s;
+    bool json, force;
+    const char *out;
+} inspect;
+
+static int on_option(void *user, const char *name, const char *value)
+{
+    inspect *m = user;
+    const int rc = session_option(&m->s, name, value);
+
+    if (rc != -1) return rc;
+    if (strcmp(name, "json") == 0) m->json = true;
+    if (strcmp(name, "force") == 0) m->force = true;
+    if (strcmp(name, "out") == 0) m->out = value;
+    return 0;
+}
+
+/* ---- info
+ * ------------------------------------------------------------------------------- */
+
+static void print_info(const clipc_model_info *i)
+{
+    printf("model        %s (%s layout, %s)\n", i->path, i->layout, i->precision);
+    printf("parameters   %.2f M\n", (double)i->params * 1e-6);
+    if (i->patch_size)
+        printf("image tower  %s: %zu px, patch %zu, width %zu, %zu heads, %zu layers\n",
+               i->family, i->image_size, i->patch_size, i->image_width, i->image_heads,
+               i->image_layers);
+    else
+        printf("image tower  %s: %zu px, width %zu, stages %zu-%zu-%zu-%zu\n", i->family,
+               i->image_size, i->image_width, i->image_stages[0], i->image_stages[1],
+               i->image_stages[2], i->image_stages[3]);
+    printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
+           i->text_width, i->text_heads, i->text_layers, i->context_length,
+           i->vocab_size);
+    printf("embedding    %zu floats; logit scale %.4f; activation %s\n", i->embed_dim,
+           (double)i->logit_scale, i->activation);
+    printf("pixels       mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n",
+           (double)i->image_mean[0], (double)i->image_mean[1], (double)i->image_mean[2],
+           (double)i->image_std[0], (double)i->image_std[1], (double)i->image_std[2]);
+    for (size_t t = 0; t < i->n_templates; t++)
+        printf("template     %s\n", i->templates[t]);
+}
+
+static void print_info_json(const clipc_model_info *i)
+{
+    printf("{\"path\":");
+    json_print_string(i->path);
+    printf(
+        ",\"layout\":\"%s\",\"precision\":\"%s\",\"params\":%zu,\"family\":\"%s\","
+        "\"activation\":\"%s\",\"embed_dim\":%zu,\"image_size\":%zu,\"patch_size\":%zu,"
+        "\"image_width\":%zu,\"image_layers\":%zu,\"image_heads\":%zu,\"text_width\":%zu,"
+        "\"text_layers\":%zu,\"text_heads\":%zu,\"context_length\":%zu,\"vocab_size\":%"
+        "zu,"
+        "\"logit_scale\":%.9g}\n",
+        i->layout, i->precision, i->params, i->family, i->activation, i->embed_dim,
+        i->image_size, i->patch_size, i->image_width, i->image_layers, i->image_heads,
+        i->text_width, i->text_layers, i->text_heads, i->context_length, i->vocab_size,
+        (double)i->logit_scale);
+}
+
+int cmd_info(int argc, char **argv)
+{
+    static const opt table[] = {SESSION_OPTS, {"json", 'j', NULL, "one JSON object"}};
+    static const opts_usage usage = {
+        "info", "[MODEL] [options]",
+        "Shows what a model is: sizes, activation, preprocessing.",
+        "  clipc info\n  clipc info ViT-B-32/ --json\n"};
+    inspect m = {.s.command = "info"};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_option, &m);
+    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+
+    if (at >= 0 && at + 1 < argc) {
+        rc = cli_usage("info", "takes one model");
+    } else if (at >= 0) {
+        if (at < argc) m.s.model_name = argv[at];
+        if (session_open(&m.s) != CLIPC_OK) {
+            rc = cli_fail(&m.s.err);
+        } else {
+            m.json ? print_info_json(m.s.info) : print_info(m.s.info);
+            rc = EXIT_DONE;
+        }
+    }
+    session_close(&m.s);
+    return rc;
+}
+
+/* ---- tokenize
+ * --------------------------------------------------------------------------- */
+
+static int tokenize(inspect *m, const char *text)
+{
+    const size_t T = m->s.info->context_length;
+    int32_t *ids = malloc(T * sizeof *ids);
+    size_t n = 0;
+    char token[64];
+
+    if (!ids) return clipc_fail_memory(&m->s.err, "ids", T * sizeof *ids);
+    const int rc = clipc_tokenize(m->s.ctx, ids, &n, text, &m->s.err);
+    const size_t shown = n < T ? n : T;
+    if (rc == CLIPC_OK && m->json) {
+        printf("{\"text\":");
+        json_print_string(text);
+        printf(",\"ids\":[");
+        for (size_t i = 0; i < T; i++) printf("%s%d", i ? "," : "", (int)ids[i]);
+        printf("],\"n\":%zu,\"pool\":%zu}\n", n, shown - 1);
+    } else if (rc == CLIPC_OK) {
+        for (size_t i = 0; i < shown; i++) {
+            clipc_token_text(m->s.model, ids[i], token, sizeof token);
+            printf("%6d  %s\n", (int)ids[i], token);
+        }
+        if (n > T) printf("(%zu tokens, cut to %zu)\n", n, T);
+    }
+    free(ids);
+    return rc;
+}
+
+int cmd_tokenize(int argc, char **argv)
+{
+    static const opt table[] = {SESSION_OPTS,
+                                {"json", 'j', NULL, "one JSON line a text"}};
+    static const opts_usage usage = {
+        "tokenize", "TEXT... [options]",
+        "Shows the tokens of texts as the model's text tower gets them.",
+        "  clipc tokenize \"a photo of a cat\"\n"
+        "  clipc tokenize --json \"a dog\" \"two dogs\"\n"};
+    inspect m = {.s.command = "tokenize"};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_option, &m);
+    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
+
+    if (at == argc && at >= 0) {
+        rc = cli_usage("tokenize", "no texts given");
+    } else if (at >= 0) {
+        rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
+        for (int i = at; rc == EXIT_DONE && i < argc; i++)
+            if (tokenize(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
+        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
+    }
+    session_close(&m.s);
+    return rc;
+}
+
+/* ---- preprocess
+ * ------------------------------------------------------------------------- */
+
+static int preprocess(inspect *m, const char *image)
+{
+    const size_t S = m->s.info->image_size;
+    uint8_t *rgb = malloc(S * S * 3);
+    int rc = rgb ? clipc_preprocess_file(m->s.ctx, rgb, image, &m->s.err)
+                 : clipc_fail_memory(&m->s.err, image, S * S * 3);
+
+    if (rc == CLIPC_OK) rc = clipc_write_png(m->out, rgb, S, S, m->force, &m->s.err);
+    free(rgb);
+    return rc;
+}
+
+int cmd_preprocess(int argc, char **argv)
+{
+    static const opt table[] = {SESSION_OPTS,
+                                {"out", 'o', "FILE.png", "where the picture goes"},
+                                {"force", 'f', NULL, "overwrite --out"}};
+    static const opts_usage usage = {"preprocess", "IMAGE --out FILE.png [options]",
+                                     "Writes what the model really sees of a picture: "
+                                     "resized, cropped, 8 bits a channel.",
+                                     "  clipc preprocess cat.jpg -o seen.png\n"};
+    inspect m = {.s.command = "preprocess"};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_option, &m);
+    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+
+    if (at >= 0 && at + 1 != argc) rc = cli_usage("preprocess", "takes one picture");
+    else if (at >= 0 && !m.out) rc = cli_usage("preprocess", "--out is missing");
+    else if (at >= 0)
+        rc = session_open(&m.s) || preprocess(&m, argv[at]) ? cli_fail(&m.s.err)
+                                                            : EXIT_DONE;
+    session_close(&m.s);
+    return rc;
+}
+
+/* ---- eval
+ * ------------------------------------------------------------------------------- */
+
+static void on_progress(void *user, size_t done, size_t total)
+{
+    progress *p = user;
+
+    p->total = total;
+    progress_show(p, done);
+}
+
+static int eval_one(inspect *m, const char *spec)
+{
+    progress p = progress_start("pictures", 0);
+    clipc_eval_result r;
+    const int rc = clipc_eval_zeroshot(&r, m->s.ctx, spec, on_progress, &p, &m->s.err);
+
+    progress_end(&p);
+    if (rc != CLIPC_OK) return rc;
+    if (m->json) {
+        printf("{\"name\":");
+        json_print_string(r.name);
+        printf(",\"pictures\":%zu,\"classes\":%zu,\"failed\":%zu,\"top1\":%.6f,\"top5\":%"
+               ".6f,"
+               "\"seconds\":%.2f}\n",
+               r.pictures, r.classes, r.failed, r.top1, r.top5, r.seconds);
+    } else {
+        printf("%-20s %6zu pictures  %5zu classes  top-1 %6.2f %%  top-5 %6.2f %%  (%.1f "
+               "s)\n",
+               r.name, r.pictures, r.classes, 100 * r.top1, 100 * r.top5, r.seconds);
+    }
+    return CLIPC_OK;
+}
+
+int cmd_eval(int argc, char **argv)
+{
+    static const opt table[] = {SESSION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
+    static const opts_usage usage = {
+        "eval", "SPEC.json... [options]",
+        "Zero-shot accuracy on labelled pictures. SPEC.json: see clipc.h, "
+        "clipc_eval_zeroshot.",
+        "  clipc eval data/eval/openmoji/spec.json --model run/ --json\n"};
+    inspect m = {.s.command = "eval"};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_option, &m);
+    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
+
+    if (at == argc && at >= 0) {
+        rc = cli_usage("eval", "no SPEC.json given");
+    } else if (at >= 0) {
+        rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
+        for (int i = at; rc == EXIT_DONE && i < argc; i++)
+            if (eval_one(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
+        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
+    }
+    session_close(&m.s);
+    return rc;
+}

@@ -1,0 +1,39 @@
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int session_option(session *s, const char *name, const char *value)
+{
+    char *end;
+
+    if (strcmp(name, "model") == 0) return s->model_name = value, 0;
+    if (strcmp(name, "compat") == 0) return s->options.compat = 1, 0;
+    if (strcmp(name, "threads") == 0)
+        return cli_number(&s->options.threads, s->command, name, value, 1, 256);
+    if (strcmp(name, "max-megapixels") != 0) return -1;
+    s->options.max_megapixels = strtod(value, &end);
+    if (end != value && !*end && s->options.max_megapixels > 0) return 0;
+    return cli_usage(s->command, "--max-megapixels wants a number above 0");
+}
+
+int session_open(session *s)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    const char *name = s->model_name ? s->model_name : getenv("CLIPC_MODEL");
+    int rc;
+
+    if (!s->options.threads) s->options.threads = cores > 0 ? (size_t)cores : 1;
+    rc = clipc_model_open(&s->model, name, &s->err);
+    if (rc == CLIPC_OK) rc = clipc_ctx_new(&s->ctx, s->model, &s->options, &s->err);
+    if (rc == CLIPC_OK) s->info = clipc_model_info_of(s->model);
+    return rc;
+}
+
+void session_close(session *s)
+{
+    clipc_ctx_free(s->ctx);
+    clipc_model_free(s->model);
+}

@@ -1,0 +1,33 @@
+/* cli/session.h -- what every command that runs a model does: its options, opening it. */
+#ifndef CLIPC_CLI_SESSION_H
+#define CLIPC_CLI_SESSION_H
+
+#include "base/err.h"
+#include "base/opts.h"
+#include "cli.h"
+
+/* First rows of an option table. */
+#define SESSION_OPTS                                                                 \
+    {"model", 'm', "MODEL", "folder or name (CLIPC_MODEL, else the bundled model)"}, \
+        {"threads", 't', "N", "compute threads (all cores)"},                        \
+        {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
+    {                                                                                \
+        "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \
+    }
+
+typedef struct session {
+    const char *command, *model_name;
+    clipc_ctx_options options;
+    clipc_model *model;
+    clipc_ctx *ctx;
+    const clipc_model_info *info;
+    clipc_err err;
+} session;
+
+/* Takes one of SESSION_OPTS: 0 taken, EXIT_USAGE bad value, -1 not one of them. */
+int session_option(session *s, const char *name, const char *value);
+/* Opens model and context. */
+int session_open(session *s);
+void session_close(session *s);
+
+#endif
