@@ -355,9 +355,16 @@ static json_t *size_of(size_t n)
     return json_integer((json_int_t)n);
 }
 
+/* The reader takes int(whole * ratio): where the plain quotient would round down, a
+ * quarter more keeps it. */
 static json_t *ratio_of(size_t part, size_t whole)
 {
-    return json_real((double)part / (double)whole);
+    char digits[32];
+
+    snprintf(digits, sizeof digits, "%.12g", (double)part / (double)whole);
+    const double ratio = strtod(digits, NULL);
+    return json_real(times(whole, ratio) == part ? ratio
+                                                 : ((double)part + 0.25) / (double)whole);
 }
 
 static json_t *templates_of(const clip_cfg *cfg)
