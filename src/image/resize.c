@@ -153,17 +153,21 @@ static void filter_columns(uint8_t *out, const uint8_t *rows, size_t first, size
     }
 }
 
-static void nearest(uint8_t *out, const image *im, size_t w, size_t h, size_t x0,
-                    size_t y0, size_t cw, size_t ch)
+/* Pillow steps by adding the scale, which at halves differs from multiplying: so do we. */
+static void nearest(uint8_t *out, const image *im, size_t w, size_t h, size_t x0, size_t y0,
+                    size_t cw, size_t ch)
 {
     const size_t c = image_channels(im->mode);
     const double sx = (double)im->w / (double)w, sy = (double)im->h / (double)h;
+    double at_y = 0.5 * sy;
 
-    for (size_t y = 0; y < ch; y++) {
-        const size_t from_y = (size_t)(((double)(y0 + y) + 0.5) * sy);
-        for (size_t x = 0; x < cw; x++, out += c) {
-            const size_t from_x = (size_t)(((double)(x0 + x) + 0.5) * sx);
-            memcpy(out, im->px + (from_y * im->w + from_x) * c, c);
+    for (size_t y = 0; y < y0 + ch; y++, at_y += sy) {
+        double at_x = 0.5 * sx;
+        if (y < y0) continue;
+        for (size_t x = 0; x < x0 + cw; x++, at_x += sx) {
+            if (x < x0) continue;
+            memcpy(out, im->px + ((size_t)at_y * im->w + (size_t)at_x) * c, c);
+            out += c;
         }
     }
 }

@@ -1,0 +1,179 @@
+/* Decoding and preprocessing against Pillow and torchvision
+ * (tests/golden/make_pixels.py). */
+#include "check.h"
+
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "image/augment.h"
+#include "image/preprocess.h"
+
+#define PIXELS "tests/golden/pixels/"
+
+static buf read_whole(const char *name)
+{
+    char path[256];
+    clipc_err err;
+    buf b = {0};
+
+    snprintf(path, sizeof path, PIXELS "%s", name);
+    CHECK_OK(file_read(&b, path, 1 << 24, &err), err);
+    return b;
+}
+
+static void check_crop(const char *name, size_t size, const uint8_t *want,
+                       resize_work *work)
+{
+    const preprocess_cfg cfg = preprocess_default(size);
+    buf file = read_whole(name);
+    uint8_t *crop = malloc(size * size * 3);
+    size_t wrong = 0, most = 0;
+    clipc_err err;
+    image im;
+
+    CHECK_OK(image_decode(&im, file.data, file.len, name, 1, &err), err);
+    CHECK_OK(preprocess_u8(crop, work, &im, &cfg, &err), err);
+    for (size_t i = 0; i < size * size * 3; i++) {
+        const size_t d = (size_t)abs((int)crop[i] - (int)want[i]);
+        wrong += d != 0;
+        most = d > most ? d : most;
+    }
+    if (wrong)
+        fail_msg("%s at %zu: %zu bytes differ, by up to %zu", name, size, wrong, most);
+    image_free(&im);
+    buf_free(&file);
+    free(crop);
+}
+
+/* decode, resize, crop, convert: byte for byte what Pillow and torchvision make of 23
+ * files */
+static void test_crops(void **state)
+{
+    buf crops = read_whole("crops.bin"), index = read_whole("index.txt");
+    resize_work work = {0};
+    size_t n = 0, size, offset;
+    char name[64];
+    int used;
+
+    (void)state;
+    for (const char *p = index.data;
+         sscanf(p, "%63s %zu %zu\n%n", name, &size, &offset, &used) == 3;
+         p += used, n++) {
+        assert_true(offset + size * size * 3 <= crops.len);
+        check_crop(name, size, (const uint8_t *)crops.data + offset, &work);
+    }
+    assert_int_equal(n, 25);
+    resize_work_free(&work);
+    buf_free(&crops);
+    buf_free(&index);
+}
+
+/* decode: a file cut anywhere is an error or, where the format bears it, still a picture
+ */
+static void test_truncated(void **state)
+{
+    static const char *const names[] = {"jpeg_420.jpg", "jpeg_progressive.jpg",
+                                        "rgba.png",     "palette_alpha.png",
+                                        "lossy.webp",   "alpha.webp"};
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        buf file = read_whole(names[i]);
+        const size_t step = file.len / 150 + 1;
+        size_t refused = 0, tried = 0;
+        for (size_t n = 0; n < file.len; n += step, tried++) {
+            uint8_t *part = malloc(n + 1); /* exact: reading past it shows under ASan */
+            clipc_err err;
+            image im;
+            memcpy(part, file.data, n);
+            part = realloc(part, n ? n : 1);
+            const int rc = image_decode(&im, part, n, names[i], 1, &err);
+            refused += rc != CLIPC_OK;
+            if (rc != CLIPC_OK) assert_non_null(strstr(err.msg, names[i]));
+            image_free(&im);
+            free(part);
+        }
+        assert_true(refused + 2 >= tried);
+        buf_free(&file);
+    }
+}
+
+/* decode: bytes turned over at random never do harm */
+static void test_damaged(void **state)
+{
+    static const char *const names[] = {"jpeg_422.jpg", "jpeg_cmyk.jpg", "rgba.png",
+                                        "palette.png", "lossless.webp"};
+    rng r = rng_seed(11, 0);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        buf file = read_whole(names[i]);
+        for (int round = 0; round < 60; round++) {
+            image im;
+            const size_t at = rng_below(&r, file.len);
+            const char keep = file.data[at];
+            file.data[at] = (char)rng_u64(&r);
+            image_decode(&im, file.data, file.len, names[i], 1, NULL);
+            image_free(&im);
+            file.data[at] = keep;
+        }
+        buf_free(&file);
+    }
+}
+
+/* decode: too many pixels are refused by the header, and told with the option to raise it
+ */
+static void test_limit(void **state)
+{
+    buf file = read_whole("rgb_64x64.png");
+    clipc_err err;
+    image im;
+
+    (void)state;
+    CHECK_FAILS(image_decode(&im, file.data, file.len, "big.png", 0.001, &err),
+                CLIPC_ERR_LIMIT, err, "--max-megapixels");
+    CHECK_FAILS(image_decode(&im, "GIF89a", 6, "x.gif", 1, &err), CLIPC_ERR_FORMAT, err,
+                "x.gif");
+    CHECK_FAILS(image_decode(&im, "", 0, "empty", 1, &err), CLIPC_ERR_FORMAT, err,
+                "empty");
+    buf_free(&file);
+}
+
+/* augment: a seed gives the same view; the ground shows under transparency; tint
+ * recolours */
+static void test_augment(void **state)
+{
+    augment_cfg cfg = augment_default();
+    buf file = read_whole("rgba.png");
+    uint8_t a[48 * 48 * 3], b[48 * 48 * 3];
+    resize_work work = {0};
+    clipc_err err;
+    image im;
+
+    (void)state;
+    CHECK_OK(image_decode(&im, file.data, file.len, "rgba.png", 1, &err), err);
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        rng r = rng_seed(seed, 1), again = r, other = rng_seed(seed, 2);
+        CHECK_OK(augment(a, &work, &im, &cfg, seed & 1, 48, &r, &err), err);
+        CHECK_OK(augment(b, &work, &im, &cfg, seed & 1, 48, &again, &err), err);
+        assert_memory_equal(a, b, sizeof a);
+        CHECK_OK(augment(b, &work, &im, &cfg, seed & 1, 48, &other, &err), err);
+        assert_true(memcmp(a, b, sizeof a) != 0);
+    }
+    cfg = (augment_cfg){
+        .ground = {0, 0, 0, 1}, .scale = {0.5f, 0.5f}, .crop = {1, 1}, .ratio = {1, 1}};
+    rng r = rng_seed(1, 1);
+    CHECK_OK(augment(a, &work, &im, &cfg, false, 48, &r, &err), err);
+    assert_true(a[0] == 0 && a[1] == 0 && a[2] == 0); /* the corner: black ground */
+    resize_work_free(&work);
+    image_free(&im);
+    buf_free(&file);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_crops), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_damaged), cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_augment)};
+    return cmocka_run_group_tests_name("image", tests, NULL, NULL);
+}
