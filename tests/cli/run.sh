@@ -1,0 +1,191 @@
+#!/bin/sh
+# The command as a user types it.  CLIPC names the command; run from the project's root.
+# One line a test: "ok NAME", "not ok NAME", "skip NAME (why)".
+set -u
+case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
+mkdir -p build
+T=$(mktemp -d build/cli.XXXXXX)
+trap 'rm -rf "$T"' EXIT
+M=tests/golden/models/e2e
+LABELS='a cat,two dogs,Café at night,the number 42,a red ball & a cone,waves'
+status=0
+
+say() { # say NAME RESULT
+    if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1"; status=1; fi
+}
+run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
+    want=$1
+    shift
+    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
+    got=$?
+    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want: $(head -1 "$T/err")"; return 1; }
+}
+one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
+expect() { # expect NAME COMMAND...
+    name=$1
+    shift
+    if "$@"; then say "$name" 0; else say "$name" 1; fi
+}
+
+classify_golden() {
+    run 0 classify $M/photo.jpg $M/drawing.png $M/picture.webp -m $M -l "$LABELS" \
+        -T 'a photo of {}.' --json || return 1
+    # First scores of golden.json: 0.80534602, 0.90197383, 0.51049917.
+    grep -q 'photo.jpg","labels":\[{"label":"the number 42","score":0.80534' "$T/out" &&
+        grep -q 'drawing.png","labels":\[{"label":"the number 42","score":0.9019' "$T/out" &&
+        grep -q 'picture.webp","labels":\[{"label":"the number 42","score":0.5104' "$T/out"
+}
+classify_folder() { run 0 classify $M -m $M -l 'a,b' && [ "$(grep -c "^$M" "$T/out")" = 3 ]; }
+classify_stdin() { "$CLIPC" classify - -m $M -l 'a,b' <$M/photo.jpg | grep -q '%'; }
+classify_some() {
+    run 1 classify $M/photo.jpg no-such.png -m $M -l 'a,b' --json && one_line &&
+        grep -q 'no-such.png' "$T/err" && grep -q '"image":"no-such.png","error":' "$T/out" &&
+        grep -q 'photo.jpg","labels"' "$T/out"
+}
+classify_none() { run 3 classify no-such.png -m $M -l 'a,b' && one_line; }
+classify_corrupt() {
+    head -c 900 $M/photo.jpg >"$T/cut.jpg"
+    run 3 classify "$T/cut.jpg" -m $M -l 'a,b' && one_line && grep -q 'cut.jpg: damaged JPEG' "$T/err"
+}
+classify_limit() {
+    run 3 classify $M/photo.jpg -m $M -l 'a,b' --max-megapixels 0.001 &&
+        grep -q -e '--max-megapixels' "$T/err"
+}
+classify_labels() {
+    printf 'a cat\r\n\nwaves\n' >"$T/labels"
+    run 0 classify $M/photo.jpg -m $M -L "$T/labels" --top 1 --json &&
+        grep -q '"labels":\[{"label":"[a-z ]*","score":[0-9.]*}\]}' "$T/out"
+}
+usage_errors() {
+    run 2 classify $M/photo.jpg -m $M && one_line && run 2 classify -l a,b && one_line &&
+        run 2 classify $M/photo.jpg -l a,a && one_line && run 2 classify x --no-such && one_line &&
+        run 2 classify x -l a -T 'no hole' && one_line && run 2 classify x -l a --threads 0 &&
+        run 2 no-such && run 2
+}
+helps() {
+    for c in classify similarity embed train eval info tokenize preprocess; do
+        run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
+    done
+    run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
+}
+same_on_ref() {
+    "$CLIPC" classify $M -m $M -l "$LABELS" --top 1 --json | sed 's/"score":.*//' >"$T/best"
+    CLIPC_ISA=ref "$CLIPC" classify $M -m $M -l "$LABELS" --top 1 --json | sed 's/"score":.*//' |
+        cmp -s - "$T/best" && [ -s "$T/best" ]
+}
+bad_isa() { CLIPC_ISA=nonsense run 3 info $M && one_line && grep -q CLIPC_ISA "$T/err"; }
+bad_models() {
+    run 3 info no-such-model && one_line && run 3 info tests/golden && one_line || return 1
+    cp -r $M "$T/bad" && chmod -R u+w "$T/bad"
+    head -c 100000 $M/open_clip_model.safetensors >"$T/bad/open_clip_model.safetensors"
+    run 3 info "$T/bad" && one_line && grep -q 'outside data' "$T/err" || return 1
+    cp $M/open_clip_model.safetensors "$T/bad/"
+    printf '\377\177' | dd of="$T/bad/open_clip_model.safetensors" bs=1 seek=400000 conv=notrunc 2>/dev/null
+    run 3 info "$T/bad" && one_line && grep -q 'NaN' "$T/err" || return 1
+    echo '{"model_cfg": {"embed_dim": 16, "vision_cfg": {"no_such": 1}, "text_cfg": {}}}' \
+        >"$T/bad/open_clip_config.json"
+    run 3 info "$T/bad" && one_line && grep -q 'no_such' "$T/err" || return 1
+    echo '{"model_cfg": ' >"$T/bad/open_clip_config.json"
+    run 3 info "$T/bad" && one_line
+}
+embeds() {
+    run 0 embed $M -T 'a dog' -m $M -o "$T/e.npy" && [ "$(wc -c <"$T/e.npy")" = $((128 + 4 * 16 * 4)) ] &&
+        run 3 embed $M -m $M -o "$T/e.npy" && grep -q 'exists' "$T/err" &&
+        run 0 embed $M -m $M -o "$T/e.npy" --force &&
+        run 0 embed -T 'a dog' -m $M && grep -q '"text":"a dog","embedding":\[' "$T/out"
+}
+not_utf8() { run 3 embed -T "$(printf 'a\377b')" -m $M && one_line && grep -q 'UTF-8' "$T/err"; }
+similarities() {
+    run 0 similarity $M -T 'a dog' -T 'a cat' -m $M --json || return 1
+    for key in images texts logits_per_image logits_per_text logit_scale; do
+        grep -q "\"$key\":" "$T/out" || return 1
+    done
+    run 0 similarity $M -T 'a dog' -m $M && [ "$(grep -c 'a dog' "$T/out")" = 3 ]
+}
+tokens() {
+    run 0 tokenize 'a photo of a cat' -m $M --json &&
+        grep -q '"ids":\[49406,320,1125,539,320,2368,49407,0' "$T/out" && grep -q '"n":7,"pool":6' "$T/out" &&
+        run 0 tokenize 'a cat' -m $M && grep -q 'cat</w>' "$T/out"
+}
+infos() { run 0 info $M && grep -q 'vit: 224 px' "$T/out" && run 0 info $M --json && grep -q '"embed_dim":16' "$T/out"; }
+preprocesses() {
+    run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
+        run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
+}
+evals() {
+    cp $M/*.jpg $M/*.png "$T/"
+    printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
+    printf '{"name":"t","task":"zeroshot","templates":["a photo of {}."],"samples":"samples.tsv","classes":["a cat","two dogs","Café at night","the number 42","a red ball & a cone","waves"]}' >"$T/spec.json"
+    run 0 eval "$T/spec.json" -m $M --json &&
+        grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667' "$T/out" &&
+        echo '{}' >"$T/spec.json" && run 3 eval "$T/spec.json" -m $M && one_line
+}
+
+TINY='model={"embed_dim":16,"vision_cfg":{"image_size":32,"layers":1,"width":32,"patch_size":8,"head_width":16},"text_cfg":{"context_length":16,"vocab_size":49408,"width":16,"heads":2,"layers":1}}'
+train() { # train OUT MORE...
+    out=$1
+    shift
+    "$CLIPC" train --data "$T/pairs" --out "$out" --set "$TINY" --batch-size 4 --steps 6 \
+        --warmup 2 --threads 1 --set save_every=3 "$@" >"$T/out" 2>"$T/err"
+}
+pairs() {
+    mkdir -p "$T/pairs"
+    for f in rgb_64x64 rgb_41x29 grey rgba palette grey_alpha bilevel rgb_33x64; do
+        cp tests/golden/pixels/$f.png "$T/pairs/" && echo "a picture called $f" >"$T/pairs/$f.txt"
+    done
+}
+trains() {
+    pairs && train "$T/run" && [ "$(grep -c '"loss"' "$T/run/log.jsonl")" = 6 ] &&
+        run 0 classify $M/photo.jpg -m "$T/run" -l 'a,b' || return 1
+    train "$T/run" && return 1
+    one_line && grep -q -e '--resume' "$T/err"
+}
+resumes() {
+    train "$T/whole" || return 1
+    # Killed while it runs, wherever that is; then continued to the end.
+    train "$T/cut" --set keep=9 &
+    pid=$!
+    n=0
+    while [ ! -e "$T/cut/checkpoints/step-0000000003.safetensors" ] && [ $n -lt 200 ]; do
+        sleep 0.05
+        n=$((n + 1))
+    done
+    pkill -KILL -P $pid 2>/dev/null
+    kill -KILL $pid 2>/dev/null
+    wait $pid 2>/dev/null
+    rm -f "$T"/cut/checkpoints/step-0000000006.safetensors
+    run 0 train --out "$T/cut" --resume &&
+        cmp -s "$T/cut/open_clip_model.safetensors" "$T/whole/open_clip_model.safetensors"
+}
+plots() { run 0 train --out "$T/run" --plot "$T/c.svg" && grep -q '<polyline' "$T/c.svg"; }
+train_errors() {
+    run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
+        run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
+        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
+}
+
+expect 'classify: the scores of the golden' classify_golden
+expect 'classify: a folder' classify_folder
+expect 'classify: standard input' classify_stdin
+expect 'classify: some pictures fail' classify_some
+expect 'classify: every picture fails' classify_none
+expect 'classify: a truncated picture' classify_corrupt
+expect 'classify: a limit on megapixels' classify_limit
+expect 'classify: labels from a file' classify_labels
+expect 'usage errors' usage_errors
+expect 'help and version' helps
+expect 'the same labels with the reference kernels' same_on_ref
+expect 'an unknown instruction set' bad_isa
+expect 'damaged models' bad_models
+expect 'embed' embeds
+expect 'embed: text that is no UTF-8' not_utf8
+expect 'similarity' similarities
+expect 'tokenize' tokens
+expect 'info' infos
+expect 'preprocess' preprocesses
+expect 'eval' evals
+expect 'train: a folder of pairs' trains
+expect 'train: killed and resumed, the same bits' resumes
+expect 'train: curves' plots
+expect 'train: errors' train_errors
+exit $status
