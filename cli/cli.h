@@ -17,6 +17,7 @@ enum {
 
 int cmd_classify(int argc, char **argv);
 int cmd_similarity(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_info(int argc, char **argv);

@@ -1,4 +1,4 @@
-/* info, tokenize, preprocess, eval: looking at a model and at what it sees. */
+/* info, tokenize, preprocess, eval, convert: looking at a model and at what it sees. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -245,4 +245,43 @@ int cmd_eval(int argc, char **argv)
     }
     session_close(&m.s);
     return rc;
+}
+
+/* ---- convert
+ * ---------------------------------------------------------------------------- */
+
+typedef struct convert {
+    const char *to, *precision;
+    bool force;
+} convert;
+
+static int on_convert_option(void *user, const char *name, const char *value)
+{
+    convert *c = user;
+
+    if (strcmp(name, "to") == 0) c->to = value;
+    if (strcmp(name, "precision") == 0) c->precision = value;
+    if (strcmp(name, "force") == 0) c->force = true;
+    return 0;
+}
+
+int cmd_convert(int argc, char **argv)
+{
+    static const opt table[] = {{"to", 0, "LAYOUT", "hf or open_clip (open_clip)"},
+                                {"precision", 'p', "TYPE", "f32, f16 or bf16 (f32)"},
+                                {"force", 'f', NULL, "overwrite OUT"}};
+    static const opts_usage usage = {
+        "convert", "IN OUT [options]", "Rewrites a model folder in another layout.",
+        "  clipc convert run/ run-hf/ --to hf --precision f16\n"};
+    convert c = {.to = "open_clip", .precision = "f32"};
+    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
+                              on_convert_option, &c);
+    clipc_err err;
+
+    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (argc - at != 2) return cli_usage("convert", "takes IN and OUT");
+    if (clipc_convert(argv[at], argv[at + 1], c.to, c.precision, c.force, &err) !=
+        CLIPC_OK)
+        return cli_fail(&err);
+    return EXIT_DONE;
 }

@@ -14,6 +14,7 @@ static const struct {
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"eval", cmd_eval, "measures zero-shot accuracy"},
     {"info", cmd_info, "shows what a model is"},
+    {"convert", cmd_convert, "rewrites a model in another layout"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},
     {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},
 };

@@ -196,6 +196,11 @@ CLIPC_API int clipc_write_npy(const char *path, const float *data, size_t rows,
 CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
                               size_t height, int overwrite, clipc_err *err);
 
+/* Rewrites a model folder in another layout, "hf" (ViT only) or "open_clip"; precision
+ * "f32", "f16" or "bf16".  CLIPC_ERR_EXISTS when `to` is there and overwrite is 0. */
+CLIPC_API int clipc_convert(const char *from, const char *to, const char *layout,
+                            const char *precision, int overwrite, clipc_err *err);
+
 /* ---- evaluation ----------------------------------------------------------------------
  */
 

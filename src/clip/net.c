@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "clip/find.h"
 #include "clip/names.h"
 #include "io/safetensors.h"
 #include "nn/conv.h"
@@ -326,5 +327,39 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
         rc = hf ? save_hf(n, folder, err) : save_open_clip(n, folder, err);
     if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
     free(path);
+    return rc;
+}
+
+int clipc_convert(const char *from, const char *to, const char *layout,
+                  const char *precision, int overwrite, clipc_err *err)
+{
+    const dtype stored = strcmp(precision, "f32") == 0    ? DT_F32
+                         : strcmp(precision, "f16") == 0  ? DT_F16
+                         : strcmp(precision, "bf16") == 0 ? DT_BF16
+                                                          : DT_COUNT;
+    const bool hf = strcmp(layout, "hf") == 0;
+    const kernels *k = NULL;
+    char *folder = NULL;
+    clip_cfg cfg = {0};
+    net *n = NULL;
+    int rc;
+
+    if (stored == DT_COUNT || (!hf && strcmp(layout, "open_clip") != 0))
+        return clipc_fail(err, CLIPC_ERR_ARG, "%s, %s: no such layout or precision",
+                          layout, precision);
+    if (!overwrite && file_exists(to))
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", to);
+    rc = find_model(&folder, from, err);
+    if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
+    if (rc == CLIPC_OK) rc = net_config(&cfg, folder, err);
+    if (rc == CLIPC_OK) rc = net_make(&n, &cfg, TOWER_EVAL, k, err);
+    if (rc == CLIPC_OK) rc = net_load(n, folder, k, err);
+    if (rc == CLIPC_OK) {
+        n->cfg.layout = hf ? LAYOUT_HF : LAYOUT_OPEN_CLIP;
+        rc = net_save(n, to, stored, k, err);
+    }
+    net_free(n);
+    clip_cfg_free(&cfg);
+    free(folder);
     return rc;
 }

@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval info tokenize preprocess; do
+    for c in classify similarity embed train eval info convert tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -164,6 +164,22 @@ train_errors() {
         grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
 }
 
+example() { # the C program in examples/, which the build made beside the command
+    exe=$(dirname "$CLIPC")/example_classify
+    [ -x "$exe" ] || { echo "skip the example (not built in this variant)"; return; }
+    "$exe" $M $M/photo.jpg 'a photo of a cat.' 'a photo of the number 42.' >"$T/out" 2>"$T/err" &&
+        grep -q '%  a photo of the number 42' "$T/out"
+    say 'the C example' $?
+}
+converts() {
+    run 0 convert $M "$T/hf" --to hf -p f16 && [ -s "$T/hf/merges.txt" ] && [ -s "$T/hf/vocab.json" ] &&
+        run 3 convert $M "$T/hf" --to hf && one_line &&
+        run 0 classify $M/photo.jpg -m "$T/hf" -l "$LABELS" -T 'a photo of {}.' --top 1 --json &&
+        grep -q '"label":"the number 42","score":0.80534' "$T/out"
+}
+
+example
+expect 'convert' converts
 expect 'classify: the scores of the golden' classify_golden
 expect 'classify: a folder' classify_folder
 expect 'classify: standard input' classify_stdin

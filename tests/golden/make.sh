@@ -1,0 +1,13 @@
+#!/bin/sh
+# Rewrites all goldens with the packages of requirements.txt, in an environment of its own, and
+# checks the round trip with open_clip and transformers.
+set -eu
+env=build/golden-env
+[ -x $env/bin/python ] || { python3 -m venv $env && $env/bin/pip install -q -r tests/golden/requirements.txt; }
+for script in make_models make_tokens make_pixels; do
+    echo "$script"
+    $env/bin/python tests/golden/$script.py
+done
+make -s clipc
+$env/bin/python tests/golden/check_roundtrip.py
+git --no-pager diff --stat -- tests/golden
