@@ -1,0 +1,18 @@
+/* Any bytes as a picture: what decodes is preprocessed. */
+#include <stdlib.h>
+
+#include "image/preprocess.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const preprocess_cfg cfg = preprocess_default(16);
+    uint8_t crop[16 * 16 * 3];
+    resize_work work = {0};
+    image im;
+
+    if (image_decode(&im, data, size, "fuzz", 0.25, NULL) == CLIPC_OK)
+        preprocess_u8(crop, &work, &im, &cfg, NULL);
+    resize_work_free(&work);
+    image_free(&im);
+    return 0;
+}
