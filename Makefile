@@ -27,7 +27,7 @@ SAN_asan := -fsanitize=address,undefined
 SAN_tsan := -fsanitize=thread
 SAN_fuzz := -fsanitize=address,undefined
 
-CPPFLAGS_ALL = -Iinclude -Isrc -MMD -MP -DCLIPC_PREFIX='"$(PREFIX)"' $(PKG_CFLAGS) $(CPPFLAGS)
+CPPFLAGS_ALL = -Iinclude -Isrc -I. -MMD -MP -DCLIPC_PREFIX='"$(PREFIX)"' $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = $(STD) $(OPT_$(MODE)) $(WARN) $(WERROR) -fvisibility=hidden -fPIC $(CFLAGS)
 LDFLAGS_ALL  = $(SAN_$(MODE)) $(LDFLAGS)
 
@@ -95,7 +95,7 @@ test: deps              ## installs what is missing, builds and runs every test
 	@sh tests/run.sh $B
 
 .PHONY: examples
-examples: $B/example_classify
+examples: $B/example_zero_shot
 
 $B/example_%: examples/%.c $B/libclipc.a include/clipc.h
 	$(CC) -std=c11 -Iinclude -o $@ $< $B/libclipc.a $(LDFLAGS_ALL) $(PKG_LIBS)

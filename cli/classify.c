@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session.h"
+#include "cli/session.h"
 
 enum { LABEL_WIDTH = 28, BAR = 30 };
 

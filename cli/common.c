@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "cli.h"
+#include "cli/cli.h"
 
 int cli_fail(const clipc_err *err)
 {

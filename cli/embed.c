@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session.h"
+#include "cli/session.h"
 
 static const opt table[] = {
     SESSION_OPTS,

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "session.h"
+#include "cli/session.h"
 
 typedef struct inspect {
     session s;

@@ -4,7 +4,7 @@
 
 #include "base/err.h"
 #include "base/opts.h"
-#include "cli.h"
+#include "cli/cli.h"
 
 /* First rows of an option table. */
 #define SESSION_OPTS                                                                 \

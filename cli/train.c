@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/opts.h"
-#include "cli.h"
+#include "cli/cli.h"
 #include "clipc_train.h"
 
 static const opt table[] = {

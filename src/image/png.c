@@ -11,6 +11,7 @@ typedef struct png_io {
     const uint8_t *data;
     size_t size, at;
     buf *out;
+    png_bytep *rows; /* here, since an error jumps past every local variable */
     char msg[120];
 } png_io;
 
@@ -82,7 +83,7 @@ static void get_palette(png_structp png, png_infop info, image *im)
     }
 }
 
-static int read_png(png_structp png, png_infop info, image *out, png_bytep **rows,
+static int read_png(png_structp png, png_infop info, image *out, png_io *io,
                     const char *name, double max_megapixels, clipc_err *err)
 {
     image_mode mode;
@@ -100,10 +101,10 @@ static int read_png(png_structp png, png_infop info, image *out, png_bytep **row
     const size_t stride = w * image_channels(mode);
     if (png_get_rowbytes(png, info) != stride)
         return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: PNG rows of unexpected size", name);
-    *rows = malloc(h * sizeof **rows);
-    if (!*rows) return clipc_fail_memory(err, name, h * sizeof **rows);
-    for (size_t y = 0; y < h; y++) (*rows)[y] = out->px + y * stride;
-    png_read_image(png, *rows);
+    io->rows = malloc(h * sizeof *io->rows);
+    if (!io->rows) return clipc_fail_memory(err, name, h * sizeof *io->rows);
+    for (size_t y = 0; y < h; y++) io->rows[y] = out->px + y * stride;
+    png_read_image(png, io->rows);
     png_read_end(png, NULL);
     return CLIPC_OK;
 }
@@ -115,7 +116,6 @@ int png_decode(image *out, const uint8_t *data, size_t size, const char *name,
     png_structp png =
         png_create_read_struct(PNG_LIBPNG_VER_STRING, &io, on_error, on_warning);
     png_infop info = png ? png_create_info_struct(png) : NULL;
-    png_bytep *volatile rows = NULL;
     volatile int rc = CLIPC_OK;
 
     if (!info) {
@@ -127,12 +127,10 @@ int png_decode(image *out, const uint8_t *data, size_t size, const char *name,
     if (setjmp(png_jmpbuf(png))) {
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: damaged PNG: %s", name, io.msg);
     } else {
-        png_bytep *made = NULL;
-        rc = read_png(png, info, out, &made, name, max_megapixels, err);
-        rows = made;
+        rc = read_png(png, info, out, &io, name, max_megapixels, err);
     }
     png_destroy_read_struct(&png, &info, NULL);
-    free(rows);
+    free(io.rows);
     if (rc != CLIPC_OK) image_free(out);
     return rc;
 }

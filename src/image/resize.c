@@ -153,9 +153,10 @@ static void filter_columns(uint8_t *out, const uint8_t *rows, size_t first, size
     }
 }
 
-/* Pillow steps by adding the scale, which at halves differs from multiplying: so do we. */
-static void nearest(uint8_t *out, const image *im, size_t w, size_t h, size_t x0, size_t y0,
-                    size_t cw, size_t ch)
+/* Pillow steps by adding the scale, which at halves differs from multiplying: so do we.
+ */
+static void nearest(uint8_t *out, const image *im, size_t w, size_t h, size_t x0,
+                    size_t y0, size_t cw, size_t ch)
 {
     const size_t c = image_channels(im->mode);
     const double sx = (double)im->w / (double)w, sy = (double)im->h / (double)h;

@@ -165,7 +165,7 @@ train_errors() {
 }
 
 example() { # the C program in examples/, which the build made beside the command
-    exe=$(dirname "$CLIPC")/example_classify
+    exe=$(dirname "$CLIPC")/example_zero_shot
     [ -x "$exe" ] || { echo "skip the example (not built in this variant)"; return; }
     "$exe" $M $M/photo.jpg 'a photo of a cat.' 'a photo of the number 42.' >"$T/out" 2>"$T/err" &&
         grep -q '%  a photo of the number 42' "$T/out"

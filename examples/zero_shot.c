@@ -1,4 +1,4 @@
-/* Which of these texts fits a picture best?   usage: classify MODEL IMAGE TEXT... */
+/* Which of these texts fits a picture best?   usage: zero_shot MODEL IMAGE TEXT... */
 #include <stdio.h>
 #include <stdlib.h>
 
