@@ -35,7 +35,6 @@ LIB_C  := $(sort $(wildcard src/*/*.c))
 CLI_C  := $(sort $(wildcard cli/*.c))
 TEST_C := $(sort $(wildcard tests/test_*.c))
 FUZZ_C := $(sort $(wildcard fuzz/fuzz_*.c))
-BENCH_C := $(sort $(wildcard bench/*.c))
 
 LIB_O   := $(LIB_C:%.c=$B/%.o)
 BASE_O  := $(filter $B/src/base/%,$(LIB_O))
@@ -46,7 +45,7 @@ REPLAYS := $(FUZZ_C:fuzz/fuzz_%.c=$B/replay_%)
 TEST_HELP_O := $(patsubst %.c,$B/%.o,$(filter-out $(TEST_C),$(wildcard tests/*.c)))
 
 .PHONY: all lib demo deps test check check-tsan check-format check-includes golden bench \
-        fuzz install uninstall help clean tests fuzz-replay train-drawings
+        fuzz install uninstall help clean tests fuzz-replay
 .DEFAULT_GOAL := all
 
 all: clipc lib          ## the command ./clipc and the library (default)
@@ -93,6 +92,9 @@ $(TESTS): $B/test_%: $B/tests/test_%.o $(TEST_HELP_O) $(LIB_O)
 test: deps              ## installs what is missing, builds and runs every test
 	@$(MAKE) --no-print-directory all tests examples
 	@sh tests/run.sh $B
+
+$B/bench_%: $B/bench/bench_%.o $(LIB_O)
+	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 .PHONY: examples
 examples: $B/example_zero_shot

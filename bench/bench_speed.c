@@ -1,0 +1,88 @@
+/* The FMA peak of one core, measured, and our ViT-B/32 image tower beside it.
+ * usage: bench_speed     (CLIPC_ISA chooses the instruction set) */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "clip/net.h"
+
+enum { ROUNDS = 9 };
+
+/* One tile over panels that stay in the first-level cache is nothing but multiply-adds.
+ */
+static double peak_gflops(const kernels *k)
+{
+    enum { KC = 256, TILES = 4000 };
+    float *a = calloc(k->mr * KC, sizeof *a), *b = calloc(k->nr * (KC + 16), sizeof *b);
+    float *c = calloc(k->mr * k->nr, sizeof *c);
+    double best = 0.0;
+
+    for (int round = 0; a && b && c && round < ROUNDS; round++) {
+        const double begin = clock_now();
+        for (int i = 0; i < TILES; i++) k->tile(c, k->nr, a, b, k->mr, k->nr, KC, 0);
+        const double flops = 2.0 * TILES * KC * (double)(k->mr * k->nr);
+        const double rate = flops / (clock_now() - begin) * 1e-9;
+        best = rate > best ? rate : best;
+    }
+    free(a), free(b), free(c);
+    return best;
+}
+
+/* Multiply-adds of the tower's matrix products, counted twice. */
+static double tower_flops(const image_cfg *c)
+{
+    const double T =
+        (double)((c->image_size / c->patch_size) * (c->image_size / c->patch_size) + 1);
+    const double C = (double)c->width, F = (double)c->mlp_width;
+    const double layer = T * (4.0 * C * C + 2.0 * C * F) + 2.0 * T * T * C;
+
+    return 2.0 * ((double)c->layers * layer +
+                  (T - 1.0) * C * 3.0 * (double)(c->patch_size * c->patch_size) +
+                  C * (double)c->embed_dim);
+}
+
+static int by_size(const void *x, const void *y)
+{
+    const double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+int main(void)
+{
+    clip_cfg cfg = {
+        .image = {224, 512, 768, 12, 12, 32, 3072, {0}, ACT_QUICK_GELU, 1e-5f},
+        .text = {77, 49408, 512, 64, 1, 1, 64, ACT_QUICK_GELU, 1e-5f}};
+    float *pixels = calloc(3 * 224 * 224, sizeof *pixels), out[512];
+    double seconds[ROUNDS];
+    rng r = rng_seed(1, 0);
+    void *acts = NULL;
+    net *n = NULL;
+    exec *e = NULL;
+    clipc_err err;
+
+    if (!pixels || exec_new(&e, 1, 1 << 16, &err) ||
+        net_make(&n, &cfg, TOWER_INFER, e->k, &err) ||
+        n->ops->acts_make(&acts, n->image, 1, TOWER_INFER, &err))
+        return fprintf(stderr, "%s\n", err.msg), 1;
+    rng_fill_normal(&r, (float *)(void *)n->mem.mem, n->params.floats, 0.0f, 0.02f);
+    rng_fill_normal(&r, pixels, 3 * 224 * 224, 0.0f, 1.0f);
+    const double peak = peak_gflops(e->k);
+    n->ops->fwd(e, n->image, acts, out, pixels, 1);
+    for (int i = 0; i < ROUNDS; i++) {
+        const double begin = clock_now();
+        n->ops->fwd(e, n->image, acts, out, pixels, 1);
+        seconds[i] = clock_now() - begin;
+    }
+    qsort(seconds, ROUNDS, sizeof *seconds, by_size);
+    const double gflops = tower_flops(&cfg.image) / seconds[ROUNDS / 2] * 1e-9;
+    printf(
+        "%s, one thread: FMA peak %.0f GFLOP/s; ViT-B/32 image, batch 1: median %.1f ms "
+        "(%.1f to %.1f), %.0f GFLOP/s, %.0f %% of the peak\n",
+        e->k->name, peak, 1e3 * seconds[ROUNDS / 2], 1e3 * seconds[0],
+        1e3 * seconds[ROUNDS - 1], gflops, 100.0 * gflops / peak);
+    n->ops->acts_destroy(acts);
+    net_free(n);
+    exec_free(e);
+    free(pixels);
+    return 0;
+}
