@@ -10,7 +10,7 @@ B      := build/$(MODE)-$(notdir $(CC))
 
 VERSION := $(shell sed -n 's/^.define CLIPC_VERSION "\(.*\)"/\1/p' include/clipc.h)
 
-PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive nettle
+PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive
 PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthreadpool -lpthread -lm
 

@@ -23,7 +23,6 @@ need libpng-dev pkg-config --exists libpng
 need libwebp-dev pkg-config --exists libwebp
 need libjansson-dev pkg-config --exists jansson
 need libarchive-dev pkg-config --exists libarchive
-need nettle-dev pkg-config --exists nettle
 need libpthreadpool-dev header pthreadpool.h
 need libcmocka-dev pkg-config --exists cmocka
 if [ "${CLIPC_DEPS:-all}" = all ]; then
