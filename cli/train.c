@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/opts.h"
@@ -132,9 +133,10 @@ static void on_interrupt(int sig)
     interrupted = 1;
 }
 
-static void show_step(const clipc_train_stats *s)
+/* per_step: seconds, averaged since the start. */
+static void show_step(const clipc_train_stats *s, double per_step)
 {
-    const double left = (double)(s->steps - s->step);
+    const double left = (double)(s->steps - s->step) * per_step;
 
     if (!isatty(STDERR_FILENO)) return;
     fprintf(stderr,
@@ -142,7 +144,7 @@ static void show_step(const clipc_train_stats *s)
             "min left "
             "\033[K",
             s->step, s->steps, s->loss, s->logit_scale, s->images_per_second,
-            100.0 * s->waited, left > 0 ? left * (double)s->step : 0.0);
+            100.0 * s->waited, left / 60.0);
 }
 
 static int validate(clipc_trainer *t, const clipc_train_stats *s, clipc_err *err)
@@ -162,12 +164,14 @@ static int validate(clipc_trainer *t, const clipc_train_stats *s, clipc_err *err
 
 static int run(clipc_trainer *t, const settings *s, clipc_err *err)
 {
+    const double begin = clock_now();
     clipc_train_stats stats = {0};
+    size_t done = 0;
     int rc = CLIPC_OK;
 
     do {
         if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
-        show_step(&stats);
+        show_step(&stats, (clock_now() - begin) / (double)++done);
         if (clipc_trainer_wants_val(t) && !interrupted) rc = validate(t, &stats, err);
         if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || interrupted))
             rc = clipc_trainer_save(t, err);
