@@ -11,8 +11,8 @@ B      := build/$(MODE)-$(notdir $(CC))
 VERSION := $(shell sed -n 's/^.define CLIPC_VERSION "\(.*\)"/\1/p' include/clipc.h)
 
 PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive
-PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthreadpool -lpthread -lm
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthreadpool -lpthread -lm
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wvla -Wundef -Wno-sign-conversion
@@ -59,7 +59,8 @@ clipc: $B/clipc
 
 $B/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(EXTRA) -c -o $@ $<
+	@echo "  CC  $@"
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(EXTRA) -c -o $@ $<
 
 # Contracting a*b+c into a fused multiply-add is wanted in the kernels, and only there.
 $B/src/tensor/%.o: EXTRA = -ffp-contract=fast
@@ -80,21 +81,24 @@ $B/libclipc.so: $(LIB_O)
 	$(CC) -shared -Wl,-soname,libclipc.so.0 -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 $B/clipc: $(CLI_O) $(BASE_O) $B/libclipc.a
-	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+	@echo "  LD  $@"
+	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 # ---- tests -----------------------------------------------------------------------------
 
 tests: $(TESTS)
 
 $(TESTS): $B/test_%: $B/tests/test_%.o $(TEST_HELP_O) $(LIB_O)
-	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS) -lcmocka
+	@echo "  LD  $@"
+	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS) -lcmocka
 
 test: deps              ## installs what is missing, builds and runs every test
 	@$(MAKE) --no-print-directory all tests examples
 	@sh tests/run.sh $B
 
 $B/bench_%: $B/bench/bench_%.o $(LIB_O)
-	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+	@echo "  LD  $@"
+	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 .PHONY: examples
 examples: $B/example_zero_shot
@@ -109,7 +113,8 @@ $B/fuzz_%: $B/fuzz/fuzz_%.o $(LIB_O)
 	$(CC) -fsanitize=fuzzer -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 $B/replay_%: $B/fuzz/fuzz_%.o $B/fuzz/replay.o $(LIB_O)
-	$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+	@echo "  LD  $@"
+	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 fuzz-replay: $(REPLAYS)
 	@for r in $(REPLAYS); do t=$${r##*/replay_}; \

@@ -28,13 +28,18 @@ void net_free(net *n)
 int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
              clipc_err *err)
 {
-    const image_ops *ops = &vit_ops;
+    const image_ops *ops = &vit_ops; /* the one family so far */
     const size_t no_sizes[] = {0};
     net *n = calloc(1, sizeof *n);
     int rc;
 
     *out = NULL;
     if (!n) return clipc_fail_memory(err, "model", sizeof *n);
+    if (!cfg->image.layers) {
+        free(n);
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "ResNet image towers are not in this version of clipc");
+    }
     n->cfg = *cfg;
     n->ops = ops;
     n->packed = mode == TOWER_INFER;

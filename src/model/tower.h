@@ -80,6 +80,6 @@ typedef struct image_ops {
     void (*update_stats)(void *tower, const void *acts, size_t B);
 } image_ops;
 
-extern const image_ops vit_ops, resnet_ops;
+extern const image_ops vit_ops;
 
 #endif

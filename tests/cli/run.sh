@@ -85,6 +85,9 @@ bad_models() {
     echo '{"model_cfg": {"embed_dim": 16, "vision_cfg": {"no_such": 1}, "text_cfg": {}}}' \
         >"$T/bad/open_clip_config.json"
     run 3 info "$T/bad" && one_line && grep -q 'no_such' "$T/err" || return 1
+    echo '{"model_cfg": {"embed_dim": 16, "vision_cfg": {"layers": [1,1,1,1], "width": 16}, "text_cfg": {}}}' \
+        >"$T/bad/open_clip_config.json"
+    run 3 info "$T/bad" && one_line && grep -q 'ResNet' "$T/err" || return 1
     echo '{"model_cfg": ' >"$T/bad/open_clip_config.json"
     run 3 info "$T/bad" && one_line
 }
