@@ -33,17 +33,24 @@ static char *along(const char *list, const char *name)
     return found;
 }
 
-static char *beside_executable(const char *name)
+/* In models/ beside the executable, or, where that was installed in PREFIX/bin, in
+ * PREFIX/share/clipc/models, wherever PREFIX is now. */
+static char *near_executable(const char *name)
 {
-    char exe[4096];
+    static const char *const folders[] = {"models", "../share/clipc/models"};
+    char exe[4096], *found = NULL;
     const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
     if (n <= 0) return NULL;
     exe[n] = '\0';
     char *slash = strrchr(exe, '/');
-    if (!slash || (size_t)(slash - exe) + sizeof "/models" > sizeof exe) return NULL;
-    memcpy(slash, "/models", sizeof "/models");
-    return in_folder(exe, strlen(exe), name);
+    if (slash) *slash = '\0';
+    for (size_t i = 0; !found && i < sizeof folders / sizeof folders[0]; i++) {
+        char *folder = path_join(exe, folders[i]);
+        if (folder) found = in_folder(folder, strlen(folder), name);
+        free(folder);
+    }
+    return found;
 }
 
 int find_model(char **out, const char *name, clipc_err *err)
@@ -62,7 +69,7 @@ int find_model(char **out, const char *name, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_IO, "%s: no such model", name);
     }
     *out = along(getenv("CLIPC_MODEL_PATH"), name);
-    if (!*out) *out = beside_executable(name);
+    if (!*out) *out = near_executable(name);
     if (!*out) *out = in_folder(installed, strlen(installed), name);
     if (*out) return CLIPC_OK;
     return clipc_fail(
