@@ -207,4 +207,5 @@ expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'train: curves' plots
 expect 'train: errors' train_errors
+sh tests/cli/kill_resume.sh || status=1
 exit $status
