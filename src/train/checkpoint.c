@@ -21,11 +21,22 @@ static int is_checkpoint(const struct dirent *e)
            !e->d_name[end];
 }
 
+/* What a killed process left of a write: the name and six characters more. */
+static int is_leftover(const struct dirent *e)
+{
+    int64_t step;
+    int end = 0;
+
+    return sscanf(e->d_name, "step-%" SCNd64 ".safetensors.%n", &step, &end) == 1 &&
+           end && strlen(e->d_name + end) == 6;
+}
+
 /* Names sort by step, oldest first; the caller frees them and the list. */
-static int list(struct dirent ***names, const char *folder)
+static int list(struct dirent ***names, const char *folder,
+                int (*which)(const struct dirent *))
 {
     *names = NULL;
-    const int n = scandir(folder, names, is_checkpoint, alphasort);
+    const int n = scandir(folder, names, which, alphasort);
     return n < 0 ? 0 : n;
 }
 
@@ -38,16 +49,17 @@ static void free_list(struct dirent **names, int n)
 bool checkpoint_exists(const char *folder)
 {
     struct dirent **names;
-    const int n = list(&names, folder);
+    const int n = list(&names, folder, is_checkpoint);
 
     free_list(names, n);
     return n > 0;
 }
 
-static void prune(const char *folder, size_t keep)
+/* Removes all of a kind but the last `keep`. */
+static void prune(const char *folder, size_t keep, int (*which)(const struct dirent *))
 {
     struct dirent **names;
-    const int n = list(&names, folder);
+    const int n = list(&names, folder, which);
 
     for (int i = 0; i + (int)keep < n; i++) {
         char *path = path_join(folder, names[i]->d_name);
@@ -78,7 +90,10 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
     if (rc == CLIPC_OK)
         rc = safetensors_write(path, t, sizeof t / sizeof t[0], "clipc-train", DT_F32, k,
                                err);
-    if (rc == CLIPC_OK) prune(folder, keep);
+    if (rc == CLIPC_OK) {
+        prune(folder, keep, is_checkpoint);
+        prune(folder, 0, is_leftover);
+    }
     free(path);
     return rc;
 }
@@ -122,7 +137,7 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
 int checkpoint_read(checkpoint *c, const char *folder, clipc_err *err)
 {
     struct dirent **names;
-    const int n = list(&names, folder);
+    const int n = list(&names, folder, is_checkpoint);
     int rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no checkpoint to go on from", folder);
 
     for (int i = n; rc != CLIPC_OK && i-- > 0;) {
