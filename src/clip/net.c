@@ -28,18 +28,13 @@ void net_free(net *n)
 int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
              clipc_err *err)
 {
-    const image_ops *ops = &vit_ops; /* the one family so far */
+    const image_ops *ops = cfg->image.layers ? &vit_ops : &resnet_ops;
     const size_t no_sizes[] = {0};
     net *n = calloc(1, sizeof *n);
     int rc;
 
     *out = NULL;
     if (!n) return clipc_fail_memory(err, "model", sizeof *n);
-    if (!cfg->image.layers) {
-        free(n);
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "ResNet image towers are not in this version of clipc");
-    }
     n->cfg = *cfg;
     n->ops = ops;
     n->packed = mode == TOWER_INFER;
@@ -125,14 +120,13 @@ static void transpose(float *to, const float *from, size_t rows, size_t cols)
 }
 
 /* Puts plain values where the parameter lives: packed, if room was made for that. */
-static void place_param(const param *p, const float *plain, float *work, const kernels *k,
-                        bool packed)
+static void place_param(const param *p, const float *plain, const kernels *k, bool packed)
 {
     const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / (N ? N : 1);
 
     if (packed && p->kind == PARAM_LINEAR) gemm_pack(k, *p->slot, mat_t(plain, K), N, K);
     else if (packed && p->kind == PARAM_CONV)
-        conv_pack(k, *p->slot, plain, work, N, p->dims[1], p->dims[2] * p->dims[3]);
+        conv_pack(k, *p->slot, plain, N, p->dims[1], p->dims[2] * p->dims[3]);
     else memcpy(*p->slot, plain, p->n * sizeof *plain);
 }
 
@@ -148,7 +142,7 @@ static int load_param(loading *l, const param *p, clip_layout layout, bool packe
     for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)
         rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
     if (rc == CLIPC_OK && s.transposed) transpose(l->plain, to, p->dims[1], p->dims[0]);
-    if (rc == CLIPC_OK) place_param(p, l->plain, l->plain + p->n, l->k, packed);
+    if (rc == CLIPC_OK) place_param(p, l->plain, l->k, packed);
     return rc;
 }
 

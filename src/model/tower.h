@@ -75,11 +75,11 @@ typedef struct image_ops {
      * gradient memory), given dout [B,E].  pixels as in forward. */
     void (*bwd)(exec *x, const void *tower, void *grads, void *acts, const float *dout,
                 const float *pixels, size_t B);
-    /* After a training forward: running statistics of `tower` move towards the batch's
+    /* After a training pass: running statistics of `tower` move towards the batch's
      * (momentum 0.1, unbiased variance, as torch).  NULL where there are none. */
     void (*update_stats)(void *tower, const void *acts, size_t B);
 } image_ops;
 
-extern const image_ops vit_ops;
+extern const image_ops vit_ops, resnet_ops;
 
 #endif

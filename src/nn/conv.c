@@ -1,15 +1,274 @@
 #include "nn/conv.h"
 
-void conv_reorder(float *out, const float *w, size_t O, size_t I, size_t taps)
+#include <assert.h>
+#include <string.h>
+
+#include "tensor/block_sizes.h"
+
+/* What stands beside the picture.  A panel is never deeper than GEMM_KC. */
+static const float zeros[GEMM_KC];
+
+conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, size_t W)
 {
-    for (size_t o = 0; o < O; o++)
-        for (size_t t = 0; t < taps; t++)
-            for (size_t i = 0; i < I; i++) *out++ = w[(o * I + i) * taps + t];
+    return (conv_shape){.I = I,
+                        .O = O,
+                        .k = k,
+                        .stride = stride,
+                        .H = H,
+                        .W = W,
+                        .Ho = (H - 1) / stride + 1,
+                        .Wo = (W - 1) / stride + 1};
 }
 
-void conv_pack(const kernels *k, float *packed, const float *plain, float *work, size_t O,
-               size_t I, size_t taps)
+/* The matrix of patches [B*Ho*Wo, k*k*I] of an input. */
+typedef struct patches {
+    const conv_shape *s;
+    const float *x;
+} patches;
+
+/* Where a patch stands: its picture, and the top left corner, which may lie outside. */
+typedef struct place {
+    const float *picture;
+    ptrdiff_t y, x;
+    size_t oy, ox;
+} place;
+
+static void place_corner(place *at, const conv_shape *s)
 {
-    conv_reorder(work, plain, O, I, taps);
-    gemm_pack(k, packed, mat_t(work, taps * I), O, taps * I);
+    at->y = (ptrdiff_t)(at->oy * s->stride) - (ptrdiff_t)(s->k / 2);
+    at->x = (ptrdiff_t)(at->ox * s->stride) - (ptrdiff_t)(s->k / 2);
+}
+
+static place place_of(const patches *p, size_t row)
+{
+    const conv_shape *s = p->s;
+    const size_t in_picture = row % (s->Ho * s->Wo);
+    place at = {.picture = p->x + row / (s->Ho * s->Wo) * s->H * s->W * s->I,
+                .oy = in_picture / s->Wo,
+                .ox = in_picture % s->Wo};
+
+    place_corner(&at, s);
+    return at;
+}
+
+static void place_next(place *at, const conv_shape *s)
+{
+    if (++at->ox == s->Wo) {
+        at->ox = 0;
+        if (++at->oy == s->Ho) {
+            at->oy = 0;
+            at->picture += s->H * s->W * s->I;
+        }
+    }
+    place_corner(at, s);
+}
+
+/* The I channels that a patch has at one tap; NULL: the tap is beside the picture. */
+static inline const float *tap_of(const place *at, const conv_shape *s, size_t ky,
+                                  size_t kx)
+{
+    const size_t y = (size_t)(at->y + (ptrdiff_t)ky), x = (size_t)(at->x + (ptrdiff_t)kx);
+
+    /* Below zero wraps to beyond any size. */
+    if (y >= s->H || x >= s->W) return NULL;
+    return at->picture + (y * s->W + x) * s->I;
+}
+
+static inline float plane_at(const place *at, const conv_shape *s, size_t column)
+{
+    const size_t tap = column / s->I, i = column % s->I;
+    const size_t y = (size_t)(at->y + (ptrdiff_t)(tap / s->k));
+    const size_t x = (size_t)(at->x + (ptrdiff_t)(tap % s->k));
+
+    return y < s->H && x < s->W ? at->picture[(i * s->H + y) * s->W + x] : 0.0f;
+}
+
+/* Patches i0.. as the rows of a panel. */
+static void panel_left(const kernels *kern, float *dst, const void *from, size_t i0,
+                       size_t m, size_t k0, size_t kc, size_t stride)
+{
+    const patches *p = from;
+    const conv_shape *s = p->s;
+    place at[GEMM_MR_MAX];
+    const float *rows[GEMM_MR_MAX];
+
+    assert(m <= GEMM_MR_MAX && kc <= GEMM_KC);
+    at[0] = place_of(p, i0);
+    for (size_t i = 1; i < m; i++) {
+        at[i] = at[i - 1];
+        place_next(&at[i], s);
+    }
+    if (s->planes) {
+        for (size_t k = 0; k < kc; k++)
+            for (size_t i = 0; i < m; i++)
+                dst[k * stride + i] = plane_at(&at[i], s, k0 + k);
+        return;
+    }
+    for (size_t k = k0, run; k < k0 + kc; k += run, dst += run * stride) {
+        const size_t tap = k / s->I, c = k % s->I;
+        run = s->I - c < k0 + kc - k ? s->I - c : k0 + kc - k;
+        for (size_t i = 0; i < m; i++) {
+            const float *x = tap_of(&at[i], s, tap / s->k, tap % s->k);
+            rows[i] = x ? x + c : zeros;
+        }
+        kern->gather(dst, stride, rows, m, run);
+    }
+}
+
+/* Columns i0.. of patches k0..: runs of channels, copied. */
+static void panel_right(const kernels *kern, float *dst, const void *from, size_t i0,
+                        size_t m, size_t k0, size_t kc, size_t stride)
+{
+    const patches *p = from;
+    const conv_shape *s = p->s;
+    place at = place_of(p, k0);
+
+    (void)kern;
+    for (size_t k = 0; k < kc; k++, dst += stride, place_next(&at, s)) {
+        if (s->planes) {
+            for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at, s, i0 + i);
+            continue;
+        }
+        for (size_t i = 0, run; i < m; i += run) {
+            const size_t tap = (i0 + i) / s->I, c = (i0 + i) % s->I;
+            const float *x = tap_of(&at, s, tap / s->k, tap % s->k);
+            run = s->I - c < m - i ? s->I - c : m - i;
+            if (x) memcpy(dst + i, x + c, run * sizeof *dst);
+            else memset(dst + i, 0, run * sizeof *dst);
+        }
+    }
+}
+
+static bool conv_is_plain(const conv_shape *s)
+{
+    return s->k == 1 && s->stride == 1 && !s->planes;
+}
+
+/* As the left and as the right operand of a product. */
+static mat patches_left(const patches *p)
+{
+    if (conv_is_plain(p->s)) return mat_of(p->x, p->s->I);
+    return (mat){.panel = panel_left, .from = p};
+}
+
+static mat patches_right(const patches *p)
+{
+    if (conv_is_plain(p->s)) return mat_of(p->x, p->s->I);
+    return (mat){.panel = panel_right, .from = p};
+}
+
+typedef struct weights {
+    const float *w; /* [O,I,taps] */
+    size_t O, I, taps;
+} weights;
+
+/* Column o = i0.., row (tap,i) = k0.. */
+static void panel_weights(const kernels *kern, float *dst, const void *from, size_t i0,
+                          size_t m, size_t k0, size_t kc, size_t stride)
+{
+    const weights *w = from;
+
+    (void)kern;
+    for (size_t o = 0; o < m; o++) {
+        const float *row = w->w + (i0 + o) * w->I * w->taps;
+        size_t tap = k0 / w->I, i = k0 % w->I;
+        for (size_t k = 0; k < kc; k++) {
+            dst[k * stride + o] = row[i * w->taps + tap];
+            if (++i == w->I) i = 0, tap++;
+        }
+    }
+}
+
+/* Column i = i0.., row (tap,o) = k0.., the taps from last to first: the weights of the
+ * transposed convolution.  For stride 1, dx is the convolution of dy with the kernels
+ * turned by 180 degrees and O, I exchanged. */
+static void panel_turned(const kernels *kern, float *dst, const void *from, size_t i0,
+                         size_t m, size_t k0, size_t kc, size_t stride)
+{
+    const weights *w = from;
+
+    (void)kern;
+    for (size_t k = k0; k < k0 + kc; k++, dst += stride) {
+        const size_t tap = w->taps - 1 - k / w->O, o = k % w->O;
+        const float *row = w->w + (o * w->I + i0) * w->taps + tap;
+        for (size_t i = 0; i < m; i++) dst[i] = row[i * w->taps];
+    }
+}
+
+static mat weights_mat(const weights *w)
+{
+    if (w->taps == 1) return mat_t(w->w, w->I);
+    return (mat){.panel = panel_weights, .from = w};
+}
+
+static mat weights_turned(const weights *w)
+{
+    if (w->taps == 1) return mat_of(w->w, w->I);
+    return (mat){.panel = panel_turned, .from = w};
+}
+
+void conv_pack(const kernels *k, float *packed, const float *w, size_t O, size_t I,
+               size_t taps)
+{
+    const weights from = {w, O, I, taps};
+    gemm_pack(k, packed, weights_mat(&from), O, taps * I);
+}
+
+void conv_fwd(exec *e, float *y, const float *x, const float *w, bool packed,
+              const conv_shape *s, size_t B, gemm_opts o)
+{
+    const patches p = {s, x};
+    const weights from = {w, s->O, s->I, s->k * s->k};
+    const size_t M = B * s->Ho * s->Wo, K = conv_depth(s);
+
+    if (packed) gemm_packed(e, y, s->O, patches_left(&p), w, M, s->O, K, o);
+    else gemm(e, y, s->O, patches_left(&p), weights_mat(&from), M, s->O, K, o);
+}
+
+typedef struct reorder_job {
+    const kernels *k;
+    float *dw;
+    const float *sum;
+    size_t I, taps;
+} reorder_job;
+
+/* dw [O,I,taps] += sum [O,taps,I] */
+static void add_reordered(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const reorder_job *j = arg;
+    const size_t K = j->taps * j->I;
+
+    (void)thread;
+    for (size_t o = begin; o < end; o++) {
+        const float *sum = j->sum + o * K;
+        float *dw = j->dw + o * K;
+        for (size_t i = 0; i < j->I; i++)
+            for (size_t t = 0; t < j->taps; t++) *dw++ += sum[t * j->I + i];
+    }
+}
+
+static void weights_bwd(exec *e, float *dw, float *work, const float *dy, const float *x,
+                        const conv_shape *s, size_t B)
+{
+    const patches p = {s, x};
+    const size_t n = B * s->Ho * s->Wo, K = conv_depth(s);
+    const bool direct = s->k == 1;
+    reorder_job j = {e->k, dw, work, s->I, s->k * s->k};
+
+    gemm(e, direct ? dw : work, K, mat_t(dy, s->O), patches_right(&p), s->O, K, n,
+         (gemm_opts){.accumulate = direct});
+    if (!direct) exec_range(e, add_reordered, &j, s->O, 4);
+}
+
+void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const float *dy,
+              const float *x, const float *w, const conv_shape *s, size_t B)
+{
+    weights_bwd(e, dw, work, dy, x, s, B);
+    if (!dx) return;
+    assert(s->stride == 1 && !s->planes);
+    const conv_shape back = conv_shape_of(s->O, s->I, s->k, 1, s->Ho, s->Wo);
+    const patches p = {&back, dy};
+    const weights from = {w, s->O, s->I, s->k * s->k};
+    gemm(e, dx, s->I, patches_left(&p), weights_turned(&from), B * s->H * s->W, s->I,
+         conv_depth(&back), (gemm_opts){.accumulate = add_dx});
 }

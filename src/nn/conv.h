@@ -1,16 +1,47 @@
-/* nn/conv.h -- 2-d convolutions over channels-last rows, as matrix products. */
+/* nn/conv.h -- 2-d convolutions without bias (torch.nn.Conv2d) as matrix products:
+ *
+ *   y[b,oy,ox,o] = sum over ky, kx, i of w[o,i,ky,kx] * x[b, oy*s+ky-p, ox*s+kx-p, i]
+ *
+ * Activations are channels-last, [B,H,W,C]: rows of C.  A convolution is then
+ * y [B*Ho*Wo,O] = patches [B*Ho*Wo, k*k*I] times weights, where the patches are gathered
+ * straight into the panels of the product (mat.panel in tensor/gemm.h) and never stand in
+ * memory as a whole.  Within a patch the order is (ky,kx,i), so that gathering copies
+ * runs of I numbers; weights stay in torch's [O,I,k,k] and are reordered when packed. */
 #ifndef CLIPC_NN_CONV_H
 #define CLIPC_NN_CONV_H
 
+#include <stdbool.h>
+
 #include "tensor/gemm.h"
 
-/* w [O,I,taps] (torch's order) -> out [O,taps,I]: the order in which patches are gathered
- * from channels-last pixels.  out is not w. */
-void conv_reorder(float *out, const float *w, size_t O, size_t I, size_t taps);
+typedef struct conv_shape {
+    size_t I, O;   /* channels in and out */
+    size_t k;      /* side of the kernel, odd; the padding is k/2 */
+    size_t stride; /* of the output over the input */
+    size_t H, W;   /* the input's rows and columns */
+    size_t Ho, Wo; /* the output's */
+    bool planes;   /* the input is [B,I,H,W] instead: the pixels of a picture */
+} conv_shape;
 
-/* Packs a convolution's weights for gemm_packed: plain [O,I,taps] as the transpose of
- * [O, taps*I].  work [O*I*taps] is scratch. */
-void conv_pack(const kernels *k, float *packed, const float *plain, float *work, size_t O,
-               size_t I, size_t taps);
+conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, size_t W);
+
+/* Columns of the matrix of patches. */
+static inline size_t conv_depth(const conv_shape *s)
+{
+    return s->k * s->k * s->I;
+}
+
+/* Packs w [O,I,taps] for gemm_packed with N = O, K = taps*I. */
+void conv_pack(const kernels *k, float *packed, const float *w, size_t O, size_t I,
+               size_t taps);
+
+/* y [B*Ho*Wo,O] from x [B,H,W,I].  w is [O,I,k,k] or, if `packed`, its packed form. */
+void conv_fwd(exec *e, float *y, const float *x, const float *w, bool packed,
+              const conv_shape *s, size_t B, gemm_opts o);
+
+/* dx = (+=, if add_dx) the gradient, for stride 1 only (NULL: not wanted);
+ * dw [O,I,k,k] += the gradient.  work: O * conv_depth floats. */
+void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const float *dy,
+              const float *x, const float *w, const conv_shape *s, size_t B);
 
 #endif

@@ -71,10 +71,17 @@ static void pack_transposed(float *dst, const float *src, size_t ld, size_t m, s
         for (size_t k = 0; k < kc; k++) dst[k * stride + i] = src[i * ld + k];
 }
 
-/* dst[k*stride + i] = element (i, k) of a matrix with strides rs, cs; i < m, k < kc. */
-static void pack_panel(float *dst, const float *src, size_t rs, size_t cs, size_t m,
-                       size_t kc, size_t stride)
+/* dst[k*stride + i] = element (i0+i, k0+k) of A; i < m, k < kc. */
+static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0, size_t m,
+                       size_t k0, size_t kc, size_t stride)
 {
+    const size_t rs = A->rs, cs = A->cs;
+
+    if (A->panel) {
+        A->panel(kern, dst, A->from, i0, m, k0, kc, stride);
+        return;
+    }
+    const float *src = A->p + i0 * rs + k0 * cs;
     if (rs == 1) {
         for (size_t k = 0; k < kc; k++)
             memcpy(dst + k * stride, src + k * cs, m * sizeof *dst);
@@ -90,7 +97,9 @@ static void pack_panel(float *dst, const float *src, size_t rs, size_t cs, size_
 static void pack_b(const kernels *k, float *dst, mat B, size_t k0, size_t kc, size_t j,
                    size_t n)
 {
-    pack_panel(dst, B.p + k0 * B.rs + j * B.cs, B.cs, B.rs, n, kc, k->nr);
+    const mat T = {B.p, B.cs, B.rs, B.panel, B.from};
+
+    pack_panel(k, dst, &T, j, n, k0, kc, k->nr);
     for (size_t r = 0; n < k->nr && r < kc; r++)
         memset(dst + r * k->nr + n, 0, (k->nr - n) * sizeof *dst);
 }
@@ -124,9 +133,14 @@ static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n
     const gemm_opts *o = &p->o;
     const size_t n = n1 - n0;
 
-    if (!o->bias && o->f == ACT_NONE) return;
+    if (!o->scale && !o->bias && o->f == ACT_NONE) return;
     for (size_t m = m0; m < m1; m++) {
         float *c = p->C + m * p->ldc + n0;
+        if (o->scale) {
+            p->k->affine(c, c, o->scale + n0, o->bias + n0,
+                         o->add ? o->add + m * p->ldc + n0 : NULL, 1, n, o->f);
+            continue;
+        }
         if (o->bias) p->k->add(c, o->bias + n0, n);
         if (o->f == ACT_NONE) continue;
         if (o->pre) memcpy(o->pre + m * p->ldc + n0, c, n * sizeof *c);
@@ -142,9 +156,8 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
     const int add = !p->first || p->o.accumulate;
 
     for (size_t i = p0; i < p1; i++) {
-        const size_t m = cut_at(&p->rows, i);
-        pack_panel(a + (m - first) * kc, p->A.p + m * p->A.rs + p->k0 * p->A.cs, p->A.rs,
-                   p->A.cs, cut_at(&p->rows, i + 1) - m, kc, cut_at(&p->rows, i + 1) - m);
+        const size_t m0 = cut_at(&p->rows, i), m = cut_at(&p->rows, i + 1) - m0;
+        pack_panel(k, a + (m0 - first) * kc, &p->A, m0, m, p->k0, kc, m);
     }
     for (size_t j = j0; j < j1; j++) {
         const float *b = p->b + j * kc * k->nr;

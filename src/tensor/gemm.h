@@ -18,23 +18,34 @@
 typedef struct mat {
     const float *p;
     size_t rs, cs;
+    /* Unless NULL, the elements are not at p: a convolution's patches, never written out
+     * as a whole.  Called from any thread, writes a panel:
+     *   dst[k*stride + i] = element (i0+i, k0+k), i < m, k < kc
+     * where for the left operand i is the row and k the column, for the right operand i
+     * the column and k the row. */
+    void (*panel)(const kernels *k, float *dst, const void *from, size_t i0, size_t m,
+                  size_t k0, size_t kc, size_t stride);
+    const void *from;
 } mat;
 
 /* Row-major [rows,cols] with row stride ld, and its transpose. */
 static inline mat mat_of(const float *p, size_t ld)
 {
-    return (mat){p, ld, 1};
+    return (mat){.p = p, .rs = ld, .cs = 1};
 }
 static inline mat mat_t(const float *p, size_t ld)
 {
-    return (mat){p, 1, ld};
+    return (mat){.p = p, .rs = 1, .cs = ld};
 }
 
 /* Zeroed: plain C = A B. */
 typedef struct gemm_opts {
-    bool accumulate;   /* C += instead of C = */
-    const float *bias; /* [N], added to each row; NULL for none */
-    act f;             /* applied last */
+    bool accumulate;    /* C += instead of C = */
+    const float *scale; /* [N], multiplies each row before the bias (then not NULL) is
+                           added: batch norm at inference; NULL for none */
+    const float *bias;  /* [N], added to each row; NULL for none */
+    const float *add;   /* with scale: [M,N], row stride ldc, added too; NULL for none */
+    act f;              /* applied last */
     float *pre; /* with f: where the values before f go, row stride ldc; NULL: nowhere */
 } gemm_opts;
 

@@ -63,13 +63,30 @@ typedef struct kernels {
     /* sum[c] += sum over n of x[n,c] */
     void (*col_sum)(float *sum, const float *x, size_t N, size_t C);
     /* For batch norm over channels-last x [N,C], accumulated in double, out [C]:
-     *   sum[c] += sum_n x[n,c]          sum2[c] += sum_n (x[n,c] - shift[c])^2 */
-    void (*col_moments)(double *sum, double *sum2, const float *x, const float *shift,
-                        size_t N, size_t C);
+     *   sum[c] += sum_n x[n,c]          sum2[c] += sum_n x[n,c]^2 */
+    void (*col_moments)(double *sum, double *sum2, const float *x, size_t N, size_t C);
     /* y[n,c] = f(x[n,c] * a[c] + b[c] (+ r[n,c] unless r is NULL)), f NONE or RELU; y may
      * be x or r */
     void (*affine)(float *y, const float *x, const float *a, const float *b,
                    const float *r, size_t N, size_t C, act f);
+    /* sum[c] += sum_n g[n,c];  dot[c] += sum_n g[n,c] * (z[n,c] - mean[c]), in double */
+    void (*col_dots)(double *sum, double *dot, const float *g, const float *z,
+                     const float *mean, size_t N, size_t C);
+    /* dz[n,c] = a[c] * (g[n,c] - avg[c] - (z[n,c] - mean[c]) * slope[c]); dz may be g */
+    void (*norm_bwd)(float *dz, const float *g, const float *z, const float *a,
+                     const float *avg, const float *mean, const float *slope, size_t N,
+                     size_t C);
+
+    /* -- images, channels-last -- */
+    /* y[j,c] = (x0[2j,c] + x0[2j+1,c] + x1[2j,c] + x1[2j+1,c]) / 4: a row of Wo pixels
+     * from two */
+    void (*pool2)(float *y, const float *x0, const float *x1, size_t Wo, size_t C);
+    /* The other way: dx0 and dx1 get (+=, if add) dy / 4 */
+    void (*unpool2)(float *dx0, float *dx1, const float *dy, size_t Wo, size_t C,
+                    int add);
+    /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
+    void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
+                   size_t n);
 
     /* -- conversions; y and x do not overlap -- */
     void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);

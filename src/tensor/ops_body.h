@@ -283,14 +283,12 @@ static void op_col_sum(float *sum, const float *x, size_t N, size_t C)
         for (size_t c = 0; c < C; c++) sum[c] += x[c];
 }
 
-static void op_col_moments(double *sum, double *sum2, const float *x, const float *shift,
-                           size_t N, size_t C)
+static void op_col_moments(double *sum, double *sum2, const float *x, size_t N, size_t C)
 {
     for (size_t n = 0; n < N; n++, x += C)
         for (size_t c = 0; c < C; c++) {
-            const double d = (double)x[c] - (double)shift[c];
             sum[c] += (double)x[c];
-            sum2[c] += d * d;
+            sum2[c] += (double)x[c] * (double)x[c];
         }
 }
 
@@ -306,6 +304,76 @@ static void op_affine(float *y, const float *x, const float *a, const float *b,
         }
         if (f != ACT_NONE) op_act_fwd(y, y, C, f);
     }
+}
+
+static void op_col_dots(double *sum, double *dot, const float *g, const float *z,
+                        const float *mean, size_t N, size_t C)
+{
+    for (size_t n = 0; n < N; n++, g += C, z += C)
+        for (size_t c = 0; c < C; c++) {
+            sum[c] += (double)g[c];
+            dot[c] += (double)g[c] * ((double)z[c] - (double)mean[c]);
+        }
+}
+
+static void op_norm_bwd(float *dz, const float *g, const float *z, const float *a,
+                        const float *avg, const float *mean, const float *slope, size_t N,
+                        size_t C)
+{
+    for (size_t n = 0; n < N; n++, dz += C, g += C, z += C)
+        for (size_t c = 0; c < C; c++)
+            dz[c] = a[c] * (g[c] - avg[c] - (z[c] - mean[c]) * slope[c]);
+}
+
+static void op_pool2(float *y, const float *x0, const float *x1, size_t Wo, size_t C)
+{
+    for (size_t j = 0; j < Wo; j++, y += C, x0 += 2 * C, x1 += 2 * C)
+        for (size_t c = 0; c < C; c++)
+            y[c] = 0.25f * (x0[c] + x0[c + C] + x1[c] + x1[c + C]);
+}
+
+static void op_unpool2(float *dx0, float *dx1, const float *dy, size_t Wo, size_t C,
+                       int add)
+{
+    for (size_t j = 0; j < Wo; j++, dy += C, dx0 += 2 * C, dx1 += 2 * C)
+        for (size_t c = 0; c < C; c++) {
+            const float d = 0.25f * dy[c];
+            dx0[c] = add ? dx0[c] + d : d;
+            dx0[c + C] = add ? dx0[c + C] + d : d;
+            dx1[c] = add ? dx1[c] + d : d;
+            dx1[c + C] = add ? dx1[c + C] + d : d;
+        }
+}
+
+/* Four rows at a time, four by four. */
+static void op_gather(float *dst, size_t stride, const float *const *rows, size_t m,
+                      size_t n)
+{
+    typedef float v4 __attribute__((vector_size(16)));
+    size_t i = 0;
+
+    for (; i + 4 <= m; i += 4) {
+        const float *const *r = rows + i;
+        float *d = dst + i;
+        size_t k = 0;
+        for (; k + 4 <= n; k += 4, d += 4 * stride) {
+            v4 v[4], w[4];
+            for (size_t j = 0; j < 4; j++) memcpy(&v[j], r[j] + k, sizeof v[j]);
+            w[0] = __builtin_shufflevector(v[0], v[1], 0, 4, 1, 5);
+            w[1] = __builtin_shufflevector(v[2], v[3], 0, 4, 1, 5);
+            w[2] = __builtin_shufflevector(v[0], v[1], 2, 6, 3, 7);
+            w[3] = __builtin_shufflevector(v[2], v[3], 2, 6, 3, 7);
+            v[0] = __builtin_shufflevector(w[0], w[1], 0, 1, 4, 5);
+            v[1] = __builtin_shufflevector(w[0], w[1], 2, 3, 6, 7);
+            v[2] = __builtin_shufflevector(w[2], w[3], 0, 1, 4, 5);
+            v[3] = __builtin_shufflevector(w[2], w[3], 2, 3, 6, 7);
+            for (size_t j = 0; j < 4; j++) memcpy(d + j * stride, &v[j], sizeof v[j]);
+        }
+        for (; k < n; k++, d += stride)
+            for (size_t j = 0; j < 4; j++) d[j] = r[j][k];
+    }
+    for (; i < m; i++)
+        for (size_t k = 0; k < n; k++) dst[k * stride + i] = rows[i][k];
 }
 
 /* Exponent and mantissa move into place by a shift; a multiplication by 2^112 mends the
@@ -367,11 +435,13 @@ static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                             \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,        \
-    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                     \
-    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,            \
-    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                    \
-    .bias_add = op_bias_add, .col_sum = op_col_sum, .col_moments = op_col_moments,   \
-    .affine = op_affine, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
+#define OPS_BODY_MEMBERS                                                           \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,      \
+    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                   \
+    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,          \
+    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                  \
+    .bias_add = op_bias_add, .col_sum = op_col_sum, .col_moments = op_col_moments, \
+    .affine = op_affine, .col_dots = op_col_dots, .norm_bwd = op_norm_bwd,         \
+    .pool2 = op_pool2, .unpool2 = op_unpool2, .gather = op_gather,                 \
+    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                    \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

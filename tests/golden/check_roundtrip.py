@@ -15,6 +15,9 @@ TINY = {"embed_dim": 32, "vision_cfg": {"image_size": 32, "layers": 2, "width": 
         "patch_size": 8, "head_width": 32, "mlp_ratio": 2.6}, "text_cfg": {"context_length": 20,
         "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}}
 
+RESNET = TINY | {"vision_cfg": {"image_size": 64, "layers": [1, 2, 1, 1], "width": 8,
+        "head_width": 32}}
+
 
 def clipc(*args):
     return subprocess.run(["./clipc", *args], check=True, capture_output=True, text=True).stdout
@@ -51,13 +54,13 @@ def by_transformers(folder, size, mean, std):
         return model(input_ids=ids, pixel_values=pixels).logits_per_image.tolist()
 
 
-def trained(folder, work):
+def trained(folder, work, model):
     data = f"{work}/pairs"
-    os.makedirs(data)
+    os.makedirs(data, exist_ok=True)
     for i, p in enumerate(PICTURES):
         Image.open(p).save(f"{data}/{i}.png")
         open(f"{data}/{i}.txt", "w").write(TEXTS[i])
-    clipc("train", "--data", data, "--out", folder, "--set", "model=" + json.dumps(TINY),
+    clipc("train", "--data", data, "--out", folder, "--set", "model=" + json.dumps(model),
           "--batch-size", "4", "--steps", "20", "--set", 'precision="f32"')
 
 
@@ -76,9 +79,12 @@ def main():
     ok = True
     mean, std = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
     with tempfile.TemporaryDirectory() as work:
-        trained(f"{work}/run", work)
+        trained(f"{work}/run", work, TINY)
         ok &= compare("trained by clipc, run by open_clip",
                       similarity(f"{work}/run")["logits_per_image"], by_open_clip(f"{work}/run"))
+        trained(f"{work}/rn", work, RESNET)
+        ok &= compare("ResNet trained by clipc, run by open_clip",
+                      similarity(f"{work}/rn")["logits_per_image"], by_open_clip(f"{work}/rn"))
         saved_by_transformers(f"{work}/hf")
         ok &= compare("saved by transformers, run by clipc",
                       similarity(f"{work}/hf")["logits_per_image"],

@@ -24,17 +24,29 @@ def note(case, **more):
 
 
 def randomize(model, seed):
-    """No weight stays trivial: gains and biases vary, the temperature is not its start."""
+    """No weight stays trivial: gains and biases vary, the temperature is not its start;
+    running statistics come from batches of noise."""
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if p.ndim >= 2:
+            if p.ndim == 4 and "layer" in name:
+                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / p[0].numel() ** 0.5)
+            elif p.ndim >= 2:
                 p.copy_(torch.randn(p.shape, generator=g) * 1.2 / p.shape[-1] ** 0.5)
             elif name.endswith("logit_scale"):
                 p.fill_(2.3)
             else:
                 gain = name.endswith("weight")
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
+        if has_batch_norm(model):
+            model.train()
+            for _ in range(30):
+                model.encode_image(torch.randn(8, 3, *model.visual_size, generator=g))
+            model.eval()
+
+
+def has_batch_norm(model):
+    return any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
 
 
 def inputs(B, S, T, V, seed):
@@ -79,10 +91,22 @@ def golden(model, pixels, ids, grads):
     own = {name: float((a - b).abs().max() / b.abs().max())
            for name, a, b in (("image", single[0], img.detach()),
                               ("text", single[1], txt.detach()))}
+    if grads and has_batch_norm(model):
+        # Training normalises by the batch's own statistics and moves the running ones.
+        double.train()
+        img, txt = features(double, pixels.double(), ids)
+        _, loss = clip_loss(img, txt, double.logit_scale)
+        out |= {"train.image_features": img.detach(), "loss": loss.detach().reshape(1)}
+        out |= {f"stats.{name}": b.float().reshape(b.shape or 1)
+                for name, b in double.named_buffers() if "running" in name or "num" in name}
+        with torch.no_grad():
+            single = features(copy.deepcopy(model).train(), pixels, ids)[0]
+            own["train.image"] = float((single - img).abs().max() / img.abs().max())
     if grads:
         loss.backward()
         for name, p in double.named_parameters():
             out[f"grad.{name}"] = p.grad.float()
+    if grads and not has_batch_norm(model):
         out |= adamw(model, out)
     return {k: v.contiguous() for k, v in out.items()}, own
 
@@ -101,6 +125,7 @@ def adamw(model, out):
 
 def open_clip_case(case, seed, grads=True, B=4, **cfg):
     model = CLIP(**copy.deepcopy(cfg)).eval()
+    model.visual_size = (cfg["vision_cfg"]["image_size"],) * 2
     randomize(model, seed)
     v, t = cfg["vision_cfg"], cfg["text_cfg"]
     pixels, ids = inputs(B, v["image_size"], t["context_length"], t["vocab_size"], seed)
@@ -229,6 +254,9 @@ def main():
                    vision_cfg=dict(image_size=33, layers=1, width=36, patch_size=6, head_width=12,
                                    mlp_ratio=2.5),
                    text_cfg=dict(context_length=9, vocab_size=70, width=20, heads=5, layers=3))
+    open_clip_case("oc_rn", 6, embed_dim=24, quick_gelu=True, B=5,
+                   vision_cfg=dict(image_size=64, layers=[1, 2, 1, 1], width=4, head_width=32),
+                   text_cfg=dict(context_length=8, vocab_size=40, width=16, heads=2, layers=1))
     hf_case("hf_vit", 3, old=False, act="quick_gelu")
     hf_case("hf_vit_old", 4, old=True, act="gelu")
     end_to_end("e2e", 5)

@@ -1,0 +1,171 @@
+#include "nn/convbn.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { DIM_O = 1, DIM_I, DIM_K };
+
+static const param_row conv_rows[] = {
+    {"weight", offsetof(convbn, w), {DIM_O, DIM_I, DIM_K, DIM_K}, PARAM_CONV},
+};
+
+int convbn_params(convbn *l, param_list *list, const char *prefix, const char *conv,
+                  const char *bn, const conv_shape *s, clipc_err *err)
+{
+    const size_t sizes[] = {0, s->O, s->I, s->k};
+    char name[PARAM_NAME];
+    int rc;
+
+    snprintf(name, sizeof name, "%s%s", prefix, conv);
+    rc = param_list_add(list, name, conv_rows, 1, l, sizes, err);
+    snprintf(name, sizeof name, "%s%s", prefix, bn);
+    if (rc == CLIPC_OK) rc = batchnorm_params(&l->bn, list, name, s->O, err);
+    return rc;
+}
+
+void convbn_init(convbn *l, const conv_shape *s, float gain, rng *r)
+{
+    const size_t fan_in = conv_depth(s);
+
+    rng_fill_normal(r, l->w, s->O * fan_in, 0.0f, 1.0f / sqrtf(3.0f * (float)fan_in));
+    batchnorm_init(&l->bn, s->O, gain);
+}
+
+enum { PARTS_MAX = 64, PART_ROWS_MIN = 64 };
+
+size_t convbn_part_doubles(size_t C)
+{
+    return (size_t)PARTS_MAX * 2 * C;
+}
+
+/* Rows whose sums are kept apart; fixed by n, so that results do not depend on the number
+ * of threads. */
+static size_t part_rows(size_t n)
+{
+    const size_t rows = (n + PARTS_MAX - 1) / PARTS_MAX;
+    return rows < PART_ROWS_MIN ? PART_ROWS_MIN : rows;
+}
+
+static size_t parts_of(size_t n)
+{
+    return (n + part_rows(n) - 1) / part_rows(n);
+}
+
+typedef struct norm_job {
+    const kernels *k;
+    const bn_acts *bn;
+    double *part;
+    float *y, *g;
+    const float *z, *add;
+    size_t C, rows;
+    bool relu;
+} norm_job;
+
+static double *part_of(const norm_job *j, size_t begin)
+{
+    double *part = j->part + begin / j->rows * 2 * j->C;
+
+    memset(part, 0, 2 * j->C * sizeof *part);
+    return part;
+}
+
+static void moments_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const norm_job *j = arg;
+    double *part = part_of(j, begin);
+
+    (void)thread;
+    j->k->col_moments(part, part + j->C, j->z + begin * j->C, end - begin, j->C);
+}
+
+static void apply_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const norm_job *j = arg;
+    const size_t at = begin * j->C;
+
+    (void)thread;
+    j->k->affine(j->y + at, j->z + at, j->bn->scale, j->bn->shift,
+                 j->add ? j->add + at : NULL, end - begin, j->C,
+                 j->relu ? ACT_RELU : ACT_NONE);
+}
+
+void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv_shape *s,
+                const float *x, const float *add, bool relu)
+{
+    const size_t n = r->B * s->Ho * s->Wo;
+
+    if (!r->train) {
+        batchnorm_eval(&a->bn, &l->bn, s->O, r->eps);
+        conv_fwd(r->e, a->y, x, l->w, r->packed, s, r->B,
+                 (gemm_opts){.scale = a->bn.scale,
+                             .bias = a->bn.shift,
+                             .add = add,
+                             .f = relu ? ACT_RELU : ACT_NONE});
+        return;
+    }
+    norm_job j = {.k = r->e->k,
+                  .bn = &a->bn,
+                  .part = r->part,
+                  .y = a->y,
+                  .z = a->z,
+                  .add = add,
+                  .C = s->O,
+                  .rows = part_rows(n),
+                  .relu = relu};
+    conv_fwd(r->e, a->z, x, l->w, r->packed, s, r->B, (gemm_opts){0});
+    exec_range(r->e, moments_piece, &j, n, j.rows);
+    batchnorm_train(&a->bn, &l->bn, r->part, parts_of(n), n, s->O, r->eps);
+    exec_range(r->e, apply_piece, &j, n, j.rows);
+}
+
+static void dots_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const norm_job *j = arg;
+    const size_t at = begin * j->C, n = end - begin;
+    double *part = part_of(j, begin);
+
+    (void)thread;
+    /* y > 0 where what went into the ReLU was. */
+    if (j->relu) j->k->act_bwd(j->g + at, j->g + at, j->y + at, n * j->C, ACT_RELU);
+    j->k->col_dots(part, part + j->C, j->g + at, j->z + at, j->bn->mean, n, j->C);
+}
+
+typedef struct dz_job {
+    const norm_job *norm;
+    float *dz;
+} dz_job;
+
+static void dz_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const dz_job *d = arg;
+    const norm_job *j = d->norm;
+    const bn_acts *bn = j->bn;
+    const size_t at = begin * j->C;
+
+    (void)thread;
+    j->k->norm_bwd(d->dz + at, j->g + at, j->z + at, bn->scale, bn->avg, bn->mean,
+                   bn->slope, end - begin, j->C);
+}
+
+void convbn_bwd(const convbn_run *r, const convbn *l, convbn *grad, convbn_acts *a,
+                const conv_shape *s, float *dx, bool add_dx, float *dz, float *g,
+                const float *x, bool relu)
+{
+    const size_t n = r->B * s->Ho * s->Wo;
+    norm_job j = {.k = r->e->k,
+                  .bn = &a->bn,
+                  .part = r->part,
+                  .y = a->y,
+                  .g = g,
+                  .z = a->z,
+                  .C = s->O,
+                  .rows = part_rows(n),
+                  .relu = relu};
+    dz_job d = {&j, dz};
+
+    exec_range(r->e, dots_piece, &j, n, j.rows);
+    batchnorm_bwd(&a->bn, &grad->bn, r->part, parts_of(n), n, s->O);
+    exec_range(r->e, dz_piece, &d, n, j.rows);
+    conv_bwd(r->e, dx, add_dx, grad->w, r->work, dz, x, l->w, s, r->B);
+}

@@ -1,0 +1,58 @@
+/* nn/convbn.h -- a convolution with the batch norm behind it, the shortcut's sum and the
+ * ReLU, the unit that ResNets are made of:
+ *
+ *   z = conv(x)     y = relu(batchnorm(z) + add)
+ *
+ * With the running statistics the norm is one multiplication and one addition a channel,
+ * done on the product's tiles while they are in the cache; in training it needs z whole.
+ */
+#ifndef CLIPC_NN_CONVBN_H
+#define CLIPC_NN_CONVBN_H
+
+#include "base/rng.h"
+#include "nn/batchnorm.h"
+#include "nn/conv.h"
+
+typedef struct convbn {
+    float *w; /* [O,I,k,k] */
+    batchnorm bn;
+} convbn;
+
+/* Adds the parameters: prefix + conv + "weight", prefix + bn + "bias" and so on. */
+int convbn_params(convbn *l, param_list *list, const char *prefix, const char *conv,
+                  const char *bn, const conv_shape *s, clipc_err *err);
+
+/* Weights as torch's kaiming_uniform(a = sqrt 5) has them, std 1/sqrt(3 fan_in), drawn
+ * from normals; the norm's gains `gain`. */
+void convbn_init(convbn *l, const conv_shape *s, float gain, rng *r);
+
+typedef struct convbn_acts {
+    float *y;   /* [B*Ho*Wo,O] */
+    float *z;   /* training */
+    bn_acts bn; /* at inference shared by all */
+} convbn_acts;
+
+/* What all units of a tower share in one pass. */
+typedef struct convbn_run {
+    exec *e;
+    size_t B;
+    float eps;
+    bool packed, train;
+    double *part; /* training: convbn_part_doubles of the most channels */
+    float *work;  /* training: the most of O * conv_depth */
+} convbn_run;
+
+size_t convbn_part_doubles(size_t C);
+
+/* a->y from x; add [B*Ho*Wo,O] or NULL. */
+void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv_shape *s,
+                const float *x, const float *add, bool relu);
+
+/* Of a training forward.  g [B*Ho*Wo,O] is the gradient of the norm's output, the ReLU
+ * (where there is one) undone by the caller or, with relu, here.  dz may be g.
+ * dx as conv_bwd has it. */
+void convbn_bwd(const convbn_run *r, const convbn *l, convbn *grad, convbn_acts *a,
+                const conv_shape *s, float *dx, bool add_dx, float *dz, float *g,
+                const float *x, bool relu);
+
+#endif

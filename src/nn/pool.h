@@ -1,0 +1,18 @@
+/* nn/pool.h -- average pooling 2x2 with stride 2 (torch.nn.AvgPool2d(2)), channels-last.
+ * Of an odd number of rows or columns the last is left out, as torch does.
+ *
+ *   y [B,H/2,W/2,C]    x [B,H,W,C] */
+#ifndef CLIPC_NN_POOL_H
+#define CLIPC_NN_POOL_H
+
+#include <stdbool.h>
+
+#include "tensor/exec.h"
+
+void pool_fwd(exec *e, float *y, const float *x, size_t B, size_t H, size_t W, size_t C);
+
+/* dx = the gradient, or += it. */
+void pool_bwd(exec *e, float *dx, const float *dy, size_t B, size_t H, size_t W, size_t C,
+              bool add);
+
+#endif

@@ -1,0 +1,554 @@
+/* Every layer's gradients against central differences, on every instruction set that runs
+ * here; convolutions against plain loops in double. */
+#include "check.h"
+
+#include <stdlib.h>
+
+#include "nn/attention.h"
+#include "nn/attnpool.h"
+#include "nn/block.h"
+#include "nn/convbn.h"
+#include "nn/linear.h"
+#include "nn/pool.h"
+#include "nn/rows.h"
+
+static const char *const isas[] = {"ref", "avx2", "avx512"};
+
+enum { FIELDS = 16, THREADS = 2 };
+
+/* Something that a layer reads, and where its gradient goes. */
+typedef struct field {
+    const char *name;
+    float *x, *g;
+    size_t n;
+} field;
+
+typedef struct layer {
+    exec *e;
+    void (*fwd)(struct layer *l), (*bwd)(struct layer *l);
+    field f[FIELDS];
+    size_t n_fields;
+    float *y, *dy; /* [n_y] */
+    size_t n_y;
+    void *own; /* what else fwd and bwd need */
+    rng r;
+    float *mem[64]; /* all that floats_of gave */
+    size_t n_mem;
+} layer;
+
+static float *floats_of(layer *l, size_t n, float std)
+{
+    float *x = calloc(n + 1, sizeof *x);
+
+    assert_non_null(x);
+    assert_true(l->n_mem < sizeof l->mem / sizeof l->mem[0]);
+    if (std > 0.0f) rng_fill_normal(&l->r, x, n, 0.0f, std);
+    return l->mem[l->n_mem++] = x;
+}
+
+static field *add_field(layer *l, const char *name, size_t n)
+{
+    field *f = &l->f[l->n_fields++];
+
+    assert_true(l->n_fields <= FIELDS);
+    *f = (field){name, floats_of(l, n, 0.7f), floats_of(l, n, 0.0f), n};
+    return f;
+}
+
+static void set_output(layer *l, size_t n)
+{
+    l->y = floats_of(l, n, 0.0f);
+    l->dy = floats_of(l, n, 1.0f);
+    l->n_y = n;
+}
+
+/* Adds every parameter of a table, at its own slots, gradients in `grad`'s. */
+static void add_params(layer *l, const param_list *list, const param_list *grads)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        const field *f = add_field(l, list->v[i].name, list->v[i].n);
+        *list->v[i].slot = f->x;
+        *grads->v[i].slot = f->g;
+    }
+}
+
+static double objective(layer *l)
+{
+    double sum = 0.0;
+
+    l->fwd(l);
+    for (size_t i = 0; i < l->n_y; i++) sum += (double)l->y[i] * (double)l->dy[i];
+    return sum;
+}
+
+/* Along a random direction: (f(x + h d) - f(x - h d)) / 2h = g . d. */
+static void check_field(layer *l, const field *f)
+{
+    const float h = 1e-2f / sqrtf((float)f->n);
+    float *d = floats_of(l, f->n, 1.0f), *x = floats_of(l, f->n, 0.0f);
+    double want, along = 0.0, size = 0.0, up, down;
+
+    memcpy(x, f->x, f->n * sizeof *x);
+    for (size_t i = 0; i < f->n; i++) {
+        along += (double)f->g[i] * (double)d[i];
+        size += (double)f->g[i] * (double)f->g[i];
+    }
+    for (size_t i = 0; i < f->n; i++) f->x[i] = x[i] + h * d[i];
+    up = objective(l);
+    for (size_t i = 0; i < f->n; i++) f->x[i] = x[i] - h * d[i];
+    down = objective(l);
+    memcpy(f->x, x, f->n * sizeof *x);
+    want = (up - down) / (2.0 * (double)h);
+    /* The differences carry float32's rounding and the curvature; a wrong gradient is off
+     * by about its size. */
+    if (!(fabs(along - want) <= 0.02 * sqrt(size) + 6e-3))
+        fail_msg("%s: along a direction %g, by differences %g, |g| = %g", f->name, along,
+                 want, sqrt(size));
+}
+
+static void check_layer(layer *l)
+{
+    objective(l);
+    l->bwd(l);
+    for (size_t i = 0; i < l->n_fields; i++) check_field(l, &l->f[i]);
+    for (size_t i = 0; i < l->n_mem; i++) free(l->mem[i]);
+    exec_free(l->e);
+}
+
+static layer layer_of(const char *isa, void (*fwd)(layer *l), void (*bwd)(layer *l))
+{
+    layer l = {.fwd = fwd, .bwd = bwd, .r = rng_seed(7, 0)};
+    clipc_err err;
+
+    setenv("CLIPC_ISA", isa, 1);
+    CHECK_OK(exec_new(&l.e, THREADS, 4096, &err), err);
+    unsetenv("CLIPC_ISA");
+    return l;
+}
+
+static void each_isa(void (*check)(const char *isa))
+{
+    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++)
+        if (kernels_named(isas[i])) check(isas[i]);
+}
+
+/* ---- linear ---- */
+
+enum { LIN_N = 7, LIN_K = 19, LIN_O = 13 };
+
+static void linear_f(layer *l)
+{
+    linear_fwd(l->e, l->y, l->f[0].x, l->f[1].x, false, LIN_N, LIN_K, LIN_O,
+               (gemm_opts){.bias = l->f[2].x});
+}
+
+static void linear_b(layer *l)
+{
+    linear_bwd(l->e, l->f[0].g, l->f[1].g, l->f[2].g, l->dy, l->f[0].x, l->f[1].x, LIN_N,
+               LIN_K, LIN_O);
+}
+
+static void linear(const char *isa)
+{
+    layer l = layer_of(isa, linear_f, linear_b);
+
+    add_field(&l, "x", LIN_N * LIN_K);
+    add_field(&l, "w", LIN_O * LIN_K);
+    add_field(&l, "b", LIN_O);
+    set_output(&l, LIN_N * LIN_O);
+    check_layer(&l);
+}
+
+/* linear: input, weight, bias */
+static void test_linear(void **state)
+{
+    (void)state;
+    each_isa(linear);
+}
+
+/* ---- normalize ---- */
+
+typedef struct norm_own {
+    float norm[5];
+} norm_own;
+
+static void normalize_f(layer *l)
+{
+    rows_normalize_fwd(l->e, l->y, ((norm_own *)l->own)->norm, l->f[0].x, 5, 11);
+}
+
+static void normalize_b(layer *l)
+{
+    rows_normalize_bwd(l->e, l->f[0].g, l->dy, l->y, ((norm_own *)l->own)->norm, 5, 11);
+}
+
+static void normalize(const char *isa)
+{
+    layer l = layer_of(isa, normalize_f, normalize_b);
+    norm_own own;
+
+    l.own = &own;
+    add_field(&l, "x", 5 * 11);
+    set_output(&l, 5 * 11);
+    check_layer(&l);
+}
+
+/* normalize: rows of unit length */
+static void test_normalize(void **state)
+{
+    (void)state;
+    each_isa(normalize);
+}
+
+/* ---- attention, on sequences of different lengths ---- */
+
+enum { ATT_C = 24, ATT_H = 3 };
+static const size_t att_start[] = {0, 5, 6, 13};
+static const seqs att_seqs = {3, att_start};
+
+typedef struct att_own {
+    float *p;
+    bool causal;
+} att_own;
+
+static void attention_f(layer *l)
+{
+    att_own *o = l->own;
+    attention_fwd(l->e, l->y, o->p, l->f[0].x, &att_seqs, ATT_C, ATT_H, o->causal);
+}
+
+static void attention_b(layer *l)
+{
+    att_own *o = l->own;
+    attention_bwd(l->e, l->f[0].g, l->dy, o->p, l->f[0].x, &att_seqs, ATT_C, ATT_H,
+                  o->causal);
+}
+
+static void attention(const char *isa)
+{
+    for (int causal = 0; causal < 2; causal++) {
+        layer l = layer_of(isa, attention_f, attention_b);
+        att_own own = {floats_of(&l, attention_saved(3, 7, ATT_H), 0.0f), causal != 0};
+        l.own = &own;
+        add_field(&l, causal ? "qkv, causal" : "qkv", 13 * 3 * ATT_C);
+        set_output(&l, 13 * ATT_C);
+        check_layer(&l);
+    }
+}
+
+/* attention: q, k and v of ragged sequences, with and without the causal mask */
+static void test_attention(void **state)
+{
+    (void)state;
+    each_isa(attention);
+}
+
+/* ---- the residual block ---- */
+
+typedef struct blk_own {
+    block w, g;
+    block_cfg cfg;
+    block_acts a;
+    block_work work;
+    arena mem;
+} blk_own;
+
+static void block_f(layer *l)
+{
+    blk_own *o = l->own;
+    memcpy(l->y, l->f[0].x, l->n_y * sizeof *l->y);
+    block_fwd(l->e, l->y, &o->w, &o->a, &o->cfg, &att_seqs);
+}
+
+static void block_b(layer *l)
+{
+    blk_own *o = l->own;
+    memcpy(l->f[0].g, l->dy, l->n_y * sizeof *l->y);
+    block_bwd(l->e, l->f[0].g, &o->w, &o->g, &o->a, &o->work, &o->cfg, &att_seqs);
+}
+
+static void blocks(const char *isa)
+{
+    layer l = layer_of(isa, block_f, block_b);
+    blk_own o = {.cfg = {ATT_C, ATT_H, 40, ACT_GELU, 1e-5f, true, false}};
+    param_list list = {0}, grads = {0};
+    arena measure = arena_measure();
+    clipc_err err;
+
+    block_acts_take(&o.a, &measure, &o.cfg, 13, 3, 7, true);
+    block_work_take(&o.work, &measure, &o.cfg, 13);
+    CHECK_OK(arena_new(&o.mem, measure.used, "block", &err), err);
+    block_acts_take(&o.a, &o.mem, &o.cfg, 13, 3, 7, true);
+    block_work_take(&o.work, &o.mem, &o.cfg, 13);
+    CHECK_OK(block_params(&o.w, &list, "", &o.cfg, &err), err);
+    CHECK_OK(block_params(&o.g, &grads, "", &o.cfg, &err), err);
+    l.own = &o;
+    add_field(&l, "x", 13 * ATT_C);
+    add_params(&l, &list, &grads);
+    set_output(&l, 13 * ATT_C);
+    check_layer(&l);
+    param_list_free(&list), param_list_free(&grads);
+    arena_free(&o.mem);
+}
+
+/* block: input and every parameter of a residual attention block */
+static void test_block(void **state)
+{
+    (void)state;
+    each_isa(blocks);
+}
+
+/* ---- convolution ---- */
+
+enum { CONV_B = 2 };
+
+static double conv_at(const conv_shape *s, const float *x, const float *w, size_t b,
+                      size_t oy, size_t ox, size_t o)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < s->I; i++)
+        for (size_t ky = 0; ky < s->k; ky++)
+            for (size_t kx = 0; kx < s->k; kx++) {
+                const size_t y = oy * s->stride + ky - s->k / 2;
+                const size_t c = ox * s->stride + kx - s->k / 2;
+                if (y >= s->H || c >= s->W) continue;
+                const size_t at = s->planes ? ((b * s->I + i) * s->H + y) * s->W + c
+                                            : ((b * s->H + y) * s->W + c) * s->I + i;
+                sum +=
+                    (double)x[at] * (double)w[((o * s->I + i) * s->k + ky) * s->k + kx];
+            }
+    return sum;
+}
+
+static void conv_values(layer *l, const conv_shape *s, const float *w, bool packed)
+{
+    const float *x = l->f[0].x;
+    size_t at = 0;
+
+    conv_fwd(l->e, l->y, x, w, packed, s, CONV_B, (gemm_opts){0});
+    for (size_t b = 0; b < CONV_B; b++)
+        for (size_t oy = 0; oy < s->Ho; oy++)
+            for (size_t ox = 0; ox < s->Wo; ox++)
+                for (size_t o = 0; o < s->O; o++, at++)
+                    CHECK_NEAR(l->y[at], conv_at(s, x, l->f[1].x, b, oy, ox, o), 1e-4);
+}
+
+static void conv_f(layer *l)
+{
+    conv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, false, l->own, CONV_B, (gemm_opts){0});
+}
+
+static void conv_b(layer *l)
+{
+    const conv_shape *s = l->own;
+    float *work = floats_of(l, s->O * conv_depth(s), 0.0f);
+    const bool dx = s->stride == 1 && !s->planes;
+
+    conv_bwd(l->e, dx ? l->f[0].g : NULL, false, l->f[1].g, work, l->dy, l->f[0].x,
+             l->f[1].x, s, CONV_B);
+}
+
+static void one_conv(const char *isa, conv_shape s)
+{
+    layer l = layer_of(isa, conv_f, conv_b);
+    const size_t floats = gemm_packed_floats(l.e->k, s.O, conv_depth(&s));
+    float *packed = aligned_alloc(64, (floats + 15) / 16 * 64);
+
+    l.own = &s;
+    add_field(&l, "x", CONV_B * s.H * s.W * s.I);
+    add_field(&l, "w", s.O * conv_depth(&s));
+    set_output(&l, CONV_B * s.Ho * s.Wo * s.O);
+    assert_non_null(packed);
+    conv_pack(l.e->k, packed, l.f[1].x, s.O, s.I, s.k * s.k);
+    conv_values(&l, &s, l.f[1].x, false);
+    conv_values(&l, &s, packed, true);
+    free(packed);
+    if (s.stride > 1 || s.planes) { /* no gradient of the input */
+        l.bwd(&l);
+        check_field(&l, &l.f[1]);
+        l.n_fields = 0;
+    }
+    check_layer(&l);
+}
+
+static void convs(const char *isa)
+{
+    conv_shape pixels = conv_shape_of(3, 5, 3, 2, 9, 12);
+
+    pixels.planes = true;
+    one_conv(isa, pixels);
+    one_conv(isa, conv_shape_of(4, 6, 3, 1, 6, 5));
+    one_conv(isa, conv_shape_of(37, 33, 3, 1, 5, 4)); /* deeper than a block of gemm */
+    one_conv(isa, conv_shape_of(17, 9, 1, 1, 4, 3));
+    one_conv(isa, conv_shape_of(5, 3, 5, 1, 2, 2)); /* a kernel wider than the picture */
+    one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
+    one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));
+}
+
+/* conv: values packed and plain, gradients; strides, sizes, channel orders */
+static void test_conv(void **state)
+{
+    (void)state;
+    each_isa(convs);
+}
+
+/* ---- convolution, batch norm, sum, ReLU ---- */
+
+typedef struct cb_own {
+    convbn w, g;
+    convbn_acts a;
+    conv_shape s;
+    convbn_run run;
+    arena mem;
+} cb_own;
+
+static void convbn_f(layer *l)
+{
+    cb_own *o = l->own;
+    o->a.y = l->y;
+    convbn_fwd(&o->run, &o->w, &o->a, &o->s, l->f[0].x, l->f[1].x, true);
+}
+
+static void convbn_b(layer *l)
+{
+    cb_own *o = l->own;
+    /* The sum's other side gets what the ReLU lets through: g, masked in place. */
+    float *dz = floats_of(l, l->n_y, 0.0f);
+
+    memcpy(l->f[1].g, l->dy, l->n_y * sizeof *l->dy);
+    convbn_bwd(&o->run, &o->w, &o->g, &o->a, &o->s, l->f[0].g, false, dz, l->f[1].g,
+               l->f[0].x, true);
+}
+
+static void convbns(const char *isa)
+{
+    layer l = layer_of(isa, convbn_f, convbn_b);
+    cb_own o = {.s = conv_shape_of(5, 7, 3, 1, 9, 8)};
+    const size_t out = CONV_B * o.s.Ho * o.s.Wo * o.s.O;
+    param_list list = {0}, grads = {0};
+    arena measure = arena_measure();
+    clipc_err err;
+
+    bn_acts_take(&o.a.bn, &measure, o.s.O, true);
+    CHECK_OK(arena_new(&o.mem, measure.used, "norm", &err), err);
+    bn_acts_take(&o.a.bn, &o.mem, o.s.O, true);
+    o.a.z = floats_of(&l, out, 0.0f);
+    o.run = (convbn_run){.e = l.e, .B = CONV_B, .eps = 1e-5f, .train = true};
+    o.run.part = (double *)(void *)floats_of(&l, 2 * convbn_part_doubles(o.s.O), 0.0f);
+    o.run.work = floats_of(&l, o.s.O * conv_depth(&o.s), 0.0f);
+    CHECK_OK(convbn_params(&o.w, &list, "", "conv.", "bn.", &o.s, &err), err);
+    CHECK_OK(convbn_params(&o.g, &grads, "", "conv.", "bn.", &o.s, &err), err);
+    l.own = &o;
+    add_field(&l, "x", CONV_B * o.s.H * o.s.W * o.s.I);
+    add_field(&l, "shortcut", out);
+    add_params(&l, &list, &grads);
+    for (size_t i = 0; i < l.f[1].n; i++) /* away from the ReLU's kink */
+        l.f[1].x[i] = l.f[1].x[i] > 0 ? 8.0f + l.f[1].x[i] : l.f[1].x[i] - 8.0f;
+    set_output(&l, out);
+    check_layer(&l);
+    param_list_free(&list), param_list_free(&grads);
+    arena_free(&o.mem);
+}
+
+/* convbn: input, shortcut, weights, gains and biases, through the batch's statistics */
+static void test_convbn(void **state)
+{
+    (void)state;
+    each_isa(convbns);
+}
+
+/* ---- pooling ---- */
+
+enum { POOL_B = 3, POOL_HH = 5, POOL_WW = 6, POOL_C = 9 };
+
+static void pool_f(layer *l)
+{
+    pool_fwd(l->e, l->y, l->f[0].x, POOL_B, POOL_HH, POOL_WW, POOL_C);
+}
+
+static void pool_b(layer *l)
+{
+    const size_t n = l->f[0].n;
+    float *twice = floats_of(l, n, 0.0f);
+
+    for (size_t i = 0; i < n; i++) twice[i] = 1.0f;
+    pool_bwd(l->e, twice, l->dy, POOL_B, POOL_HH, POOL_WW, POOL_C, true);
+    for (size_t i = 0; i < n; i++) l->f[0].g[i] = 5.0f; /* is overwritten */
+    pool_bwd(l->e, l->f[0].g, l->dy, POOL_B, POOL_HH, POOL_WW, POOL_C, false);
+    for (size_t i = 0; i < n; i++) CHECK_NEAR(twice[i], 1.0f + l->f[0].g[i], 1e-6);
+}
+
+static void pools(const char *isa)
+{
+    layer l = layer_of(isa, pool_f, pool_b);
+
+    add_field(&l, "x", POOL_B * POOL_HH * POOL_WW * POOL_C);
+    set_output(&l, POOL_B * (POOL_HH / 2) * (POOL_WW / 2) * POOL_C);
+    check_layer(&l);
+}
+
+/* pool: two by two, an odd last row left out; gradients set and added */
+static void test_pool(void **state)
+{
+    (void)state;
+    each_isa(pools);
+}
+
+typedef struct ap_own {
+    attnpool w, g;
+    attnpool_cfg cfg;
+    attnpool_acts a;
+    arena mem;
+} ap_own;
+
+static void attnpool_f(layer *l)
+{
+    ap_own *o = l->own;
+    attnpool_fwd(l->e, l->y, l->f[0].x, &o->w, &o->a, &o->cfg, POOL_B);
+}
+
+static void attnpool_b(layer *l)
+{
+    ap_own *o = l->own;
+    attnpool_bwd(l->e, l->f[0].g, l->dy, &o->w, &o->g, &o->a, &o->cfg, POOL_B);
+}
+
+static void attnpools(const char *isa)
+{
+    layer l = layer_of(isa, attnpool_f, attnpool_b);
+    ap_own o = {.cfg = {.T = 7, .C = 20, .H = 4, .E = 9}};
+    param_list list = {0}, grads = {0};
+    arena measure = arena_measure();
+    clipc_err err;
+
+    attnpool_acts_take(&o.a, &measure, &o.cfg, POOL_B, true);
+    CHECK_OK(arena_new(&o.mem, measure.used, "pool", &err), err);
+    attnpool_acts_take(&o.a, &o.mem, &o.cfg, POOL_B, true);
+    CHECK_OK(attnpool_params(&o.w, &list, "", &o.cfg, &err), err);
+    CHECK_OK(attnpool_params(&o.g, &grads, "", &o.cfg, &err), err);
+    l.own = &o;
+    add_field(&l, "x", POOL_B * 6 * 20);
+    add_params(&l, &list, &grads);
+    set_output(&l, POOL_B * 9);
+    check_layer(&l);
+    param_list_free(&list), param_list_free(&grads);
+    arena_free(&o.mem);
+}
+
+/* attention pool: input and every parameter */
+static void test_attnpool(void **state)
+{
+    (void)state;
+    each_isa(attnpools);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),      cmocka_unit_test(test_convbn),
+        cmocka_unit_test(test_pool),      cmocka_unit_test(test_attnpool)};
+    return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
+}
