@@ -246,7 +246,9 @@ static int save_weights(const net *n, const char *path, dtype stored, const kern
     float **made = calloc(n->params.n, sizeof *made);
     int64_t *counts = calloc(n->params.n, sizeof *counts);
     size_t count = 0;
-    int rc = t && s && made && counts ? CLIPC_OK : clipc_fail_memory(err, path, 0);
+    json_t *about = json_pack("{s:s}", "format", "pt");
+    int rc =
+        t && s && made && counts && about ? CLIPC_OK : clipc_fail_memory(err, path, 0);
 
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
@@ -259,7 +261,8 @@ static int save_weights(const net *n, const char *path, dtype stored, const kern
         }
         count += s[i].n;
     }
-    if (rc == CLIPC_OK) rc = safetensors_write(path, t, count, "pt", stored, k, err);
+    if (rc == CLIPC_OK) rc = safetensors_write(path, t, count, about, stored, k, err);
+    json_decref(about);
     for (size_t i = 0; made && i < n->params.n; i++) free(made[i]);
     free(made);
     free(counts);

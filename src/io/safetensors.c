@@ -4,35 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/ckd.h"
-#include "base/json.h"
-
-enum { HEADER_MAX = 100 << 20, PARTS_MAX = 1024, WRITE_STEP = 1 << 12 };
-
-/* One mapped file and its header, whose strings the tensors' names are. */
-typedef struct part {
-    span map;
-    json_t *header;
-} part;
-
-struct tensor_file {
-    part *parts;
-    size_t n_parts;
-    tensor *v; /* sorted by name */
-    size_t n, cap;
-};
-
-void tensor_file_free(tensor_file *f)
-{
-    if (!f) return;
-    for (size_t i = 0; i < f->n_parts; i++) {
-        file_unmap(&f->parts[i].map);
-        json_decref(f->parts[i].header);
-    }
-    free(f->parts);
-    free(f->v);
-    free(f);
-}
+enum { HEADER_MAX = 100 << 20, PARTS_MAX = 1024, WRITE_STEP = 1 << 12, DATA_ALIGN = 64 };
 
 static int bad(clipc_err *err, const char *where, const char *name, const char *why)
 {
@@ -44,23 +16,19 @@ static int parse_shape(tensor *t, const json_t *shape, const char *where, clipc_
     if (!json_is_array(shape) || json_array_size(shape) > TENSOR_DIMS)
         return bad(err, where, t->name, "no shape, or more than 8 dimensions");
     t->n_dims = json_array_size(shape);
-    t->n = 1;
     for (size_t i = 0; i < t->n_dims; i++) {
         const json_t *d = json_array_get(shape, i);
         if (!json_is_integer(d) || json_integer_value(d) < 0)
             return bad(err, where, t->name, "a dimension is no whole number");
         t->dims[i] = (size_t)json_integer_value(d);
-        if (ckd_mul_size(&t->n, t->n, t->dims[i]))
-            return bad(err, where, t->name, "shape overflows");
     }
     return CLIPC_OK;
 }
 
-static int parse_offsets(tensor *t, const json_t *offsets, span data, const char *where,
-                         clipc_err *err)
+static int parse_offsets(tensor *t, size_t *have, const json_t *offsets, span data,
+                         const char *where, clipc_err *err)
 {
     const json_t *b = json_array_get(offsets, 0), *e = json_array_get(offsets, 1);
-    size_t want;
 
     if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !json_is_integer(b) ||
         !json_is_integer(e) || json_integer_value(b) < 0)
@@ -71,61 +39,73 @@ static int parse_offsets(tensor *t, const json_t *offsets, span data, const char
                           "%s: tensor %.64s: bytes [%" PRId64 ", %" PRId64
                           ") outside data of %zu",
                           where, t->name, (int64_t)begin, (int64_t)end, data.size);
-    if (ckd_mul_size(&want, t->n, dtype_size(t->dt)))
-        return bad(err, where, t->name, "shape overflows");
-    if (want != (size_t)(end - begin))
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: tensor %.64s: shape needs %zu bytes, file has %zu", where,
-                          t->name, want, (size_t)(end - begin));
+    *have = (size_t)(end - begin);
     t->data = data.data ? data.data + begin : NULL;
     return CLIPC_OK;
 }
 
+/* `name` lives as long as f. */
 static int add_tensor(tensor_file *f, const char *name, const json_t *v, span data,
                       const char *where, clipc_err *err)
 {
     tensor t = {.name = name};
     const json_t *dt = json_object_get(v, "dtype");
+    size_t have = 0;
     int rc;
 
     t.dt = json_is_string(dt) ? dtype_named(json_string_value(dt)) : DT_COUNT;
     if (t.dt == DT_COUNT) return bad(err, where, name, "dtype missing or unknown");
     if ((rc = parse_shape(&t, json_object_get(v, "shape"), where, err)) != CLIPC_OK)
         return rc;
-    rc = parse_offsets(&t, json_object_get(v, "data_offsets"), data, where, err);
-    if (rc != CLIPC_OK) return rc;
-
-    if (f->n == f->cap) {
-        const size_t cap = f->cap ? 2 * f->cap : 64;
-        tensor *grown = realloc(f->v, cap * sizeof *grown);
-        if (!grown) return clipc_fail_memory(err, where, cap * sizeof *grown);
-        f->v = grown, f->cap = cap;
-    }
-    f->v[f->n++] = t;
-    return CLIPC_OK;
+    rc = parse_offsets(&t, &have, json_object_get(v, "data_offsets"), data, where, err);
+    return rc == CLIPC_OK ? tensor_file_add(f, t, have, false, where, err) : rc;
 }
 
-static int by_name(const void *a, const void *b)
+/* Names in memory of f, one behind the other, in the order of the header. */
+static int copy_names(tensor_file *f, char **out, json_t *header, const char *where,
+                      clipc_err *err)
 {
-    return strcmp(((const tensor *)a)->name, ((const tensor *)b)->name);
-}
-
-static int sort_tensors(tensor_file *f, const char *where, clipc_err *err)
-{
-    if (f->n) qsort(f->v, f->n, sizeof *f->v, by_name);
-    for (size_t i = 1; i < f->n; i++)
-        if (strcmp(f->v[i - 1].name, f->v[i].name) == 0)
-            return bad(err, where, f->v[i].name, "stored twice");
-    return CLIPC_OK;
-}
-
-/* Adds all tensors of one file's bytes; the header goes to p. */
-static int add_part(tensor_file *f, part *p, span bytes, const char *where,
-                    clipc_err *err)
-{
-    uint64_t len = 0;
     const char *name;
     json_t *value;
+    size_t bytes = 0;
+
+    json_object_foreach(header, name, value) bytes += strlen(name) + 1;
+    char *at = *out = tensor_file_alloc(f, bytes, where, err);
+    if (!at) return CLIPC_ERR_MEMORY;
+    json_object_foreach(header, name, value)
+    {
+        const size_t len = strlen(name) + 1;
+        memcpy(at, name, len);
+        at += len;
+    }
+    return CLIPC_OK;
+}
+
+static int add_header(tensor_file *f, json_t *header, span data, const char *where,
+                      clipc_err *err)
+{
+    const char *key;
+    json_t *value;
+    char *name;
+    int rc = copy_names(f, &name, header, where, err);
+
+    if (rc != CLIPC_OK) return rc;
+    json_object_foreach(header, key, value)
+    {
+        if (strcmp(key, "__metadata__") == 0)
+            rc = tensor_file_describe(f, value, where, err);
+        else rc = add_tensor(f, name, value, data, where, err);
+        if (rc != CLIPC_OK) return rc;
+        name += strlen(name) + 1;
+    }
+    return CLIPC_OK;
+}
+
+/* Adds all tensors of one file's bytes. */
+static int add_bytes(tensor_file *f, span bytes, const char *where, clipc_err *err)
+{
+    uint64_t len = 0;
+    json_t *header;
     int rc;
 
     for (size_t i = 0; i < 8 && bytes.size >= 8; i++)
@@ -134,108 +114,81 @@ static int add_part(tensor_file *f, part *p, span bytes, const char *where,
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: no safetensors file: %zu bytes, header of %" PRIu64, where,
                           bytes.size, len);
-    rc = json_parse(&p->header, (const char *)bytes.data + 8, (size_t)len, where, err);
+    rc = json_parse(&header, (const char *)bytes.data + 8, (size_t)len, where, err);
     if (rc != CLIPC_OK) return rc;
-    if (!json_is_object(p->header))
-        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: header is no JSON object", where);
-
     const span data = {bytes.data + 8 + len, bytes.size - 8 - (size_t)len};
-    json_object_foreach(p->header, name, value)
-    {
-        if (strcmp(name, "__metadata__") == 0) continue;
-        if ((rc = add_tensor(f, name, value, data, where, err)) != CLIPC_OK) return rc;
-    }
-    return CLIPC_OK;
-}
-
-static int new_file(tensor_file **out, size_t n_parts, const char *where, clipc_err *err)
-{
-    *out = calloc(1, sizeof **out);
-    if (*out) (*out)->parts = calloc(n_parts, sizeof *(*out)->parts);
-    if (*out && (*out)->parts) return CLIPC_OK;
-    tensor_file_free(*out);
-    *out = NULL;
-    return clipc_fail_memory(err, where, n_parts * sizeof(part));
+    if (json_is_object(header)) rc = add_header(f, header, data, where, err);
+    else rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: header is no JSON object", where);
+    json_decref(header);
+    return rc;
 }
 
 int safetensors_parse(tensor_file **out, const void *data, size_t size, const char *name,
                       clipc_err *err)
 {
-    tensor_file *f;
-    int rc;
+    int rc = tensor_file_new(out, name, err);
 
-    *out = NULL;
-    if ((rc = new_file(&f, 1, name, err)) != CLIPC_OK) return rc;
-    f->n_parts = 1;
-    rc = add_part(f, &f->parts[0], (span){data, size}, name, err);
-    if (rc == CLIPC_OK) rc = sort_tensors(f, name, err);
-    if (rc == CLIPC_OK) *out = f;
-    else tensor_file_free(f);
+    if (rc == CLIPC_OK) rc = add_bytes(*out, (span){data, size}, name, err);
+    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, name, err);
+    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
     return rc;
 }
 
-static int open_part(tensor_file *f, const char *path, clipc_err *err)
+static int add_file(tensor_file *f, const char *path, clipc_err *err)
 {
-    part *p = &f->parts[f->n_parts];
-    const int rc = file_map(&p->map, path, err);
+    span bytes;
+    const int rc = tensor_file_map(f, &bytes, path, err);
 
-    if (rc != CLIPC_OK) return rc;
-    f->n_parts++;
-    return add_part(f, p, p->map, path, err);
+    return rc == CLIPC_OK ? add_bytes(f, bytes, path, err) : rc;
 }
 
-/* Opens one file of an index, in the folder of the index, unless it is among `seen`, the
- * names of those opened so far. */
-static int open_named(tensor_file *f, const char **seen, const char *name,
-                      const char *index_path, clipc_err *err)
+/* Opens one file of an index, in the folder of the index. */
+static int add_named(tensor_file *f, const char *name, const char *index_path,
+                     clipc_err *err)
 {
     const size_t dir_len = (size_t)(path_base(index_path) - index_path);
     buf full = {0};
-    int rc;
+    int rc = buf_add(&full, index_path, dir_len, err);
 
-    for (size_t i = 0; i < f->n_parts; i++)
-        if (strcmp(seen[i], name) == 0) return CLIPC_OK;
-    if (f->n_parts == PARTS_MAX)
-        return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: more than %d files", index_path,
-                          PARTS_MAX);
-    seen[f->n_parts] = name;
-    rc = buf_add(&full, index_path, dir_len, err);
     if (rc == CLIPC_OK) rc = buf_puts(&full, name, err);
-    if (rc == CLIPC_OK) rc = open_part(f, full.data, err);
+    if (rc == CLIPC_OK) rc = add_file(f, full.data, err);
     buf_free(&full);
     return rc;
 }
 
 /* All files that an index's weight_map names; each must be a plain name. */
-static int open_all(tensor_file *f, json_t *map, const char *path, clipc_err *err)
+static int add_all(tensor_file *f, json_t *map, const char *path, clipc_err *err)
 {
-    const char *seen[PARTS_MAX], *key;
-    json_t *value;
-    int rc;
+    json_t *seen = json_object(), *value;
+    const char *key;
+    int rc = seen ? CLIPC_OK : clipc_fail_memory(err, path, 0);
 
     json_object_foreach(map, key, value)
     {
         const char *name = json_string_value(value);
-        if (!name || !*name || strchr(name, '/') || name[0] == '.')
-            return bad(err, path, key, "its file is no plain file name");
-        if ((rc = open_named(f, seen, name, path, err)) != CLIPC_OK) return rc;
+        if (rc != CLIPC_OK) break;
+        if (!name || !*name || strchr(name, '/') || name[0] == '.') {
+            rc = bad(err, path, key, "its file is no plain file name");
+        } else if (!json_object_get(seen, name)) {
+            if (json_object_size(seen) == PARTS_MAX)
+                rc = clipc_fail(err, CLIPC_ERR_LIMIT, "%s: more than %d files", path,
+                                PARTS_MAX);
+            else rc = add_named(f, name, path, err);
+            json_object_set_new(seen, name, json_true());
+        }
     }
-    return CLIPC_OK;
+    json_decref(seen);
+    return rc;
 }
 
-static int open_indexed(tensor_file **out, const char *path, clipc_err *err)
+static int add_index(tensor_file *f, const char *path, clipc_err *err)
 {
     json_t *index = NULL, *map = NULL;
-    tensor_file *f = NULL;
     int rc = json_read(&index, path, err);
 
     if (rc == CLIPC_OK && !json_is_object(map = json_object_get(index, "weight_map")))
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no weight_map", path);
-    if (rc == CLIPC_OK) rc = new_file(&f, PARTS_MAX, path, err);
-    if (rc == CLIPC_OK) rc = open_all(f, map, path, err);
-    if (rc == CLIPC_OK) rc = sort_tensors(f, path, err);
-    if (rc == CLIPC_OK) *out = f;
-    else tensor_file_free(f);
+    if (rc == CLIPC_OK) rc = add_all(f, map, path, err);
     json_decref(index);
     return rc;
 }
@@ -244,44 +197,14 @@ int safetensors_open(tensor_file **out, const char *path, clipc_err *err)
 {
     const char *tail = ".index.json";
     const size_t len = strlen(path), tail_len = strlen(tail);
-    tensor_file *f;
-    int rc;
+    const bool index = len > tail_len && strcmp(path + len - tail_len, tail) == 0;
+    int rc = tensor_file_new(out, path, err);
 
-    *out = NULL;
-    if (len > tail_len && strcmp(path + len - tail_len, tail) == 0)
-        return open_indexed(out, path, err);
-    if ((rc = new_file(&f, 1, path, err)) != CLIPC_OK) return rc;
-    rc = open_part(f, path, err);
-    if (rc == CLIPC_OK) rc = sort_tensors(f, path, err);
-    if (rc == CLIPC_OK) *out = f;
-    else tensor_file_free(f);
+    if (rc == CLIPC_OK)
+        rc = index ? add_index(*out, path, err) : add_file(*out, path, err);
+    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, path, err);
+    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
     return rc;
-}
-
-size_t tensor_file_count(const tensor_file *f)
-{
-    return f->n;
-}
-
-const tensor *tensor_file_at(const tensor_file *f, size_t i)
-{
-    return &f->v[i];
-}
-
-const tensor *tensor_find(const tensor_file *f, const char *name)
-{
-    const tensor key = {.name = name};
-    return f->n ? bsearch(&key, f->v, f->n, sizeof *f->v, by_name) : NULL;
-}
-
-const char *tensor_file_metadata(const tensor_file *f, const char *key)
-{
-    const char *value = NULL;
-
-    for (size_t i = 0; !value && i < f->n_parts; i++)
-        value = json_string_value(
-            json_object_get(json_object_get(f->parts[i].header, "__metadata__"), key));
-    return value;
 }
 
 /* ---- writing -------------------------------------------------------------------------
@@ -292,16 +215,15 @@ static dtype stored_type(const tensor *t, dtype stored)
     return t->dt == DT_F32 ? stored : t->dt;
 }
 
-static size_t padded(size_t bytes)
-{
-    return (bytes + 7) / 8 * 8;
-}
-
-static int header_text(buf *out, const tensor *t, size_t n, const char *format,
+static int header_text(buf *out, const tensor *t, size_t n, const json_t *metadata,
                        dtype stored, clipc_err *err)
 {
+    char *about = json_dumps(metadata, JSON_COMPACT);
     size_t at = 0;
-    int rc = buf_printf(out, err, "{\"__metadata__\":{\"format\":\"%s\"}", format);
+    int rc = about ? buf_printf(out, err, "{\"__metadata__\":%s", about)
+                   : clipc_fail_memory(err, "header", 0);
+
+    free(about);
 
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
         const dtype dt = stored_type(&t[i], stored);
@@ -316,7 +238,7 @@ static int header_text(buf *out, const tensor *t, size_t n, const char *format,
     }
     if (rc == CLIPC_OK) rc = buf_puts(out, "}", err);
     /* Spaces behind the header align the data, as the format allows. */
-    while (rc == CLIPC_OK && padded(out->len) != out->len) rc = buf_puts(out, " ", err);
+    while (rc == CLIPC_OK && (out->len + 8) % DATA_ALIGN) rc = buf_puts(out, " ", err);
     return rc;
 }
 
@@ -336,13 +258,13 @@ static int write_data(atomic_file *a, const tensor *t, dtype stored, const kerne
     return rc;
 }
 
-int safetensors_write(const char *path, const tensor *t, size_t n, const char *format,
+int safetensors_write(const char *path, const tensor *t, size_t n, const json_t *metadata,
                       dtype stored, const kernels *k, clipc_err *err)
 {
     atomic_file a = {0};
     buf header = {0};
     unsigned char len[8];
-    int rc = header_text(&header, t, n, format, stored, err);
+    int rc = header_text(&header, t, n, metadata, stored, err);
 
     if (rc == CLIPC_OK) rc = atomic_open(&a, path, true, err);
     for (size_t i = 0; i < 8; i++)

@@ -86,10 +86,11 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 
     snprintf(name, sizeof name, "step-%010" PRId64 ".safetensors", c->step);
     char *path = path_join(folder, name);
-    if (rc == CLIPC_OK && !path) rc = clipc_fail_memory(err, folder, 0);
+    json_t *about = json_pack("{s:s}", "format", "clipc-train");
+    if (rc == CLIPC_OK && (!path || !about)) rc = clipc_fail_memory(err, folder, 0);
     if (rc == CLIPC_OK)
-        rc = safetensors_write(path, t, sizeof t / sizeof t[0], "clipc-train", DT_F32, k,
-                               err);
+        rc = safetensors_write(path, t, sizeof t / sizeof t[0], about, DT_F32, k, err);
+    json_decref(about);
     if (rc == CLIPC_OK) {
         prune(folder, keep, is_checkpoint);
         prune(folder, 0, is_leftover);

@@ -1,0 +1,142 @@
+#include "io/tensor_file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ckd.h"
+
+struct tensor_file {
+    span *maps;
+    size_t n_maps;
+    void **blocks;
+    size_t n_blocks;
+    json_t *metadata;
+    tensor *v; /* sorted by name */
+    size_t n, cap;
+};
+
+void tensor_file_free(tensor_file *f)
+{
+    if (!f) return;
+    for (size_t i = 0; i < f->n_maps; i++) file_unmap(&f->maps[i]);
+    for (size_t i = 0; i < f->n_blocks; i++) free(f->blocks[i]);
+    json_decref(f->metadata);
+    free(f->maps);
+    free(f->blocks);
+    free(f->v);
+    free(f);
+}
+
+int tensor_file_new(tensor_file **out, const char *where, clipc_err *err)
+{
+    tensor_file *f = calloc(1, sizeof *f);
+
+    *out = NULL;
+    if (f) f->metadata = json_object();
+    if (!f || !f->metadata) {
+        tensor_file_free(f);
+        return clipc_fail_memory(err, where, sizeof *f);
+    }
+    *out = f;
+    return CLIPC_OK;
+}
+
+int tensor_file_map(tensor_file *f, span *out, const char *path, clipc_err *err)
+{
+    span *grown = realloc(f->maps, (f->n_maps + 1) * sizeof *grown);
+    int rc;
+
+    if (!grown) return clipc_fail_memory(err, path, sizeof *grown);
+    f->maps = grown;
+    if ((rc = file_map(out, path, err)) == CLIPC_OK) f->maps[f->n_maps++] = *out;
+    return rc;
+}
+
+void *tensor_file_alloc(tensor_file *f, size_t bytes, const char *where, clipc_err *err)
+{
+    void **grown = NULL, *block = calloc(1, bytes ? bytes : 1);
+
+    /* Doubled at each power of two. */
+    if (block && (f->n_blocks & (f->n_blocks - 1)) == 0) {
+        grown = realloc(f->blocks, (f->n_blocks ? 2 * f->n_blocks : 1) * sizeof *grown);
+        if (grown) f->blocks = grown;
+        else free(block), block = NULL;
+    }
+    if (block) f->blocks[f->n_blocks++] = block;
+    else clipc_fail_memory(err, where, bytes);
+    return block;
+}
+
+int tensor_file_add(tensor_file *f, tensor t, size_t have, bool at_least,
+                    const char *where, clipc_err *err)
+{
+    size_t want = 0;
+
+    t.n = 1;
+    for (size_t i = 0; i < t.n_dims; i++)
+        if (ckd_mul_size(&t.n, t.n, t.dims[i])) t.n = SIZE_MAX;
+    if (t.n == SIZE_MAX || dtype_bytes(&want, t.dt, t.n))
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: tensor %.64s: shape overflows",
+                          where, t.name);
+    if (at_least ? want > have : want != have)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: tensor %.64s: shape needs %zu bytes, file has %zu", where,
+                          t.name, want, have);
+    if (f->n == f->cap) {
+        const size_t cap = f->cap ? 2 * f->cap : 64;
+        tensor *grown = realloc(f->v, cap * sizeof *grown);
+        if (!grown) return clipc_fail_memory(err, where, cap * sizeof *grown);
+        f->v = grown, f->cap = cap;
+    }
+    f->v[f->n++] = t;
+    return CLIPC_OK;
+}
+
+int tensor_file_describe(tensor_file *f, json_t *object, const char *where,
+                         clipc_err *err)
+{
+    if (!json_is_object(object) || json_object_update(f->metadata, object) == 0)
+        return CLIPC_OK;
+    return clipc_fail_memory(err, where, 0);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const tensor *)a)->name, ((const tensor *)b)->name);
+}
+
+int tensor_file_finish(tensor_file *f, const char *where, clipc_err *err)
+{
+    if (f->n) qsort(f->v, f->n, sizeof *f->v, by_name);
+    for (size_t i = 1; i < f->n; i++)
+        if (strcmp(f->v[i - 1].name, f->v[i].name) == 0)
+            return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: tensor %.64s: stored twice",
+                              where, f->v[i].name);
+    return CLIPC_OK;
+}
+
+size_t tensor_file_count(const tensor_file *f)
+{
+    return f->n;
+}
+
+const tensor *tensor_file_at(const tensor_file *f, size_t i)
+{
+    return &f->v[i];
+}
+
+const tensor *tensor_find(const tensor_file *f, const char *name)
+{
+    const tensor key = {.name = name};
+    return f->n ? bsearch(&key, f->v, f->n, sizeof *f->v, by_name) : NULL;
+}
+
+const json_t *tensor_file_metadata(const tensor_file *f)
+{
+    return f->metadata;
+}
+
+const char *tensor_file_string(const tensor_file *f, const char *key)
+{
+    return json_string_value(json_object_get(f->metadata, key));
+}
