@@ -204,7 +204,7 @@ static void test_normalize(void **state)
 
 enum { ATT_C = 24, ATT_H = 3 };
 static const size_t att_start[] = {0, 5, 6, 13};
-static const seqs att_seqs = {3, att_start};
+static const seqs att_seqs = {.B = 3, .start = att_start};
 
 typedef struct att_own {
     float *p;

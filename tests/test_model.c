@@ -10,7 +10,8 @@
 #include "nn/rows.h"
 #include "train/loss.h"
 
-#define MODELS "tests/golden/models/"
+#define MODELS   "tests/golden/models/"
+#define VARIANTS "tests/golden/variants/"
 
 /* A model with everything that running it needs, and its golden. */
 typedef struct rig {
@@ -114,6 +115,34 @@ static void test_forward(void **state)
         check_forward(cases[i], TOWER_EVAL);
         check_forward(cases[i], TOWER_TRAIN);
     }
+}
+
+/* variants: what open_clip's and transformers' configs can switch on, each alone */
+static void test_variants(void **state)
+{
+    static const tower_mode modes[] = {TOWER_INFER, TOWER_EVAL};
+    json_t *root;
+    const char *name;
+    json_t *errors;
+    clipc_err err;
+
+    (void)state;
+    CHECK_OK(json_read(&root, VARIANTS "golden.json", &err), err);
+    assert_true(json_object_size(json_object_get(root, "own_float32_error")) >= 17);
+    json_object_foreach(json_object_get(root, "own_float32_error"), name, errors)
+    {
+        for (size_t i = 0; i < 2; i++) {
+            char folder[128];
+            rig r;
+            snprintf(folder, sizeof folder, VARIANTS "%s", name);
+            rig_open(&r, folder, modes[i]);
+            forward(&r);
+            check_close(&r, r.img, "image_features");
+            check_close(&r, r.txt, "text_features");
+            rig_close(&r);
+        }
+    }
+    json_decref(root);
 }
 
 /* Gradients of the loss into `grads`; returns the loss. */
@@ -384,9 +413,10 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),       cmocka_unit_test(test_gradients),
-        cmocka_unit_test(test_running_stats), cmocka_unit_test(test_adamw),
-        cmocka_unit_test(test_save),          cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_end_to_end),    cmocka_unit_test(test_bad_checkpoints)};
+        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_running_stats),
+        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_save),
+        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_end_to_end),
+        cmocka_unit_test(test_bad_checkpoints)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -22,6 +22,8 @@ static double act_double(double x, act f)
     switch (f) {
     case ACT_QUICK_GELU: return x / (1.0 + exp(-1.702 * x));
     case ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2.0));
+    case ACT_GELU_TANH:
+        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
     case ACT_RELU: return x > 0.0 ? x : 0.0;
     default: return x;
     }

@@ -14,6 +14,11 @@ typedef enum clip_layout { LAYOUT_OPEN_CLIP, LAYOUT_HF } clip_layout;
 
 typedef struct clip_cfg {
     clip_layout layout;
+    bool custom_text;    /* open_clip: the text tower's names begin with "text." */
+    bool logit_bias;     /* SigLIP: logits get a bias */
+    bool foreign_tokens; /* its texts are not OpenAI's byte pairs */
+    char tokenizer[64];  /* what they are, for messages */
+    const char *timm;    /* name of the timm tower inside an open_clip model, or NULL */
     image_cfg image;
     text_cfg text;
     preprocess_cfg preprocess;
@@ -44,6 +49,9 @@ int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
 /* The JSON text of each file. */
 int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err);
 int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err);
+
+/* Whether transformers' CLIPModel computes what the config says. */
+bool config_fits_hf(const clip_cfg *cfg);
 
 /* "{}" once, and nothing that would surprise; CLIPC_ERR_ARG names the template. */
 int template_check(const char *text, clipc_err *err);

@@ -13,33 +13,97 @@ static const struct {
      false},
     {"visual.proj", "visual_projection.weight", true},
     {"visual.conv1.weight", "vision_model.embeddings.patch_embedding.weight", false},
+    {"visual.conv1.bias", "vision_model.embeddings.patch_embedding.bias", false},
     {"visual.ln_pre.weight", "vision_model.pre_layrnorm.weight", false}, /* sic */
     {"visual.ln_pre.bias", "vision_model.pre_layrnorm.bias", false},
     {"visual.ln_post.weight", "vision_model.post_layernorm.weight", false},
     {"visual.ln_post.bias", "vision_model.post_layernorm.bias", false},
+    {"visual.attn_pool.latent", "vision_model.head.probe", false},
+    {"visual.attn_pool.attn.in_proj_weight", "vision_model.head.attention.in_proj_weight",
+     false},
+    {"visual.attn_pool.attn.in_proj_bias", "vision_model.head.attention.in_proj_bias",
+     false},
+    {"visual.attn_pool.attn.out_proj.weight",
+     "vision_model.head.attention.out_proj.weight", false},
+    {"visual.attn_pool.attn.out_proj.bias", "vision_model.head.attention.out_proj.bias",
+     false},
+    {"visual.attn_pool.norm.weight", "vision_model.head.layernorm.weight", false},
+    {"visual.attn_pool.norm.bias", "vision_model.head.layernorm.bias", false},
+    {"visual.attn_pool.mlp.fc1.weight", "vision_model.head.mlp.fc1.weight", false},
+    {"visual.attn_pool.mlp.fc1.bias", "vision_model.head.mlp.fc1.bias", false},
+    {"visual.attn_pool.mlp.fc2.weight", "vision_model.head.mlp.fc2.weight", false},
+    {"visual.attn_pool.mlp.fc2.bias", "vision_model.head.mlp.fc2.bias", false},
     {"positional_embedding", "text_model.embeddings.position_embedding.weight", false},
     {"token_embedding.weight", "text_model.embeddings.token_embedding.weight", false},
     {"text_projection", "text_projection.weight", true},
+    {"text_projection.weight", "text_model.head.weight", false},
+    {"text_projection.bias", "text_model.head.bias", false},
     {"ln_final.weight", "text_model.final_layer_norm.weight", false},
     {"ln_final.bias", "text_model.final_layer_norm.bias", false},
 };
 
 static const struct {
-    const char *own, *hf;
-} in_block[] = {
-    {"ln_1.weight", "layer_norm1.weight"},
-    {"ln_1.bias", "layer_norm1.bias"},
-    {"ln_2.weight", "layer_norm2.weight"},
-    {"ln_2.bias", "layer_norm2.bias"},
-    {"attn.out_proj.weight", "self_attn.out_proj.weight"},
-    {"attn.out_proj.bias", "self_attn.out_proj.bias"},
-    {"mlp.c_fc.weight", "mlp.fc1.weight"},
-    {"mlp.c_fc.bias", "mlp.fc1.bias"},
-    {"mlp.c_proj.weight", "mlp.fc2.weight"},
-    {"mlp.c_proj.bias", "mlp.fc2.bias"},
+    const char *own, *timm;
+} trunk[] = {
+    {"class_embedding", "cls_token"},
+    {"positional_embedding", "pos_embed"},
+    {"conv1.weight", "patch_embed.proj.weight"},
+    {"conv1.bias", "patch_embed.proj.bias"},
+    {"ln_pre.weight", "norm_pre.weight"},
+    {"ln_pre.bias", "norm_pre.bias"},
+    {"ln_post.weight", "norm.weight"},
+    {"ln_post.bias", "norm.bias"},
 };
 
-static void name_block(stored_as *out, const char *tower, int layer, const char *part)
+static const struct {
+    const char *own, *hf, *timm;
+} in_block[] = {
+    {"ln_1.weight", "layer_norm1.weight", "norm1.weight"},
+    {"ln_1.bias", "layer_norm1.bias", "norm1.bias"},
+    {"ln_2.weight", "layer_norm2.weight", "norm2.weight"},
+    {"ln_2.bias", "layer_norm2.bias", "norm2.bias"},
+    {"attn.in_proj_weight", "", "attn.qkv.weight"},
+    {"attn.in_proj_bias", "", "attn.qkv.bias"},
+    {"attn.out_proj.weight", "self_attn.out_proj.weight", "attn.proj.weight"},
+    {"attn.out_proj.bias", "self_attn.out_proj.bias", "attn.proj.bias"},
+    {"mlp.c_fc.weight", "mlp.fc1.weight", "mlp.fc1.weight"},
+    {"mlp.c_fc.bias", "mlp.fc1.bias", "mlp.fc1.bias"},
+    {"mlp.c_proj.weight", "mlp.fc2.weight", "mlp.fc2.weight"},
+    {"mlp.c_proj.bias", "mlp.fc2.bias", "mlp.fc2.bias"},
+    {"ls_1.gamma", "", "ls1.gamma"},
+    {"ls_2.gamma", "", "ls2.gamma"},
+};
+
+naming naming_of_file(const tensor_file *f)
+{
+    naming n = {0};
+
+    if (tensor_find(f, "visual.trunk.pos_embed")) n.image = SPELLING_TIMM;
+    else if (tensor_find(f, "vision_model.embeddings.patch_embedding.weight"))
+        n.image = SPELLING_HF;
+    if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
+        n.text = SPELLING_HF;
+    n.text_prefix = tensor_find(f, "text.token_embedding.weight") != NULL;
+    return n;
+}
+
+naming naming_of_config(const clip_cfg *cfg)
+{
+    const bool hf = cfg->layout == LAYOUT_HF;
+
+    return (naming){.image = hf          ? SPELLING_HF
+                             : cfg->timm ? SPELLING_TIMM
+                                         : SPELLING_OPENAI,
+                    .text = hf ? SPELLING_HF : SPELLING_OPENAI,
+                    .text_prefix = !hf && cfg->custom_text};
+}
+
+static void set(stored_as *out, const char *prefix, const char *name)
+{
+    snprintf(out->names[0], NAME_MAX_LEN, "%s%s", prefix, name);
+}
+
+static void hf_block(stored_as *out, const char *tower, int layer, const char *part)
 {
     static const char qkv[] = "qkv";
     const char *end = strcmp(part, "attn.in_proj_weight") == 0 ? "weight" : "bias";
@@ -58,25 +122,50 @@ static void name_block(stored_as *out, const char *tower, int layer, const char 
                      in_block[i].hf);
 }
 
-void names_of(stored_as *out, const char *name, clip_layout layout)
+static void timm_name(stored_as *out, const char *name)
 {
     int layer, used = 0;
 
-    *out = (stored_as){.n = 1};
-    snprintf(out->names[0], NAME_MAX_LEN, "%s", name);
-    if (layout == LAYOUT_OPEN_CLIP) return;
+    if (strncmp(name, "attn_pool.", 10) == 0) set(out, "visual.trunk.", name);
+    if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
+        for (size_t i = 0; i < sizeof in_block / sizeof in_block[0]; i++)
+            if (strcmp(in_block[i].own, name + used) == 0)
+                snprintf(out->names[0], NAME_MAX_LEN, "visual.trunk.blocks.%d.%s", layer,
+                         in_block[i].timm);
+        return;
+    }
+    for (size_t i = 0; i < sizeof trunk / sizeof trunk[0]; i++)
+        if (strcmp(trunk[i].own, name) == 0) set(out, "visual.trunk.", trunk[i].timm);
+}
+
+static void hf_name(stored_as *out, const char *name)
+{
+    int layer, used = 0;
+
     if (sscanf(name, "visual.transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
-        name_block(out, "vision_model", layer, name + used);
+        hf_block(out, "vision_model", layer, name + used);
         return;
     }
     used = 0;
     if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
-        name_block(out, "text_model", layer, name + used);
+        hf_block(out, "text_model", layer, name + used);
         return;
     }
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++) {
         if (strcmp(whole[i].own, name) != 0) continue;
-        snprintf(out->names[0], NAME_MAX_LEN, "%s", whole[i].hf);
+        set(out, "", whole[i].hf);
         out->transposed = whole[i].transposed;
     }
+}
+
+void names_of(stored_as *out, const char *name, const naming *n)
+{
+    const bool visual = strncmp(name, "visual.", 7) == 0;
+    const bool text = !visual && strncmp(name, "logit_", 6) != 0;
+
+    *out = (stored_as){.n = 1};
+    set(out, text && n->text_prefix ? "text." : "", name);
+    if (visual && n->image == SPELLING_TIMM) timm_name(out, name + 7);
+    if ((visual && n->image == SPELLING_HF) || (text && n->text == SPELLING_HF))
+        hf_name(out, name);
 }

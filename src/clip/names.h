@@ -4,8 +4,20 @@
 #define CLIPC_CLIP_NAMES_H
 
 #include "clip/config.h"
+#include "io/tensor_file.h"
 
-enum { NAME_MAX_LEN = 128 };
+enum { NAME_MAX_LEN = 160 };
+
+/* Whose names the towers have.  Which that is, the tensors of a file say. */
+typedef enum spelling { SPELLING_OPENAI, SPELLING_HF, SPELLING_TIMM } spelling;
+typedef struct naming {
+    spelling image, text;
+    bool text_prefix; /* OpenAI's, behind "text." (open_clip's custom_text) */
+} naming;
+
+naming naming_of_file(const tensor_file *f);
+/* What a model is written with. */
+naming naming_of_config(const clip_cfg *cfg);
 
 /* Where a parameter is stored: under one name, or as rows of several tensors (HF keeps q,
  * k and v apart), maybe transposed (HF's projections). */
@@ -15,6 +27,6 @@ typedef struct stored_as {
     bool transposed;
 } stored_as;
 
-void names_of(stored_as *out, const char *name, clip_layout layout);
+void names_of(stored_as *out, const char *name, const naming *n);
 
 #endif

@@ -13,6 +13,7 @@
 
 static const param_row scale_rows[] = {
     {"logit_scale", offsetof(net, logit_scale), {0}, PARAM_GAIN},
+    {"logit_bias", offsetof(net, logit_bias), {0}, PARAM_GAIN},
 };
 
 void net_free(net *n)
@@ -42,7 +43,8 @@ int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
     if (rc == CLIPC_OK) rc = textnet_make(&n->text, &cfg->text, err);
     if (rc == CLIPC_OK) rc = textnet_params(n->text, &n->params, err);
     if (rc == CLIPC_OK)
-        rc = param_list_add(&n->params, "", scale_rows, 1, n, no_sizes, err);
+        rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
+                            no_sizes, err);
     if (rc == CLIPC_OK) rc = ops->params(n->image, &n->params, err);
     if (rc == CLIPC_OK && mode == TOWER_INFER) rc = param_list_pack(&n->params, k, err);
     if (rc == CLIPC_OK)
@@ -60,6 +62,7 @@ void net_init(net *n, rng *r)
     n->ops->init(n->image, r);
     textnet_init(n->text, r);
     *n->logit_scale = logf(1.0f / 0.07f);
+    if (n->logit_bias) *n->logit_bias = -10.0f;
 }
 
 /* ---- loading
@@ -71,6 +74,7 @@ typedef struct loading {
     const tensor_file *file;
     const kernels *k;
     const char *path;
+    naming names;
     float *plain; /* room for the largest parameter, twice */
 } loading;
 
@@ -98,10 +102,13 @@ static int load_part(loading *l, float *to, const char *name, const param *p,
     bool same;
 
     if (!t) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", l->path, name);
-    same = t->n == p->n / s->n && (t->n_dims == p->n_dims || t->n == 1);
+    /* timm's position embeddings have a leading 1. */
+    const size_t skip = t->n_dims > p->n_dims ? t->n_dims - p->n_dims : 0;
+    same = t->n == p->n / s->n && (t->n_dims >= p->n_dims || t->n == 1);
+    for (size_t i = 0; same && i < skip; i++) same = t->dims[i] == 1;
     for (size_t i = 0; same && i < p->n_dims && t->n != 1; i++) {
         const size_t d = s->transposed ? p->dims[p->n_dims - 1 - i] : p->dims[i];
-        same = t->dims[i] == (i == 0 ? d / s->n : d);
+        same = t->dims[i + skip] == (i == 0 ? d / s->n : d);
     }
     if (!same) return wrong_shape(l, t, p, err);
     if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
@@ -130,14 +137,13 @@ static void place_param(const param *p, const float *plain, const kernels *k, bo
     else memcpy(*p->slot, plain, p->n * sizeof *plain);
 }
 
-static int load_param(loading *l, const param *p, clip_layout layout, bool packed,
-                      clipc_err *err)
+static int load_param(loading *l, const param *p, bool packed, clipc_err *err)
 {
     stored_as s;
     float *to = l->plain;
     int rc = CLIPC_OK;
 
-    names_of(&s, p->name, layout);
+    names_of(&s, p->name, &l->names);
     if (s.transposed) to += p->n;
     for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)
         rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
@@ -177,11 +183,12 @@ int net_load(net *n, const char *folder, const kernels *k, clipc_err *err)
         if (n->params.v[i].n > most) most = n->params.v[i].n;
     if (rc == CLIPC_OK) {
         l.file = file, l.path = path;
+        l.names = naming_of_file(file);
         l.plain = malloc(2 * most * sizeof *l.plain);
         if (!l.plain) rc = clipc_fail_memory(err, path, most * sizeof(float));
     }
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++)
-        rc = load_param(&l, &n->params.v[i], n->cfg.layout, n->packed, err);
+        rc = load_param(&l, &n->params.v[i], n->packed, err);
     free(l.plain);
     free(path);
     tensor_file_free(file);
@@ -214,11 +221,11 @@ int net_config(clip_cfg *out, const char *folder, clipc_err *err)
 
 /* The tensors that a parameter is stored as; *made is memory of a transposed copy. */
 static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
-                      clip_layout layout, clipc_err *err)
+                      const naming *names, clipc_err *err)
 {
     const float *data = *p->slot;
 
-    names_of(s, p->name, layout);
+    names_of(s, p->name, names);
     if (s->transposed) {
         *made = malloc(p->n * sizeof **made);
         if (!*made) return clipc_fail_memory(err, p->name, p->n * sizeof **made);
@@ -245,6 +252,7 @@ static int save_weights(const net *n, const char *path, dtype stored, const kern
     stored_as *s = calloc(n->params.n, sizeof *s);
     float **made = calloc(n->params.n, sizeof *made);
     int64_t *counts = calloc(n->params.n, sizeof *counts);
+    const naming names = naming_of_config(&n->cfg);
     size_t count = 0;
     json_t *about = json_pack("{s:s}", "format", "pt");
     int rc =
@@ -252,7 +260,7 @@ static int save_weights(const net *n, const char *path, dtype stored, const kern
 
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
-        rc = tensors_of(t + count, &s[i], &made[i], p, n->cfg.layout, err);
+        rc = tensors_of(t + count, &s[i], &made[i], p, &names, err);
         /* Batch norm's counter is a whole number in torch. */
         if (rc == CLIPC_OK && p->kind == PARAM_STAT && p->n_dims == 0) {
             counts[i] = (int64_t) * *p->slot;
@@ -320,9 +328,16 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
         path_join(folder, hf ? "model.safetensors" : "open_clip_model.safetensors");
     int rc = path ? CLIPC_OK : clipc_fail_memory(err, folder, 0);
 
-    if (rc == CLIPC_OK && hf && !n->cfg.image.layers)
+    if (rc == CLIPC_OK && hf && !config_fits_hf(&n->cfg))
+        rc = clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "%s: Hugging Face's CLIP layout holds OpenAI's ViT and text tower, "
+            "no %s; use open_clip's",
+            folder, n->cfg.image.layers ? "relative of theirs" : "ResNet");
+    if (rc == CLIPC_OK && !hf && n->cfg.image.pooler_form == POOLER_SIGLIP)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: Hugging Face's layout has no ResNet; use open_clip's",
+                        "%s: a SigLIP of Hugging Face's layout cannot be written in "
+                        "open_clip's",
                         folder);
     if (rc == CLIPC_OK) rc = file_mkdirs(folder, err);
     if (rc == CLIPC_OK)

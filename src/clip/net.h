@@ -13,6 +13,7 @@ typedef struct net {
     void *image;
     textnet *text;
     float *logit_scale; /* the logarithm, as stored */
+    float *logit_bias;  /* NULL unless the model has one */
     param_list params;
     dtype stored; /* net_load: the weights' type in the file; DT_COUNT if several */
     bool packed;  /* made for TOWER_INFER */

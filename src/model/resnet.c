@@ -324,8 +324,8 @@ static convbn_run run_of(exec *e, const resnet *r, const resnet_acts *a, size_t 
 }
 
 /* Returns the block's output. */
-static const float *block_fwd(const convbn_run *r, const bottleneck *b, block_out *o,
-                              const float *x)
+static const float *bottleneck_fwd(const convbn_run *r, const bottleneck *b, block_out *o,
+                                   const float *x)
 {
     const float *narrow = o->conv[1].y, *shortcut = x;
 
@@ -364,14 +364,14 @@ static void resnet_fwd(exec *e, const void *tower, void *acts, float *out,
     for (size_t i = 0; i < r->n; i++) {
         block_out *o = &a->blocks[run.train ? i : 0];
         if (!run.train) take_block(o, a, NULL, &r->blocks[i], i % 2 ? SLOT_A : SLOT_B);
-        x = block_fwd(&run, &r->blocks[i], o, x);
+        x = bottleneck_fwd(&run, &r->blocks[i], o, x);
     }
     attnpool_fwd(e, out, x, &r->pool, &a->pool, &pc, B);
 }
 
 /* g[0] holds the gradient of the block's output and, after, that of its input x. */
-static void block_bwd(const convbn_run *r, const bottleneck *b, bottleneck *d,
-                      block_out *o, float **g, const float *x)
+static void bottleneck_bwd(const convbn_run *r, const bottleneck *b, bottleneck *d,
+                           block_out *o, float **g, const float *x)
 {
     float *dout = g[0], *dz = g[1], *dnarrow = g[2], *dmid = g[3];
     const float *narrow = b->pools ? o->pooled : o->conv[1].y;
@@ -414,8 +414,8 @@ static void resnet_bwd(exec *e, const void *tower, void *grads, void *acts,
     for (size_t i = 0; i < GRADS; i++) g[i] = a->grads[i];
     attnpool_bwd(e, g[0], dout, &r->pool, &d->pool, &a->pool, &r->pool_cfg, B);
     for (size_t i = r->n; i-- > 0;)
-        block_bwd(&run, &r->blocks[i], &d->blocks[i], &a->blocks[i], g,
-                  i ? a->blocks[i - 1].conv[2].y : a->stem_pooled);
+        bottleneck_bwd(&run, &r->blocks[i], &d->blocks[i], &a->blocks[i], g,
+                       i ? a->blocks[i - 1].conv[2].y : a->stem_pooled);
     pool_bwd(e, g[1], g[0], B, s->Ho, s->Wo, s->O, false);
     convbn_bwd(&run, &r->stem[2], &d->stem[2], &a->stem[2], s, g[0], false, g[1], g[1],
                a->stem[1].y, true);

@@ -9,17 +9,23 @@
 #include "nn/attention.h"
 #include "nn/rows.h"
 
-enum { DIM_C = 1, DIM_T, DIM_V, DIM_E };
+enum { DIM_C = 1, DIM_T, DIM_V, DIM_E, DIM_CLS, DIM_MATRIX, DIM_LINEAR, DIM_BIAS };
 
 static const param_row stem_rows[] = {
     {"positional_embedding",
      offsetof(text_stem, positional_embedding),
      {DIM_T, DIM_C},
      PARAM_MATRIX},
+    {"cls_emb", offsetof(text_stem, cls), {DIM_CLS}, PARAM_GAIN},
     {"text_projection",
      offsetof(text_stem, text_projection),
-     {DIM_C, DIM_E},
+     {DIM_MATRIX, DIM_E},
      PARAM_MATRIX},
+    {"text_projection.weight",
+     offsetof(text_stem, text_projection),
+     {DIM_LINEAR, DIM_C},
+     PARAM_MATRIX},
+    {"text_projection.bias", offsetof(text_stem, projection_b), {DIM_BIAS}, PARAM_GAIN},
     {"token_embedding.weight",
      offsetof(text_stem, token_embedding),
      {DIM_V, DIM_C},
@@ -29,15 +35,15 @@ static const param_row stem_rows[] = {
 };
 
 enum { STEM_ROWS = sizeof stem_rows / sizeof stem_rows[0] };
-_Static_assert(STEM_ROWS * sizeof(float *) == sizeof(text_stem),
-               "a weight is not in the table");
 
 struct textnet_acts {
     arena mem;
     size_t B, rows; /* the most it holds */
     tower_mode mode;
     size_t *start;      /* [B+1] */
-    int32_t *tokens;    /* [rows] the ids, without padding */
+    int32_t *tokens;    /* [rows] the ids; -1 for the class token */
+    size_t *pooled;     /* [B] the row that text b's features come from */
+    uint8_t *hidden;    /* [rows] with a class token: seqs.hidden */
     float *x;           /* [rows,C] the residual stream; its gradient in backward */
     float *last;        /* [B,C] the rows where texts end */
     float *mean, *rstd; /* train: [B] of ln_final */
@@ -53,8 +59,9 @@ static block_cfg textnet_block_cfg(const textnet *t, tower_mode mode)
                        .F = t->cfg.mlp_width,
                        .act = t->cfg.act,
                        .eps = t->cfg.eps,
-                       .causal = true,
-                       .packed = mode == TOWER_INFER};
+                       .causal = !t->cfg.no_causal_mask,
+                       .packed = mode == TOWER_INFER,
+                       .extras = t->cfg.extras};
 }
 
 static int textnet_check(const text_cfg *c, clipc_err *err)
@@ -78,7 +85,17 @@ static int textnet_check(const text_cfg *c, clipc_err *err)
     if (c->width % c->heads)
         return clipc_fail(err, CLIPC_ERR_FORMAT, "text config: width %zu, %zu heads",
                           c->width, c->heads);
+    if (c->proj == PROJ_NONE && c->width != c->embed_dim)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "text config: width %zu without a projection to %zu", c->width,
+                          c->embed_dim);
     return CLIPC_OK;
+}
+
+/* Rows of positions: one more for a class token. */
+static size_t positions(const text_cfg *c)
+{
+    return c->context_length + c->embed_cls;
 }
 
 void textnet_destroy(textnet *t)
@@ -109,8 +126,16 @@ int textnet_make(textnet **out, const text_cfg *cfg, clipc_err *err)
 int textnet_params(textnet *t, param_list *l, clipc_err *err)
 {
     const block_cfg bc = textnet_block_cfg(t, TOWER_TRAIN);
-    const size_t sizes[] = {0, t->cfg.width, t->cfg.context_length, t->cfg.vocab_size,
-                            t->cfg.embed_dim};
+    const text_cfg *c = &t->cfg;
+    const bool linear = c->proj == PROJ_LINEAR || c->proj == PROJ_LINEAR_BIAS;
+    const size_t sizes[] = {[DIM_C] = c->width,
+                            [DIM_T] = positions(c),
+                            [DIM_V] = c->vocab_size,
+                            [DIM_E] = c->embed_dim,
+                            [DIM_CLS] = c->embed_cls ? c->width : 0,
+                            [DIM_MATRIX] = c->proj == PROJ_MATRIX ? c->width : 0,
+                            [DIM_LINEAR] = linear ? c->embed_dim : 0,
+                            [DIM_BIAS] = c->proj == PROJ_LINEAR_BIAS ? c->embed_dim : 0};
     int rc = param_list_add(l, "", stem_rows, STEM_ROWS, &t->stem, sizes, err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < t->cfg.layers; i++) {
@@ -142,7 +167,7 @@ void textnet_init(textnet *t, rng *r)
 
 size_t textnet_scratch(const textnet *t)
 {
-    return attention_scratch(t->cfg.context_length);
+    return attention_scratch(positions(&t->cfg));
 }
 
 static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
@@ -153,11 +178,13 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
 
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
     a->tokens = arena_take(mem, a->rows, sizeof *a->tokens);
+    a->pooled = arena_take(mem, a->B, sizeof *a->pooled);
+    a->hidden = arena_take(mem, t->cfg.embed_cls ? a->rows : 0, sizeof *a->hidden);
     a->x = ARENA_FLOATS(mem, a->rows * C);
     a->last = ARENA_FLOATS(mem, a->B * C);
     a->final = ARENA_FLOATS(mem, a->B * C);
     for (size_t i = 0; i < (train ? t->cfg.layers : 1); i++)
-        block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, t->cfg.context_length,
+        block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
                         train);
     if (!train) return;
     a->mean = ARENA_FLOATS(mem, a->B);
@@ -173,6 +200,12 @@ void textnet_acts_destroy(textnet_acts *a)
     free(a);
 }
 
+static bool textnet_is_plain(const text_cfg *c)
+{
+    return !block_extras_any(&c->extras) && !c->no_causal_mask && !c->embed_cls &&
+           c->pool == TEXT_POOL_ARGMAX && c->proj == PROJ_MATRIX;
+}
+
 int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t rows,
                       tower_mode mode, clipc_err *err)
 {
@@ -181,12 +214,19 @@ int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t row
     int rc;
 
     *out = NULL;
+    if (mode == TOWER_TRAIN && !textnet_is_plain(&t->cfg)) {
+        free(a);
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "a text tower of this kind runs but is not trained: it is not "
+                          "OpenAI's");
+    }
     if (a) a->blocks = calloc(t->cfg.layers, sizeof *a->blocks);
     if (!a || !a->blocks) {
         textnet_acts_destroy(a);
         return clipc_fail_memory(err, "text tower", sizeof *a);
     }
-    a->B = B, a->rows = rows, a->mode = mode;
+    a->B = B, a->mode = mode;
+    a->rows = rows + (t->cfg.embed_cls ? B : 0);
     acts_take(a, &measure, t);
     rc = measure.overflow
              ? clipc_fail_memory(err, "text tower's activations", SIZE_MAX)
@@ -200,33 +240,89 @@ int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t row
     return CLIPC_OK;
 }
 
-/* EOT has the largest id of the vocabulary, so argmax finds it, as in the reference. */
-void textnet_spans(size_t *start, const int32_t *ids, size_t B, size_t context_length)
+/* EOT has the largest id of OpenAI's vocabulary, so argmax finds it, as in the
+ * reference. */
+size_t textnet_end(const text_cfg *cfg, const int32_t *ids)
 {
-    start[0] = 0;
-    for (size_t b = 0; b < B; b++, ids += context_length) {
-        size_t end = 0;
-        for (size_t i = 1; i < context_length; i++)
-            if (ids[i] > ids[end]) end = i;
-        start[b + 1] = start[b] + end + 1;
+    size_t end = 0;
+
+    if (cfg->pool == TEXT_POOL_EOS) {
+        while (end < cfg->context_length && ids[end] != cfg->eos_id) end++;
+        return end < cfg->context_length ? end : 0;
+    }
+    for (size_t i = 1; i < cfg->context_length; i++)
+        if (ids[i] > ids[end]) end = i;
+    return end;
+}
+
+/* The position that a text's features come from. */
+static size_t pooled_at(const text_cfg *c, const int32_t *ids)
+{
+    if (c->embed_cls) return c->context_length;
+    switch (c->pool) {
+    case TEXT_POOL_FIRST: return 0;
+    case TEXT_POOL_LAST: return c->context_length - 1;
+    default: return textnet_end(c, ids);
     }
 }
 
-static void embed(exec *e, const textnet *t, textnet_acts *a, const int32_t *ids,
-                  size_t B)
+/* Lays the rows of the batch out: which tokens, and which row is pooled.  Under the
+ * causal mask that is every position up to the pooled one, else all. */
+static void lay_out(const textnet *t, textnet_acts *a, const int32_t *ids, size_t B)
+{
+    const text_cfg *c = &t->cfg;
+    const size_t T = c->context_length;
+    size_t row = 0;
+
+    a->start[0] = 0;
+    for (size_t b = 0; b < B; b++, ids += T) {
+        const size_t end = pooled_at(c, ids);
+        const size_t n = c->no_causal_mask ? positions(c) : end + 1;
+        a->pooled[b] = row + end;
+        for (size_t i = 0; i < n; i++, row++) a->tokens[row] = i < T ? ids[i] : -1;
+        a->start[b + 1] = row;
+        /* open_clip marks the key behind a padding token, not the token (its
+         * _build_additive_mask, as CoCa's weights were trained). */
+        for (size_t i = 0; c->embed_cls && i < n; i++)
+            a->hidden[row - n + i] = i > 0 && ids[i - 1] == c->pad_id;
+    }
+    assert(row <= a->rows);
+}
+
+static void embed(exec *e, const textnet *t, textnet_acts *a, size_t B)
 {
     const size_t C = t->cfg.width;
 
-    for (size_t b = 0; b < B; b++, ids += t->cfg.context_length) {
-        const size_t first = a->start[b], T = a->start[b + 1] - first;
-        for (size_t i = 0; i < T; i++) {
-            assert(ids[i] >= 0 && (size_t)ids[i] < t->cfg.vocab_size);
-            a->tokens[first + i] = ids[i];
-            memcpy(a->x + (first + i) * C, t->stem.token_embedding + (size_t)ids[i] * C,
-                   C * sizeof(float));
-        }
-        e->k->add(a->x + first * C, t->stem.positional_embedding, T * C);
+    for (size_t i = 0; i < a->start[B]; i++) {
+        const int32_t id = a->tokens[i];
+        assert(id >= -1 && id < (int32_t)t->cfg.vocab_size);
+        memcpy(a->x + i * C,
+               id < 0 ? t->stem.cls : t->stem.token_embedding + (size_t)id * C,
+               C * sizeof(float));
     }
+    for (size_t b = 0; b < B; b++)
+        e->k->add(a->x + a->start[b] * C, t->stem.positional_embedding,
+                  (a->start[b + 1] - a->start[b]) * C);
+}
+
+/* out [B,E] from a->final. */
+static void project(exec *e, float *out, const textnet *t, const textnet_acts *a,
+                    size_t B)
+{
+    const size_t C = t->cfg.width, E = t->cfg.embed_dim;
+    const float *w = t->stem.text_projection;
+    const gemm_opts o = {.bias = t->stem.projection_b};
+
+    if (t->cfg.proj == PROJ_NONE) memcpy(out, a->final, B * E * sizeof *out);
+    else if (t->cfg.proj == PROJ_MATRIX)
+        gemm(e, out, E, mat_of(a->final, C), mat_of(w, E), B, E, C, o);
+    else gemm(e, out, E, mat_of(a->final, C), mat_t(w, C), B, E, C, o);
+}
+
+static seqs seqs_of(const textnet *t, const textnet_acts *a, size_t B)
+{
+    return (seqs){
+        .B = B, .start = a->start, .hidden = t->cfg.embed_cls ? a->hidden : NULL};
 }
 
 void textnet_fwd(exec *e, const textnet *t, textnet_acts *a, float *out,
@@ -234,22 +330,20 @@ void textnet_fwd(exec *e, const textnet *t, textnet_acts *a, float *out,
 {
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = t->cfg.width, E = t->cfg.embed_dim;
-    const seqs s = {B, a->start};
+    const size_t C = t->cfg.width;
+    const seqs s = seqs_of(t, a, B);
 
     assert(B <= a->B);
-    textnet_spans(a->start, ids, B, t->cfg.context_length);
-    assert(seqs_rows(&s) <= a->rows);
-    embed(e, t, a, ids, B);
+    lay_out(t, a, ids, B);
+    embed(e, t, a, B);
     for (size_t i = 0; i < t->cfg.layers; i++)
         block_fwd(e, a->x, &t->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
 
     for (size_t b = 0; b < B; b++)
-        memcpy(a->last + b * C, a->x + (a->start[b + 1] - 1) * C, C * sizeof(float));
+        memcpy(a->last + b * C, a->x + a->pooled[b] * C, C * sizeof(float));
     rows_layernorm_fwd(e, a->final, a->mean, a->rstd, a->last, t->stem.ln_final_w,
                        t->stem.ln_final_b, B, C, t->cfg.eps);
-    gemm(e, out, E, mat_of(a->final, C), mat_of(t->stem.text_projection, E), B, E, C,
-         (gemm_opts){0});
+    project(e, out, t, a, B);
 }
 
 /* The gradient of the rows, from those where texts end. */
@@ -268,7 +362,7 @@ static void last_bwd(exec *e, const textnet *t, textnet *g, textnet_acts *a,
                        d_final, a->last, t->stem.ln_final_w, a->mean, a->rstd, B, C);
     memset(a->x, 0, a->start[B] * C * sizeof(float));
     for (size_t b = 0; b < B; b++)
-        memcpy(a->x + (a->start[b + 1] - 1) * C, d_last + b * C, C * sizeof(float));
+        memcpy(a->x + a->pooled[b] * C, d_last + b * C, C * sizeof(float));
 }
 
 void textnet_bwd(exec *e, const textnet *t, textnet *grads, textnet_acts *a,
@@ -276,7 +370,7 @@ void textnet_bwd(exec *e, const textnet *t, textnet *grads, textnet_acts *a,
 {
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const size_t C = t->cfg.width;
-    const seqs s = {B, a->start};
+    const seqs s = seqs_of(t, a, B);
 
     last_bwd(e, t, grads, a, dout, B);
     for (size_t i = t->cfg.layers; i-- > 0;)

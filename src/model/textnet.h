@@ -5,7 +5,11 @@
  *
  * Texts are not padded: under the causal mask nothing after the end token can reach it,
  * so a text's rows are its own tokens and no more (nn/seqs.h).  The end is the first
- * largest id of the text, as in the reference. */
+ * largest id of the text, as in the reference.
+ *
+ * Its relatives in open_clip (text_cfg in tower.h) pool elsewhere, see all tokens,
+ * padding included (SigLIP), or carry a class token behind the padding (CoCa).  Each
+ * computes the rows that its features depend on. */
 #ifndef CLIPC_MODEL_TEXTNET_H
 #define CLIPC_MODEL_TEXTNET_H
 
@@ -14,7 +18,9 @@
 
 typedef struct text_stem {
     float *positional_embedding;    /* [context_length,C] */
-    float *text_projection;         /* [C,E] */
+    float *cls;                     /* [C] */
+    float *text_projection;         /* [C,E], or [E,C] as a linear layer */
+    float *projection_b;            /* [E] */
     float *token_embedding;         /* [V,C] */
     float *ln_final_w, *ln_final_b; /* [C] */
 } text_stem;
@@ -39,9 +45,9 @@ int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t row
                       tower_mode mode, clipc_err *err);
 void textnet_acts_destroy(textnet_acts *a);
 
-/* Where text b ends and how many rows the batch has: ids [B,context_length] ->
- * start [B+1].  start[b+1] - start[b] is the position of the first largest id, plus 1. */
-void textnet_spans(size_t *start, const int32_t *ids, size_t B, size_t context_length);
+/* The position of a text's features for pools by id: of the first largest id, or of the
+ * first eos_id (0 if there is none). */
+size_t textnet_end(const text_cfg *cfg, const int32_t *ids);
 
 /* out [B,E], not normalised.  ids [B,context_length], each below vocab_size (asserted).
  */

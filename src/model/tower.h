@@ -14,8 +14,19 @@
 #include <stdint.h>
 
 #include "base/rng.h"
-#include "nn/param.h"
+#include "nn/block.h"
+#include "nn/pooler.h"
 #include "tensor/exec.h"
+
+/* Which tokens the features come from; with a pooler, which of its queries. */
+typedef enum image_pool { POOL_TOK, POOL_AVG } image_pool;
+/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), or a linear layer. */
+typedef enum tower_proj {
+    PROJ_MATRIX,
+    PROJ_NONE,
+    PROJ_LINEAR,
+    PROJ_LINEAR_BIAS
+} tower_proj;
 
 /* open_clip's vision_cfg with derived sizes written out. */
 typedef struct image_cfg {
@@ -28,9 +39,30 @@ typedef struct image_cfg {
     size_t patch_size; /* ViT */
     size_t mlp_width;  /* ViT: channels inside the MLP */
     size_t stages[4];  /* ResNet: bottlenecks of each stage; all 0 for a ViT */
-    act act;           /* ViT: ACT_QUICK_GELU or ACT_GELU */
+    act act;           /* ViT */
     float eps;         /* of layer norm or batch norm; 1e-5 */
+
+    /* What a ViT has beside or instead of OpenAI's.  All zero: OpenAI's. */
+    block_extras extras;
+    bool no_ln_pre;
+    bool no_class_token; /* timm's SigLIP: patches only */
+    bool conv1_bias;
+    image_pool pool;
+    bool ln_post_after_pool; /* open_clip's final_ln_after_pool */
+    bool pooler;             /* attention pooling, by the fields below */
+    pooler_form pooler_form;
+    size_t pooler_queries, pooler_heads;
+    tower_proj proj;
 } image_cfg;
+
+/* Which row a text's features come from: of the largest id, of the first id that is
+ * eos_id, the first row, the last. */
+typedef enum text_pool {
+    TEXT_POOL_ARGMAX,
+    TEXT_POOL_EOS,
+    TEXT_POOL_FIRST,
+    TEXT_POOL_LAST
+} text_pool;
 
 /* open_clip's text_cfg. */
 typedef struct text_cfg {
@@ -38,6 +70,14 @@ typedef struct text_cfg {
     size_t width, heads, layers, mlp_width;
     act act;
     float eps;
+
+    /* All zero: OpenAI's. */
+    block_extras extras;
+    bool no_causal_mask;
+    bool embed_cls; /* CoCa: a class token behind the text */
+    text_pool pool;
+    int32_t eos_id, pad_id; /* for TEXT_POOL_EOS; with embed_cls */
+    tower_proj proj;
 } text_cfg;
 
 /* How the weights are held and what the acts are for. */

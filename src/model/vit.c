@@ -10,28 +10,42 @@
 #include "nn/linear.h"
 #include "nn/rows.h"
 
-enum { DIM_C = 1, DIM_T, DIM_3, DIM_P, DIM_E };
+enum {
+    DIM_C = 1,
+    DIM_T,
+    DIM_3,
+    DIM_P,
+    DIM_E,
+    DIM_CLS,
+    DIM_BIAS,
+    DIM_PRE,
+    DIM_POST,
+    DIM_MATRIX,
+    DIM_LINEAR,
+    DIM_LINEAR_BIAS
+};
 
 static const param_row stem_rows[] = {
-    {"class_embedding", offsetof(vit_stem, class_embedding), {DIM_C}, PARAM_GAIN},
+    {"class_embedding", offsetof(vit_stem, class_embedding), {DIM_CLS}, PARAM_GAIN},
     {"positional_embedding",
      offsetof(vit_stem, positional_embedding),
      {DIM_T, DIM_C},
      PARAM_MATRIX},
-    {"proj", offsetof(vit_stem, proj), {DIM_C, DIM_E}, PARAM_MATRIX},
+    {"proj", offsetof(vit_stem, proj), {DIM_MATRIX, DIM_E}, PARAM_MATRIX},
+    {"head.proj.weight", offsetof(vit_stem, proj), {DIM_LINEAR, DIM_C}, PARAM_MATRIX},
+    {"head.proj.bias", offsetof(vit_stem, proj_b), {DIM_LINEAR_BIAS}, PARAM_GAIN},
     {"conv1.weight",
      offsetof(vit_stem, conv1_w),
      {DIM_C, DIM_3, DIM_P, DIM_P},
      PARAM_LINEAR},
-    {"ln_pre.weight", offsetof(vit_stem, ln_pre_w), {DIM_C}, PARAM_GAIN},
-    {"ln_pre.bias", offsetof(vit_stem, ln_pre_b), {DIM_C}, PARAM_GAIN},
-    {"ln_post.weight", offsetof(vit_stem, ln_post_w), {DIM_C}, PARAM_GAIN},
-    {"ln_post.bias", offsetof(vit_stem, ln_post_b), {DIM_C}, PARAM_GAIN},
+    {"conv1.bias", offsetof(vit_stem, conv1_b), {DIM_BIAS}, PARAM_GAIN},
+    {"ln_pre.weight", offsetof(vit_stem, ln_pre_w), {DIM_PRE}, PARAM_GAIN},
+    {"ln_pre.bias", offsetof(vit_stem, ln_pre_b), {DIM_PRE}, PARAM_GAIN},
+    {"ln_post.weight", offsetof(vit_stem, ln_post_w), {DIM_POST}, PARAM_GAIN},
+    {"ln_post.bias", offsetof(vit_stem, ln_post_b), {DIM_POST}, PARAM_GAIN},
 };
 
 enum { STEM_ROWS = sizeof stem_rows / sizeof stem_rows[0] };
-_Static_assert(STEM_ROWS * sizeof(float *) == sizeof(vit_stem),
-               "a weight is not in the table");
 
 typedef struct vit_acts {
     arena mem;
@@ -43,11 +57,13 @@ typedef struct vit_acts {
     float *x0;                  /* train: [B*T,C] before ln_pre */
     float *mean_pre, *rstd_pre; /* train: [B*T] */
     float *x;     /* [B*T,C] the residual stream; its gradient in backward */
-    float *token; /* [B,C] token 0 of each picture */
+    float *token; /* [B,C] token 0 of each picture, or what was pooled */
     float *mean_post, *rstd_post; /* train: [B] */
     float *post;                  /* [B,C] after ln_post */
-    block_acts *blocks;           /* train: [layers], else [1] */
-    block_work work;              /* train */
+    float *queries;               /* [B*Q,E] what CoCa's pooler gives */
+    pooler_acts pool;
+    block_acts *blocks; /* train: [layers], else [1] */
+    block_work work;    /* train */
 } vit_acts;
 
 static block_cfg vit_block_cfg(const vit *v, tower_mode mode)
@@ -57,7 +73,37 @@ static block_cfg vit_block_cfg(const vit *v, tower_mode mode)
                        .F = v->cfg.mlp_width,
                        .act = v->cfg.act,
                        .eps = v->cfg.eps,
-                       .packed = mode == TOWER_INFER};
+                       .packed = mode == TOWER_INFER,
+                       .extras = v->cfg.extras};
+}
+
+static bool is_coca(const image_cfg *c)
+{
+    return c->pooler && c->pooler_form == POOLER_COCA;
+}
+
+/* Numbers that go into the projection. */
+static size_t pooled_dim(const image_cfg *c)
+{
+    return is_coca(c) ? c->embed_dim : c->width;
+}
+
+static pooler_cfg vit_pooler_cfg(const vit *v)
+{
+    return (pooler_cfg){.form = v->cfg.pooler_form,
+                        .C = v->cfg.width,
+                        .E = pooled_dim(&v->cfg),
+                        .H = v->cfg.pooler_heads,
+                        .Q = v->cfg.pooler_queries,
+                        .F = is_coca(&v->cfg) ? 0 : v->cfg.mlp_width,
+                        .act = v->cfg.act,
+                        .eps = v->cfg.eps};
+}
+
+/* Queries that are computed: for the token, the first; for the average, all others. */
+static size_t queries_used(const image_cfg *c)
+{
+    return c->pool == POOL_AVG ? c->pooler_queries - 1 : 1;
 }
 
 static int vit_check(const image_cfg *c, clipc_err *err)
@@ -78,6 +124,16 @@ static int vit_check(const image_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: image size %zu with patches of %zu",
                           c->image_size, c->patch_size);
+    if (c->pooler && (c->pooler_queries < 1 || c->pooler_queries > most ||
+                      c->pooler_heads < 1 || pooled_dim(c) % c->pooler_heads ||
+                      (c->pool == POOL_AVG && c->pooler_queries < 2)))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: a pooler of %zu queries and %zu heads",
+                          c->pooler_queries, c->pooler_heads);
+    if (c->proj == PROJ_NONE && pooled_dim(c) != c->embed_dim)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: width %zu without a projection to %zu",
+                          c->width, c->embed_dim);
     return CLIPC_OK;
 }
 
@@ -105,7 +161,7 @@ static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
     }
     v->cfg = *cfg;
     v->grid = cfg->image_size / cfg->patch_size;
-    v->T = v->grid * v->grid + 1;
+    v->T = v->grid * v->grid + !cfg->no_class_token;
     *tower = v;
     return CLIPC_OK;
 }
@@ -114,9 +170,26 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
 {
     vit *v = tower;
     const block_cfg bc = vit_block_cfg(v, TOWER_TRAIN);
-    const size_t sizes[] = {0, v->cfg.width,      v->T,
-                            3, v->cfg.patch_size, v->cfg.embed_dim};
+    const image_cfg *c = &v->cfg;
+    const size_t C = c->width, E = c->embed_dim;
+    const bool linear = c->proj == PROJ_LINEAR || c->proj == PROJ_LINEAR_BIAS;
+    const size_t sizes[] = {[DIM_C] = C,
+                            [DIM_T] = v->T,
+                            [DIM_3] = 3,
+                            [DIM_P] = c->patch_size,
+                            [DIM_E] = E,
+                            [DIM_CLS] = c->no_class_token ? 0 : C,
+                            [DIM_BIAS] = c->conv1_bias ? C : 0,
+                            [DIM_PRE] = c->no_ln_pre ? 0 : C,
+                            [DIM_POST] = pooled_dim(c),
+                            [DIM_MATRIX] = c->proj == PROJ_MATRIX ? pooled_dim(c) : 0,
+                            [DIM_LINEAR] = linear ? E : 0,
+                            [DIM_LINEAR_BIAS] = c->proj == PROJ_LINEAR_BIAS ? E : 0};
+    const pooler_cfg pc = vit_pooler_cfg(v);
     int rc = param_list_add(l, "visual.", stem_rows, STEM_ROWS, &v->stem, sizes, err);
+
+    if (rc == CLIPC_OK && c->pooler)
+        rc = pooler_params(&v->pool, l, "visual.attn_pool.", &pc, err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < v->cfg.layers; i++) {
         char prefix[64];
@@ -164,7 +237,12 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
     a->embed = ARENA_FLOATS(mem, a->B * g2 * C);
     a->x = ARENA_FLOATS(mem, N * C);
     a->token = ARENA_FLOATS(mem, a->B * C);
-    a->post = ARENA_FLOATS(mem, a->B * C);
+    a->post = ARENA_FLOATS(mem, a->B * pooled_dim(&v->cfg));
+    if (v->cfg.pooler) {
+        const pooler_cfg pc = vit_pooler_cfg(v);
+        pooler_acts_take(&a->pool, mem, &pc, a->B, v->T);
+        a->queries = ARENA_FLOATS(mem, a->B * queries_used(&v->cfg) * pc.E);
+    }
     for (size_t i = 0; i < (train ? v->cfg.layers : 1); i++)
         block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, train);
     if (!train) return;
@@ -186,6 +264,12 @@ static void vit_acts_destroy(void *acts)
     free(a);
 }
 
+static bool vit_is_plain(const image_cfg *c)
+{
+    return !block_extras_any(&c->extras) && !c->no_ln_pre && !c->no_class_token &&
+           !c->conv1_bias && c->pool == POOL_TOK && !c->pooler && c->proj == PROJ_MATRIX;
+}
+
 static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
                          clipc_err *err)
 {
@@ -195,6 +279,13 @@ static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mo
     int rc;
 
     *acts = NULL;
+    if (mode == TOWER_TRAIN && !vit_is_plain(&v->cfg)) {
+        free(a);
+        return clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "an image tower of this kind runs but is not trained: it is not "
+            "OpenAI's ViT");
+    }
     if (a) a->blocks = calloc(v->cfg.layers, sizeof *a->blocks);
     if (!a || !a->blocks) {
         vit_acts_destroy(a);
@@ -234,16 +325,70 @@ static void patchify(float *rows, const float *pixels, size_t S, size_t p, size_
                            p * sizeof *rows);
 }
 
-/* x[b] = class_embedding, then the patches; + positional_embedding */
+/* x[b] = class_embedding if there is one, then the patches; + positional_embedding */
 static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t B)
 {
-    const size_t C = v->cfg.width, row = v->T * C;
+    const size_t C = v->cfg.width, row = v->T * C, cls = v->cfg.no_class_token ? 0 : C;
 
-    for (size_t b = 0; b < B; b++, x += row, embed += row - C) {
-        memcpy(x, v->stem.class_embedding, C * sizeof *x);
-        memcpy(x + C, embed, (row - C) * sizeof *x);
+    for (size_t b = 0; b < B; b++, x += row, embed += row - cls) {
+        if (cls) memcpy(x, v->stem.class_embedding, C * sizeof *x);
+        memcpy(x + cls, embed, (row - cls) * sizeof *x);
         e->k->add(x, v->stem.positional_embedding, row);
     }
+}
+
+/* out[b] = the mean of n rows of C, the first `skip` of x's T rows left out. */
+static void mean_rows(exec *e, float *out, const float *x, size_t B, size_t T,
+                      size_t skip, size_t C)
+{
+    for (size_t b = 0; b < B; b++, out += C, x += T * C) {
+        memset(out, 0, C * sizeof *out);
+        e->k->col_sum(out, x + skip * C, T - skip, C);
+        e->k->scale(out, 1.0f / (float)(T - skip), C);
+    }
+}
+
+static void ln_post(exec *e, float *y, const float *x, const vit *v, size_t N)
+{
+    rows_layernorm_fwd(e, y, NULL, NULL, x, v->stem.ln_post_w, v->stem.ln_post_b, N,
+                       pooled_dim(&v->cfg), v->cfg.eps);
+}
+
+/* a->post [B, pooled_dim] from the tokens, by queries or by the average. */
+static void pool_tokens(exec *e, const vit *v, vit_acts *a, size_t B)
+{
+    const image_cfg *c = &v->cfg;
+    const size_t C = c->width, N = B * v->T, cls = c->no_class_token ? 0 : 1;
+    const pooler_cfg pc = vit_pooler_cfg(v);
+
+    if (is_coca(c)) {
+        const size_t n = queries_used(c);
+        pooler_fwd(e, a->queries, a->x, &v->pool, &a->pool, &pc, B, v->T,
+                   c->pool == POOL_AVG ? 1 : 0, n);
+        ln_post(e, a->queries, a->queries, v, B * n);
+        mean_rows(e, a->post, a->queries, B, n, 0, pc.E);
+    } else if (c->pooler) {
+        ln_post(e, a->x, a->x, v, N);
+        pooler_fwd(e, a->post, a->x, &v->pool, &a->pool, &pc, B, v->T, 0, 1);
+    } else if (c->ln_post_after_pool) {
+        mean_rows(e, a->token, a->x, B, v->T, cls, C);
+        ln_post(e, a->post, a->token, v, B);
+    } else {
+        ln_post(e, a->x, a->x, v, N);
+        mean_rows(e, a->post, a->x, B, v->T, cls, C);
+    }
+}
+
+/* out [B,E] from a->post. */
+static void project(exec *e, float *out, const vit *v, const vit_acts *a, size_t B)
+{
+    const size_t D = pooled_dim(&v->cfg), E = v->cfg.embed_dim;
+    const gemm_opts o = {.bias = v->stem.proj_b};
+
+    if (v->cfg.proj == PROJ_NONE) memcpy(out, a->post, B * E * sizeof *out);
+    else if (v->cfg.proj == PROJ_MATRIX)
+        gemm(e, out, E, mat_of(a->post, D), mat_of(v->stem.proj, E), B, E, D, o);
+    else gemm(e, out, E, mat_of(a->post, D), mat_t(v->stem.proj, D), B, E, D, o);
 }
 
 static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
@@ -255,28 +400,32 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     const bool train = a->mode == TOWER_TRAIN;
     const size_t C = v->cfg.width, g2 = v->grid * v->grid, S = v->cfg.image_size;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, N = B * v->T;
-    const seqs s = {B, a->start};
+    const seqs s = {.B = B, .start = a->start};
 
     assert(B <= a->B);
     for (size_t b = 0; b < B; b++)
         patchify(a->patches + b * g2 * K, pixels + b * 3 * S * S, S, v->cfg.patch_size,
                  v->grid);
     linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.packed, B * g2, K, C,
-               (gemm_opts){0});
+               (gemm_opts){.bias = v->stem.conv1_b});
 
     float *x0 = train ? a->x0 : a->x;
     assemble(e, x0, a->embed, v, B);
-    rows_layernorm_fwd(e, a->x, a->mean_pre, a->rstd_pre, x0, v->stem.ln_pre_w,
-                       v->stem.ln_pre_b, N, C, v->cfg.eps);
+    if (!v->cfg.no_ln_pre)
+        rows_layernorm_fwd(e, a->x, a->mean_pre, a->rstd_pre, x0, v->stem.ln_pre_w,
+                           v->stem.ln_pre_b, N, C, v->cfg.eps);
     for (size_t i = 0; i < v->cfg.layers; i++)
         block_fwd(e, a->x, &v->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
 
-    for (size_t b = 0; b < B; b++)
-        memcpy(a->token + b * C, a->x + b * v->T * C, C * sizeof(float));
-    rows_layernorm_fwd(e, a->post, a->mean_post, a->rstd_post, a->token,
-                       v->stem.ln_post_w, v->stem.ln_post_b, B, C, v->cfg.eps);
-    gemm(e, out, v->cfg.embed_dim, mat_of(a->post, C),
-         mat_of(v->stem.proj, v->cfg.embed_dim), B, v->cfg.embed_dim, C, (gemm_opts){0});
+    if (v->cfg.pooler || v->cfg.pool == POOL_AVG) {
+        pool_tokens(e, v, a, B);
+    } else {
+        for (size_t b = 0; b < B; b++)
+            memcpy(a->token + b * C, a->x + b * v->T * C, C * sizeof(float));
+        rows_layernorm_fwd(e, a->post, a->mean_post, a->rstd_post, a->token,
+                           v->stem.ln_post_w, v->stem.ln_post_b, B, C, v->cfg.eps);
+    }
+    project(e, out, v, a, B);
 }
 
 /* The gradient of the sequence's rows, from that of token 0 alone. */
@@ -308,7 +457,7 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
-    const seqs s = {B, a->start};
+    const seqs s = {.B = B, .start = a->start};
     float *dx = a->x, *dx0 = a->work.d_row;
 
     (void)pixels; /* their patches were kept */

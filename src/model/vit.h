@@ -3,6 +3,9 @@
  *   patches [g*g, 3*p*p] -> conv1 (no bias) -> [g*g,C]; class_embedding in front;
  *   + positional_embedding; ln_pre; blocks; ln_post of token 0; @ proj [C,E]
  *
+ * and its relatives in open_clip and timm: pooling by average or by learned queries, no
+ * class token, projections with bias or none (image_cfg in tower.h).
+ *
  * Reached through vit_ops of model/tower.h. */
 #ifndef CLIPC_MODEL_VIT_H
 #define CLIPC_MODEL_VIT_H
@@ -11,12 +14,12 @@
 #include "nn/block.h"
 
 typedef struct vit_stem {
-    float *class_embedding;      /* [C] */
-    float *positional_embedding; /* [T,C], T = g*g + 1 */
-    float *conv1_w;              /* [C,3,p,p]: a linear layer on patches */
-    float *ln_pre_w, *ln_pre_b;  /* [C] */
-    float *ln_post_w, *ln_post_b;
-    float *proj; /* [C,E] */
+    float *class_embedding;       /* [C] */
+    float *positional_embedding;  /* [T,C], T = g*g + 1 */
+    float *conv1_w, *conv1_b;     /* [C,3,p,p]: a linear layer on patches; [C] */
+    float *ln_pre_w, *ln_pre_b;   /* [C] */
+    float *ln_post_w, *ln_post_b; /* [C]; [E] behind CoCa's pooler */
+    float *proj, *proj_b;         /* [C,E], or [E,C] and [E] */
 } vit_stem;
 
 typedef struct vit {
@@ -24,6 +27,7 @@ typedef struct vit {
     size_t grid, T; /* patches on a side; tokens */
     vit_stem stem;
     block *blocks; /* [layers] */
+    pooler pool;
 } vit;
 
 #endif

@@ -43,10 +43,18 @@ static head head_of(const attention_job *j, size_t i)
     return a;
 }
 
+/* So low that it counts as nothing beside any other. */
+#define HIDDEN (-1e30f)
+
 /* Softmax over what each token may see; the rest of a causal row becomes zero, so that
  * the products below need not know about the mask. */
-static void head_softmax(const attention_job *j, float *p, size_t T)
+static void head_softmax(const attention_job *j, float *p, const head *a)
 {
+    const size_t T = a->T;
+
+    if (j->s->hidden)
+        for (size_t i = 0; i < T * T; i++)
+            if (j->s->hidden[a->row + i % T]) p[i] = HIDDEN;
     if (!j->causal) {
         j->e->k->softmax_fwd(p, T, T, T, j->scale);
         return;
@@ -67,7 +75,7 @@ static void head_fwd(void *arg, size_t thread, size_t i)
 
     gemm_serial(j->e, thread, p, a.T, mat_of(q, ld), mat_t(k, ld), a.T, a.T, j->D,
                 (gemm_opts){0});
-    head_softmax(j, p, a.T);
+    head_softmax(j, p, &a);
     gemm_serial(j->e, thread, j->out + a.row * j->C + a.col, j->C, mat_of(p, a.T),
                 mat_of(v, ld), a.T, j->D, a.T, (gemm_opts){0});
 }

@@ -6,7 +6,19 @@
 #include "nn/linear.h"
 #include "nn/rows.h"
 
-enum { DIM_C = 1, DIM_3C, DIM_F };
+enum {
+    DIM_C = 1,
+    DIM_3C,
+    DIM_F,
+    /* 0 where the block has no such member */
+    DIM_LS,
+    DIM_QK,
+    DIM_HEADS,
+    DIM_INNER,
+    DIM_ATTN,
+    DIM_FC,
+    DIM_1
+};
 
 static const param_row block_rows[] = {
     {"ln_1.weight", offsetof(block, ln_1_w), {DIM_C}, PARAM_GAIN},
@@ -21,6 +33,22 @@ static const param_row block_rows[] = {
     {"mlp.c_fc.bias", offsetof(block, fc_b), {DIM_F}, PARAM_GAIN},
     {"mlp.c_proj.weight", offsetof(block, proj_w), {DIM_C, DIM_F}, PARAM_LINEAR},
     {"mlp.c_proj.bias", offsetof(block, proj_b), {DIM_C}, PARAM_GAIN},
+    {"ls_1.gamma", offsetof(block, ls_1), {DIM_LS}, PARAM_GAIN},
+    {"ls_2.gamma", offsetof(block, ls_2), {DIM_LS}, PARAM_GAIN},
+    {"attn.ln_q.weight", offsetof(block, ln_q_w), {DIM_QK}, PARAM_GAIN},
+    {"attn.ln_q.bias", offsetof(block, ln_q_b), {DIM_QK}, PARAM_GAIN},
+    {"attn.ln_k.weight", offsetof(block, ln_k_w), {DIM_QK}, PARAM_GAIN},
+    {"attn.ln_k.bias", offsetof(block, ln_k_b), {DIM_QK}, PARAM_GAIN},
+    {"attn.head_scale",
+     offsetof(block, head_scale),
+     {DIM_HEADS, DIM_1, DIM_1},
+     PARAM_GAIN},
+    {"attn.ln_inner.weight", offsetof(block, ln_inner_w), {DIM_INNER}, PARAM_GAIN},
+    {"attn.ln_inner.bias", offsetof(block, ln_inner_b), {DIM_INNER}, PARAM_GAIN},
+    {"ln_attn.weight", offsetof(block, ln_attn_w), {DIM_ATTN}, PARAM_GAIN},
+    {"ln_attn.bias", offsetof(block, ln_attn_b), {DIM_ATTN}, PARAM_GAIN},
+    {"mlp.ln.weight", offsetof(block, ln_fc_w), {DIM_FC}, PARAM_GAIN},
+    {"mlp.ln.bias", offsetof(block, ln_fc_b), {DIM_FC}, PARAM_GAIN},
 };
 
 enum { BLOCK_ROWS = sizeof block_rows / sizeof block_rows[0] };
@@ -30,8 +58,25 @@ _Static_assert(BLOCK_ROWS * sizeof(float *) == sizeof(block),
 int block_params(block *blk, param_list *l, const char *prefix, const block_cfg *cfg,
                  clipc_err *err)
 {
-    const size_t sizes[] = {0, cfg->C, 3 * cfg->C, cfg->F};
+    const block_extras *x = &cfg->extras;
+    const size_t C = cfg->C, H = cfg->H;
+    const size_t sizes[] = {[DIM_C] = C,
+                            [DIM_3C] = 3 * C,
+                            [DIM_F] = cfg->F,
+                            [DIM_LS] = x->ls ? C : 0,
+                            [DIM_QK] = x->qk_norm ? C / H : 0,
+                            [DIM_HEADS] = x->scale_heads ? H : 0,
+                            [DIM_INNER] = x->scale_attn_inner ? C : 0,
+                            [DIM_ATTN] = x->scale_attn ? C : 0,
+                            [DIM_FC] = x->scale_fc ? cfg->F : 0,
+                            [DIM_1] = 1};
     return param_list_add(l, prefix, block_rows, BLOCK_ROWS, blk, sizes, err);
+}
+
+bool block_extras_any(const block_extras *x)
+{
+    return x->ls || x->qk_norm || x->scale_heads || x->scale_attn_inner ||
+           x->scale_attn || x->scale_fc;
 }
 
 void block_init(block *blk, const block_cfg *cfg, const block_init_std *std, rng *r)
@@ -83,6 +128,61 @@ void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N)
     w->part = ARENA_FLOATS(mem, rows_parts(N) * 2 * cfg->C);
 }
 
+/* ---- the members that OpenAI's block has not ---- */
+
+typedef struct extras_job {
+    const kernels *k;
+    const block *blk;
+    const block_cfg *cfg;
+    float *x;
+} extras_job;
+
+/* q and k of each head, in place. */
+static void qk_rows(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const extras_job *j = arg;
+    const block *b = j->blk;
+    const size_t C = j->cfg->C, H = j->cfg->H, D = C / H;
+
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        float *q = j->x + n * 3 * C, *k = q + C;
+        j->k->layernorm_fwd(q, NULL, NULL, q, b->ln_q_w, b->ln_q_b, H, D, j->cfg->eps);
+        j->k->layernorm_fwd(k, NULL, NULL, k, b->ln_k_w, b->ln_k_b, H, D, j->cfg->eps);
+    }
+}
+
+static void head_rows(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const extras_job *j = arg;
+    const size_t C = j->cfg->C, D = C / j->cfg->H;
+
+    (void)thread;
+    for (size_t n = begin; n < end; n++)
+        for (size_t h = 0; h < j->cfg->H; h++)
+            j->k->scale(j->x + n * C + h * D, j->blk->head_scale[h], D);
+}
+
+enum { EXTRA_ROWS = 16 };
+
+/* x += ls * (h W^T + b), with a norm before ls if there is one.  tmp [N,C]. */
+static void branch_out(exec *e, float *x, const float *h, const float *w, const float *b,
+                       const float *ls, const float *ln_w, const float *ln_b, float *tmp,
+                       size_t N, size_t K, const block_cfg *cfg)
+{
+    const size_t C = cfg->C;
+
+    if (!ls && !ln_w) {
+        linear_fwd(e, x, h, w, cfg->packed, N, K, C,
+                   (gemm_opts){.bias = b, .accumulate = true});
+        return;
+    }
+    linear_fwd(e, tmp, h, w, cfg->packed, N, K, C, (gemm_opts){.bias = b});
+    if (ln_w) rows_layernorm_fwd(e, tmp, NULL, NULL, tmp, ln_w, ln_b, N, C, cfg->eps);
+    if (ls) e->k->col_axpy(x, ls, tmp, N, C);
+    else rows_add(e, x, tmp, N * C);
+}
+
 void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
                const seqs *s)
 {
@@ -94,17 +194,31 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
                        C, cfg->eps);
     linear_fwd(e, a->qkv, a->ln_1, blk->qkv_w, packed, N, C, 3 * C,
                (gemm_opts){.bias = blk->qkv_b});
+    if (blk->ln_q_w) {
+        extras_job j = {e->k, blk, cfg, a->qkv};
+        exec_range(e, qk_rows, &j, N, EXTRA_ROWS);
+    }
     attention_fwd(e, a->ctx, a->p, a->qkv, s, C, cfg->H, cfg->causal);
-    linear_fwd(e, x, a->ctx, blk->out_w, packed, N, C, C,
-               (gemm_opts){.bias = blk->out_b, .accumulate = true});
+    if (blk->head_scale) {
+        extras_job j = {e->k, blk, cfg, a->ctx};
+        exec_range(e, head_rows, &j, N, EXTRA_ROWS);
+    }
+    if (blk->ln_inner_w)
+        rows_layernorm_fwd(e, a->ctx, NULL, NULL, a->ctx, blk->ln_inner_w,
+                           blk->ln_inner_b, N, C, cfg->eps);
+    branch_out(e, x, a->ctx, blk->out_w, blk->out_b, blk->ls_1, blk->ln_attn_w,
+               blk->ln_attn_b, a->ln_1, N, C, cfg);
 
     if (a->x_mid) memcpy(a->x_mid, x, N * C * sizeof *x);
     rows_layernorm_fwd(e, a->ln_2, a->mean_2, a->rstd_2, x, blk->ln_2_w, blk->ln_2_b, N,
                        C, cfg->eps);
     linear_fwd(e, a->fc, a->ln_2, blk->fc_w, packed, N, C, F,
                (gemm_opts){.bias = blk->fc_b, .f = cfg->act, .pre = a->fc_pre});
-    linear_fwd(e, x, a->fc, blk->proj_w, packed, N, F, C,
-               (gemm_opts){.bias = blk->proj_b, .accumulate = true});
+    if (blk->ln_fc_w)
+        rows_layernorm_fwd(e, a->fc, NULL, NULL, a->fc, blk->ln_fc_w, blk->ln_fc_b, N, F,
+                           cfg->eps);
+    branch_out(e, x, a->fc, blk->proj_w, blk->proj_b, blk->ls_2, NULL, NULL, a->ln_2, N,
+               F, cfg);
 }
 
 void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,

@@ -1,9 +1,12 @@
 /* nn/block.h -- the residual attention block of both of CLIP's transformers (pre-norm;
  * openai/CLIP clip/model.py ResidualAttentionBlock), over N rows of C channels:
  *
- *   x += attn.out_proj(attention(attn.in_proj(ln_1(x))))
- *   x += mlp.c_proj(act(mlp.c_fc(ln_2(x))))
- */
+ *   x += ls_1 * ln_attn(attn.out_proj(ln_inner(attention(attn.in_proj(ln_1(x))))))
+ *   x += ls_2 * mlp.c_proj(mlp.ln(act(mlp.c_fc(ln_2(x)))))
+ *
+ * OpenAI's block has none of ls, ln_attn, ln_inner and mlp.ln; a config may ask for each
+ * of them (open_clip transformer.py CustomResidualAttentionBlock), and for q and k to be
+ * normalised.  Such a block runs but is not trained. */
 #ifndef CLIPC_NN_BLOCK_H
 #define CLIPC_NN_BLOCK_H
 
@@ -19,7 +22,22 @@ typedef struct block {
     float *ln_2_w, *ln_2_b; /* [C] */
     float *fc_w, *fc_b;     /* [F,C], [F] */
     float *proj_w, *proj_b; /* [C,F], [C] */
+    /* NULL unless the config has them */
+    float *ls_1, *ls_2;             /* [C] */
+    float *ln_q_w, *ln_q_b;         /* [D] of each head's q, and k */
+    float *ln_k_w, *ln_k_b;         /* [D] */
+    float *head_scale;              /* [H,1,1] of the heads' outputs */
+    float *ln_inner_w, *ln_inner_b; /* [C] */
+    float *ln_attn_w, *ln_attn_b;   /* [C] */
+    float *ln_fc_w, *ln_fc_b;       /* [F] */
 } block;
+
+/* Members that open_clip's switches of the same names add. */
+typedef struct block_extras {
+    bool ls, qk_norm, scale_heads, scale_attn_inner, scale_attn, scale_fc;
+} block_extras;
+
+bool block_extras_any(const block_extras *x);
 
 /* What a stack of equal blocks needs to know. */
 typedef struct block_cfg {
@@ -28,6 +46,7 @@ typedef struct block_cfg {
     float eps;
     bool causal;
     bool packed; /* the linear weights are packed (inference) */
+    block_extras extras;
 } block_cfg;
 
 /* Adds the parameters of one block under names prefix + "ln_1.weight" and so on. */
@@ -35,7 +54,7 @@ int block_params(block *blk, param_list *l, const char *prefix, const block_cfg 
                  clipc_err *err);
 
 /* torch's and OpenAI's starting values: gains 1, biases 0, weights normal with the given
- * standard deviations. */
+ * standard deviations.  For blocks without extras. */
 typedef struct block_init_std {
     float qkv, out, fc, proj;
 } block_init_std;
@@ -71,7 +90,8 @@ void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N);
 void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
                const seqs *s);
 
-/* dx [N,C]: in, the gradient of the block's output; out, that of its input. */
+/* dx [N,C]: in, the gradient of the block's output; out, that of its input.  For blocks
+ * without extras. */
 void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,
                block_work *w, const block_cfg *cfg, const seqs *s);
 

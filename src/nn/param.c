@@ -45,11 +45,18 @@ static int place(param_list *l, clipc_err *err)
     return CLIPC_OK;
 }
 
+static bool wanted(const param_row *row, const size_t *sizes)
+{
+    for (size_t i = 0; i < PARAM_DIMS && row->dims[i]; i++)
+        if (!sizes[row->dims[i]]) return false;
+    return true;
+}
+
 static int add_row(param_list *l, const char *prefix, const param_row *row, void *base,
                    const size_t *sizes, clipc_err *err)
 {
     int rc = grow(l, err);
-    if (rc != CLIPC_OK) return rc;
+    if (rc != CLIPC_OK || !wanted(row, sizes)) return rc;
 
     param *p = &l->v[l->n];
     *p = (param){.n = 1, .kind = row->kind};

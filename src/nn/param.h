@@ -35,7 +35,8 @@ typedef enum param_kind {
 enum { PARAM_DIMS = 4, PARAM_NAME = 96 };
 
 /* One row of a static table.  dims are indices into the list of sizes that is given when
- * the table is added; 0 ends them (index 0 is therefore no size). */
+ * the table is added; 0 ends them (index 0 is therefore no size).  Where a size is 0 the
+ * model has no such parameter: the row is passed over and its pointer stays NULL. */
 typedef struct param_row {
     const char *name;
     size_t offset; /* of the float pointer in the struct */

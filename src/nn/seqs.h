@@ -5,10 +5,12 @@
 #define CLIPC_NN_SEQS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct seqs {
     size_t B;
-    const size_t *start; /* [B+1] */
+    const size_t *start;   /* [B+1] */
+    const uint8_t *hidden; /* [rows] not 0: nobody attends to the row; NULL: none is */
 } seqs;
 
 static inline size_t seqs_rows(const seqs *s)

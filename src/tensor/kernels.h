@@ -15,7 +15,7 @@
 
 #include "base/err.h"
 
-typedef enum act { ACT_NONE, ACT_QUICK_GELU, ACT_GELU, ACT_RELU } act;
+typedef enum act { ACT_NONE, ACT_QUICK_GELU, ACT_GELU, ACT_GELU_TANH, ACT_RELU } act;
 
 /* One AdamW step's numbers; see kernels.adamw. */
 typedef struct adamw_step {
@@ -60,6 +60,8 @@ typedef struct kernels {
                         size_t C, float scale);
     /* y[n,c] += b[c] */
     void (*bias_add)(float *y, const float *b, size_t N, size_t C);
+    /* y[n,c] += a[c] * x[n,c] */
+    void (*col_axpy)(float *y, const float *a, const float *x, size_t N, size_t C);
     /* sum[c] += sum over n of x[n,c] */
     void (*col_sum)(float *sum, const float *x, size_t N, size_t C);
     /* For batch norm over channels-last x [N,C], accumulated in double, out [C]:

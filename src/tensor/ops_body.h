@@ -85,6 +85,13 @@ ATTR_INLINE float normal_cdf(float x)
     return x > 0.0f ? 1.0f - half_erfc : half_erfc;
 }
 
+/* GELU's approximation by tanh (Hendrycks and Gimpel, arXiv:1606.08415) is x times the
+ * logistic function of this. */
+ATTR_INLINE float gelu_tanh_arg(float x)
+{
+    return 1.5957691216f * (x + 0.044715f * x * x * x);
+}
+
 static void op_add(float *y, const float *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] += x[i];
@@ -112,6 +119,9 @@ static void op_act_fwd(float *y, const float *x, size_t n, act f)
     case ACT_GELU:
         for (size_t i = 0; i < n; i++) y[i] = x[i] * normal_cdf(x[i]);
         break;
+    case ACT_GELU_TANH:
+        for (size_t i = 0; i < n; i++) y[i] = x[i] * sigmoid_poly(gelu_tanh_arg(x[i]));
+        break;
     case ACT_RELU:
         /* Written so that NaN stays NaN. */
         for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
@@ -135,6 +145,13 @@ static void op_act_bwd(float *dx, const float *dy, const float *x, size_t n, act
         for (size_t i = 0; i < n; i++) {
             const float density = 0.398942280f * exp_poly(-0.5f * x[i] * x[i]);
             dx[i] = dy[i] * (normal_cdf(x[i]) + x[i] * density);
+        }
+        break;
+    case ACT_GELU_TANH:
+        for (size_t i = 0; i < n; i++) {
+            const float v = x[i], s = sigmoid_poly(gelu_tanh_arg(v));
+            const float slope = 1.5957691216f * (1.0f + 0.134145f * v * v);
+            dx[i] = dy[i] * (s + v * slope * s * (1.0f - s));
         }
         break;
     case ACT_RELU:
@@ -275,6 +292,12 @@ static void op_bias_add(float *y, const float *b, size_t N, size_t C)
 {
     for (size_t n = 0; n < N; n++, y += C)
         for (size_t c = 0; c < C; c++) y[c] += b[c];
+}
+
+static void op_col_axpy(float *y, const float *a, const float *x, size_t N, size_t C)
+{
+    for (size_t n = 0; n < N; n++, y += C, x += C)
+        for (size_t c = 0; c < C; c++) y[c] += a[c] * x[c];
 }
 
 static void op_col_sum(float *sum, const float *x, size_t N, size_t C)
@@ -435,13 +458,13 @@ static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                           \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,      \
-    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                   \
-    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,          \
-    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                  \
-    .bias_add = op_bias_add, .col_sum = op_col_sum, .col_moments = op_col_moments, \
-    .affine = op_affine, .col_dots = op_col_dots, .norm_bwd = op_norm_bwd,         \
-    .pool2 = op_pool2, .unpool2 = op_unpool2, .gather = op_gather,                 \
-    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                    \
+#define OPS_BODY_MEMBERS                                                             \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,        \
+    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                     \
+    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,            \
+    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                    \
+    .bias_add = op_bias_add, .col_axpy = op_col_axpy, .col_sum = op_col_sum,         \
+    .col_moments = op_col_moments, .affine = op_affine, .col_dots = op_col_dots,     \
+    .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,               \
+    .gather = op_gather, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
