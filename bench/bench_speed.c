@@ -13,7 +13,7 @@ enum { ROUNDS = 9 };
 static double peak_gflops(const kernels *k)
 {
     enum { KC = 256, TILES = 4000 };
-    float *a = calloc(k->mr * KC, sizeof *a), *b = calloc(k->nr * (KC + 16), sizeof *b);
+    float *a = calloc(k->mr * KC, sizeof *a), *b = calloc(32 * (KC + 16), sizeof *b);
     float *c = calloc(k->mr * k->nr, sizeof *c);
     double best = 0.0;
 
@@ -61,7 +61,7 @@ int main(void)
     clipc_err err;
 
     if (!pixels || exec_new(&e, 1, 1 << 16, &err) ||
-        net_make(&n, &cfg, TOWER_INFER, e->k, &err) ||
+        net_make(&n, &cfg, TOWER_INFER, &err) ||
         n->ops->acts_make(&acts, n->image, 1, TOWER_INFER, &err))
         return fprintf(stderr, "%s\n", err.msg), 1;
     rng_fill_normal(&r, (float *)(void *)n->mem.mem, n->params.floats, 0.0f, 0.02f);

@@ -50,11 +50,10 @@ static void multiply(exec *x, how h, float *C, size_t ldc, mat A, mat B, size_t 
     } else if (h == SERIAL) {
         gemm_serial(x, x->threads - 1, C, ldc, A, B, M, N, K, o);
     } else {
-        float *packed =
-            aligned_alloc(64, (gemm_packed_floats(x->k, N, K) + 16) / 16 * 64);
+        float *packed = malloc(gemm_packed_bytes(WEIGHTS_F32, N, K) + 1);
         assert_non_null(packed);
-        gemm_pack(x->k, packed, B, N, K);
-        gemm_packed(x, C, ldc, A, packed, M, N, K, o);
+        gemm_pack(x->k, packed, WEIGHTS_F32, B, N, K);
+        gemm_packed(x, C, ldc, A, packed, WEIGHTS_F32, M, N, K, o);
         free(packed);
     }
 }

@@ -138,7 +138,7 @@ enum { LIN_N = 7, LIN_K = 19, LIN_O = 13 };
 
 static void linear_f(layer *l)
 {
-    linear_fwd(l->e, l->y, l->f[0].x, l->f[1].x, false, LIN_N, LIN_K, LIN_O,
+    linear_fwd(l->e, l->y, l->f[0].x, l->f[1].x, WEIGHTS_PLAIN, LIN_N, LIN_K, LIN_O,
                (gemm_opts){.bias = l->f[2].x});
 }
 
@@ -270,7 +270,7 @@ static void block_b(layer *l)
 static void blocks(const char *isa)
 {
     layer l = layer_of(isa, block_f, block_b);
-    blk_own o = {.cfg = {ATT_C, ATT_H, 40, ACT_GELU, 1e-5f, true, false}};
+    blk_own o = {.cfg = {ATT_C, ATT_H, 40, ACT_GELU, 1e-5f, true, WEIGHTS_PLAIN, {0}}};
     param_list list = {0}, grads = {0};
     arena measure = arena_measure();
     clipc_err err;
@@ -321,12 +321,12 @@ static double conv_at(const conv_shape *s, const float *x, const float *w, size_
     return sum;
 }
 
-static void conv_values(layer *l, const conv_shape *s, const float *w, bool packed)
+static void conv_values(layer *l, const conv_shape *s, const float *w, weight_form form)
 {
     const float *x = l->f[0].x;
     size_t at = 0;
 
-    conv_fwd(l->e, l->y, x, w, packed, s, CONV_B, (gemm_opts){0});
+    conv_fwd(l->e, l->y, x, w, form, s, CONV_B, (gemm_opts){0});
     for (size_t b = 0; b < CONV_B; b++)
         for (size_t oy = 0; oy < s->Ho; oy++)
             for (size_t ox = 0; ox < s->Wo; ox++)
@@ -336,7 +336,8 @@ static void conv_values(layer *l, const conv_shape *s, const float *w, bool pack
 
 static void conv_f(layer *l)
 {
-    conv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, false, l->own, CONV_B, (gemm_opts){0});
+    conv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, WEIGHTS_PLAIN, l->own, CONV_B,
+             (gemm_opts){0});
 }
 
 static void conv_b(layer *l)
@@ -352,17 +353,16 @@ static void conv_b(layer *l)
 static void one_conv(const char *isa, conv_shape s)
 {
     layer l = layer_of(isa, conv_f, conv_b);
-    const size_t floats = gemm_packed_floats(l.e->k, s.O, conv_depth(&s));
-    float *packed = aligned_alloc(64, (floats + 15) / 16 * 64);
+    float *packed = malloc(gemm_packed_bytes(WEIGHTS_F32, s.O, conv_depth(&s)));
 
     l.own = &s;
     add_field(&l, "x", CONV_B * s.H * s.W * s.I);
     add_field(&l, "w", s.O * conv_depth(&s));
     set_output(&l, CONV_B * s.Ho * s.Wo * s.O);
     assert_non_null(packed);
-    conv_pack(l.e->k, packed, l.f[1].x, s.O, s.I, s.k * s.k);
-    conv_values(&l, &s, l.f[1].x, false);
-    conv_values(&l, &s, packed, true);
+    conv_pack(l.e->k, packed, WEIGHTS_F32, l.f[1].x, s.O, s.I, s.k * s.k);
+    conv_values(&l, &s, l.f[1].x, WEIGHTS_PLAIN);
+    conv_values(&l, &s, packed, WEIGHTS_F32);
     free(packed);
     if (s.stride > 1 || s.planes) { /* no gradient of the input */
         l.bwd(&l);

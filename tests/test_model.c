@@ -34,7 +34,7 @@ static void rig_open(rig *r, const char *folder, tower_mode mode)
     *r = (rig){.g = golden_open(folder)};
     CHECK_OK(net_config(&r->cfg, folder, &err), err);
     CHECK_OK(exec_new(&r->e, 2, 1 << 16, &err), err);
-    CHECK_OK(net_make(&r->n, &r->cfg, mode, r->e->k, &err), err);
+    CHECK_OK(net_make(&r->n, &r->cfg, mode, &err), err);
     CHECK_OK(net_load(r->n, folder, r->e->k, &err), err);
     r->pixels = golden_f32(r->g, "pixels", &n);
     r->B = n / (3 * r->cfg.image.image_size * r->cfg.image.image_size);
@@ -188,7 +188,7 @@ static void check_gradients(const char *folder)
     rig r;
 
     rig_open(&r, folder, TOWER_TRAIN);
-    CHECK_OK(net_make(&grads, &r.cfg, TOWER_TRAIN, r.e->k, &err), err);
+    CHECK_OK(net_make(&grads, &r.cfg, TOWER_TRAIN, &err), err);
     const double *loss = golden_f64(r.g, "loss", NULL);
     CHECK_NEAR(backward(&r, grads), *loss, 1e-5);
     free((void *)(uintptr_t)loss);
@@ -286,7 +286,7 @@ static void same_after_saving(const char *folder, clip_layout layout)
     net_free(again.n);
     CHECK_OK(net_config(&again.cfg, out, &err), err);
     assert_int_equal(again.cfg.layout, layout);
-    CHECK_OK(net_make(&again.n, &again.cfg, TOWER_EVAL, again.e->k, &err), err);
+    CHECK_OK(net_make(&again.n, &again.cfg, TOWER_EVAL, &err), err);
     CHECK_OK(net_load(again.n, out, again.e->k, &err), err);
     assert_memory_equal(again.n->mem.mem, r.n->mem.mem,
                         r.n->params.floats * sizeof(float));

@@ -78,7 +78,7 @@ int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
     rc = find_model(&m->path, path, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
     if (rc == CLIPC_OK) rc = net_config(&m->cfg, m->path, err);
-    if (rc == CLIPC_OK) rc = net_make(&m->n, &m->cfg, TOWER_INFER, m->k, err);
+    if (rc == CLIPC_OK) rc = net_make(&m->n, &m->cfg, TOWER_INFER, err);
     if (rc == CLIPC_OK) rc = net_load(m->n, m->path, m->k, err);
     if (rc == CLIPC_OK) rc = open_tokenizer(m, err);
     if (rc == CLIPC_OK) {

@@ -9,6 +9,7 @@
 #include "clip/names.h"
 #include "io/safetensors.h"
 #include "nn/conv.h"
+#include "nn/table.h"
 #include "text/bpe.h"
 
 static const param_row scale_rows[] = {
@@ -26,8 +27,7 @@ void net_free(net *n)
     free(n);
 }
 
-int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
-             clipc_err *err)
+int net_make(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
 {
     const image_ops *ops = cfg->image.layers ? &vit_ops : &resnet_ops;
     const size_t no_sizes[] = {0};
@@ -38,7 +38,7 @@ int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
     if (!n) return clipc_fail_memory(err, "model", sizeof *n);
     n->cfg = *cfg;
     n->ops = ops;
-    n->packed = mode == TOWER_INFER;
+    const weight_form form = n->form = tower_form(mode, cfg->image.form);
     rc = ops->make(&n->image, &cfg->image, err);
     if (rc == CLIPC_OK) rc = textnet_make(&n->text, &cfg->text, err);
     if (rc == CLIPC_OK) rc = textnet_params(n->text, &n->params, err);
@@ -46,7 +46,8 @@ int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
         rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
                             no_sizes, err);
     if (rc == CLIPC_OK) rc = ops->params(n->image, &n->params, err);
-    if (rc == CLIPC_OK && mode == TOWER_INFER) rc = param_list_pack(&n->params, k, err);
+    if (rc == CLIPC_OK && mode == TOWER_INFER)
+        rc = param_list_pack(&n->params, form, err);
     if (rc == CLIPC_OK)
         rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
     if (rc == CLIPC_OK) {
@@ -126,18 +127,23 @@ static void transpose(float *to, const float *from, size_t rows, size_t cols)
         for (size_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
 }
 
-/* Puts plain values where the parameter lives: packed, if room was made for that. */
-static void place_param(const param *p, const float *plain, const kernels *k, bool packed)
+/* Puts plain values into a form. */
+static void place_param(void *to, const param *p, const float *plain, weight_form form,
+                        const kernels *k)
 {
     const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / (N ? N : 1);
 
-    if (packed && p->kind == PARAM_LINEAR) gemm_pack(k, *p->slot, mat_t(plain, K), N, K);
-    else if (packed && p->kind == PARAM_CONV)
-        conv_pack(k, *p->slot, plain, N, p->dims[1], p->dims[2] * p->dims[3]);
-    else memcpy(*p->slot, plain, p->n * sizeof *plain);
+    switch (form == WEIGHTS_PLAIN ? PARAM_MATRIX : p->kind) {
+    case PARAM_LINEAR: gemm_pack(k, to, form, mat_t(plain, K), N, K); break;
+    case PARAM_CONV:
+        conv_pack(k, to, form, plain, N, p->dims[1], p->dims[2] * p->dims[3]);
+        break;
+    case PARAM_TABLE: table_pack(k, to, form, plain, N, K); break;
+    default: memcpy(to, plain, p->n * sizeof *plain);
+    }
 }
 
-static int load_param(loading *l, const param *p, bool packed, clipc_err *err)
+static int load_param(loading *l, const param *p, weight_form form, clipc_err *err)
 {
     stored_as s;
     float *to = l->plain;
@@ -148,7 +154,7 @@ static int load_param(loading *l, const param *p, bool packed, clipc_err *err)
     for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)
         rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
     if (rc == CLIPC_OK && s.transposed) transpose(l->plain, to, p->dims[1], p->dims[0]);
-    if (rc == CLIPC_OK) place_param(p, l->plain, l->k, packed);
+    if (rc == CLIPC_OK) place_param(*p->slot, p, l->plain, form, l->k);
     return rc;
 }
 
@@ -188,7 +194,7 @@ int net_load(net *n, const char *folder, const kernels *k, clipc_err *err)
         if (!l.plain) rc = clipc_fail_memory(err, path, most * sizeof(float));
     }
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++)
-        rc = load_param(&l, &n->params.v[i], n->packed, err);
+        rc = load_param(&l, &n->params.v[i], n->form, err);
     free(l.plain);
     free(path);
     tensor_file_free(file);
@@ -369,7 +375,7 @@ int clipc_convert(const char *from, const char *to, const char *layout,
     rc = find_model(&folder, from, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = net_config(&cfg, folder, err);
-    if (rc == CLIPC_OK) rc = net_make(&n, &cfg, TOWER_EVAL, k, err);
+    if (rc == CLIPC_OK) rc = net_make(&n, &cfg, TOWER_EVAL, err);
     if (rc == CLIPC_OK) rc = net_load(n, folder, k, err);
     if (rc == CLIPC_OK) {
         n->cfg.layout = hf ? LAYOUT_HF : LAYOUT_OPEN_CLIP;

@@ -15,15 +15,14 @@ typedef struct net {
     float *logit_scale; /* the logarithm, as stored */
     float *logit_bias;  /* NULL unless the model has one */
     param_list params;
-    dtype stored; /* net_load: the weights' type in the file; DT_COUNT if several */
-    bool packed;  /* made for TOWER_INFER */
+    dtype stored;     /* net_load: the weights' type in the file; DT_COUNT if several */
+    weight_form form; /* of the weights in memory */
     arena mem;
 } net;
 
 /* Towers for cfg with zeroed memory behind every parameter; packed for TOWER_INFER.  For
  * gradients make a second one.  Free with net_free. */
-int net_make(net **out, const clip_cfg *cfg, tower_mode mode, const kernels *k,
-             clipc_err *err);
+int net_make(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err);
 void net_free(net *n);
 
 /* Random weights; logit_scale = ln(1 / 0.07). */

@@ -181,7 +181,7 @@ typedef struct resnet_acts {
 static attnpool_cfg pool_cfg_of(const resnet *r, tower_mode mode)
 {
     attnpool_cfg c = r->pool_cfg;
-    c.packed = mode == TOWER_INFER;
+    c.form = tower_form(mode, r->cfg.form);
     return c;
 }
 
@@ -317,7 +317,7 @@ static convbn_run run_of(exec *e, const resnet *r, const resnet_acts *a, size_t 
     return (convbn_run){.e = e,
                         .B = B,
                         .eps = r->cfg.eps,
-                        .packed = a->mode == TOWER_INFER,
+                        .form = tower_form(a->mode, r->cfg.form),
                         .train = a->mode == TOWER_TRAIN,
                         .part = a->part,
                         .work = a->work};

@@ -8,6 +8,7 @@
 
 #include "nn/attention.h"
 #include "nn/rows.h"
+#include "nn/table.h"
 
 enum { DIM_C = 1, DIM_T, DIM_V, DIM_E, DIM_CLS, DIM_MATRIX, DIM_LINEAR, DIM_BIAS };
 
@@ -29,7 +30,7 @@ static const param_row stem_rows[] = {
     {"token_embedding.weight",
      offsetof(text_stem, token_embedding),
      {DIM_V, DIM_C},
-     PARAM_MATRIX},
+     PARAM_TABLE},
     {"ln_final.weight", offsetof(text_stem, ln_final_w), {DIM_C}, PARAM_GAIN},
     {"ln_final.bias", offsetof(text_stem, ln_final_b), {DIM_C}, PARAM_GAIN},
 };
@@ -60,7 +61,7 @@ static block_cfg textnet_block_cfg(const textnet *t, tower_mode mode)
                        .act = t->cfg.act,
                        .eps = t->cfg.eps,
                        .causal = !t->cfg.no_causal_mask,
-                       .packed = mode == TOWER_INFER,
+                       .form = tower_form(mode, t->cfg.form),
                        .extras = t->cfg.extras};
 }
 
@@ -292,13 +293,15 @@ static void lay_out(const textnet *t, textnet_acts *a, const int32_t *ids, size_
 static void embed(exec *e, const textnet *t, textnet_acts *a, size_t B)
 {
     const size_t C = t->cfg.width;
+    const weight_form form = tower_form(a->mode, t->cfg.form);
 
     for (size_t i = 0; i < a->start[B]; i++) {
         const int32_t id = a->tokens[i];
         assert(id >= -1 && id < (int32_t)t->cfg.vocab_size);
-        memcpy(a->x + i * C,
-               id < 0 ? t->stem.cls : t->stem.token_embedding + (size_t)id * C,
-               C * sizeof(float));
+        if (id < 0) memcpy(a->x + i * C, t->stem.cls, C * sizeof(float));
+        else
+            table_row(e->k, a->x + i * C, t->stem.token_embedding, form,
+                      t->cfg.vocab_size, C, (size_t)id);
     }
     for (size_t b = 0; b < B; b++)
         e->k->add(a->x + a->start[b] * C, t->stem.positional_embedding,

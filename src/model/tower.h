@@ -41,6 +41,7 @@ typedef struct image_cfg {
     size_t stages[4];  /* ResNet: bottlenecks of each stage; all 0 for a ViT */
     act act;           /* ViT */
     float eps;         /* of layer norm or batch norm; 1e-5 */
+    weight_form form;  /* TOWER_INFER: of linear and conv weights */
 
     /* What a ViT has beside or instead of OpenAI's.  All zero: OpenAI's. */
     block_extras extras;
@@ -70,6 +71,7 @@ typedef struct text_cfg {
     size_t width, heads, layers, mlp_width;
     act act;
     float eps;
+    weight_form form; /* TOWER_INFER: of linear weights and of the table of tokens */
 
     /* All zero: OpenAI's. */
     block_extras extras;
@@ -119,6 +121,14 @@ typedef struct image_ops {
      * (momentum 0.1, unbiased variance, as torch).  NULL where there are none. */
     void (*update_stats)(void *tower, const void *acts, size_t B);
 } image_ops;
+
+/* The form of a tower's weights in a mode. */
+static inline weight_form tower_form(tower_mode mode, weight_form stored)
+{
+    return mode != TOWER_INFER       ? WEIGHTS_PLAIN
+           : stored == WEIGHTS_PLAIN ? WEIGHTS_F32
+                                     : stored;
+}
 
 extern const image_ops vit_ops, resnet_ops;
 

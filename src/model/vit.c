@@ -73,7 +73,7 @@ static block_cfg vit_block_cfg(const vit *v, tower_mode mode)
                        .F = v->cfg.mlp_width,
                        .act = v->cfg.act,
                        .eps = v->cfg.eps,
-                       .packed = mode == TOWER_INFER,
+                       .form = tower_form(mode, v->cfg.form),
                        .extras = v->cfg.extras};
 }
 
@@ -406,7 +406,7 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     for (size_t b = 0; b < B; b++)
         patchify(a->patches + b * g2 * K, pixels + b * 3 * S * S, S, v->cfg.patch_size,
                  v->grid);
-    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.packed, B * g2, K, C,
+    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.form, B * g2, K, C,
                (gemm_opts){.bias = v->stem.conv1_b});
 
     float *x0 = train ? a->x0 : a->x;

@@ -132,8 +132,8 @@ static void query_fwd(exec *e, const attnpool *l, attnpool_acts *a,
     const mat t0 = mat_of(a->t, cfg->T * C);
     const gemm_opts o = {.bias = l->q_b};
 
-    if (cfg->packed) gemm_packed(e, a->q, C, t0, l->q_w, B, C, C, o);
-    else gemm(e, a->q, C, t0, mat_t(l->q_w, C), B, C, C, o);
+    if (cfg->form == WEIGHTS_PLAIN) gemm(e, a->q, C, t0, mat_t(l->q_w, C), B, C, C, o);
+    else gemm_packed(e, a->q, C, t0, l->q_w, cfg->form, B, C, C, o);
 }
 
 void attnpool_fwd(exec *e, float *out, const float *x, const attnpool *l,
@@ -145,10 +145,10 @@ void attnpool_fwd(exec *e, float *out, const float *x, const attnpool *l,
     j.x = x;
     exec_each(e, picture_tokens, &j, B);
     query_fwd(e, l, a, cfg, B);
-    linear_fwd(e, a->k, a->t, l->k_w, cfg->packed, N, C, C, (gemm_opts){.bias = l->k_b});
-    linear_fwd(e, a->v, a->t, l->v_w, cfg->packed, N, C, C, (gemm_opts){.bias = l->v_b});
+    linear_fwd(e, a->k, a->t, l->k_w, cfg->form, N, C, C, (gemm_opts){.bias = l->k_b});
+    linear_fwd(e, a->v, a->t, l->v_w, cfg->form, N, C, C, (gemm_opts){.bias = l->v_b});
     exec_each(e, head_fwd, &j, B * cfg->H);
-    linear_fwd(e, out, a->ctx, l->c_w, cfg->packed, B, C, cfg->E,
+    linear_fwd(e, out, a->ctx, l->c_w, cfg->form, B, C, cfg->E,
                (gemm_opts){.bias = l->c_b});
 }
 

@@ -23,7 +23,7 @@ typedef struct attnpool {
 
 typedef struct attnpool_cfg {
     size_t T, C, H, E;
-    bool packed; /* the linear weights are packed (inference) */
+    weight_form form; /* of the linear weights */
 } attnpool_cfg;
 
 int attnpool_params(attnpool *l, param_list *list, const char *prefix,

@@ -173,11 +173,11 @@ static void branch_out(exec *e, float *x, const float *h, const float *w, const 
     const size_t C = cfg->C;
 
     if (!ls && !ln_w) {
-        linear_fwd(e, x, h, w, cfg->packed, N, K, C,
+        linear_fwd(e, x, h, w, cfg->form, N, K, C,
                    (gemm_opts){.bias = b, .accumulate = true});
         return;
     }
-    linear_fwd(e, tmp, h, w, cfg->packed, N, K, C, (gemm_opts){.bias = b});
+    linear_fwd(e, tmp, h, w, cfg->form, N, K, C, (gemm_opts){.bias = b});
     if (ln_w) rows_layernorm_fwd(e, tmp, NULL, NULL, tmp, ln_w, ln_b, N, C, cfg->eps);
     if (ls) e->k->col_axpy(x, ls, tmp, N, C);
     else rows_add(e, x, tmp, N * C);
@@ -187,12 +187,11 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
                const seqs *s)
 {
     const size_t N = seqs_rows(s), C = cfg->C, F = cfg->F;
-    const bool packed = cfg->packed;
 
     if (a->x_in) memcpy(a->x_in, x, N * C * sizeof *x);
     rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b, N,
                        C, cfg->eps);
-    linear_fwd(e, a->qkv, a->ln_1, blk->qkv_w, packed, N, C, 3 * C,
+    linear_fwd(e, a->qkv, a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
                (gemm_opts){.bias = blk->qkv_b});
     if (blk->ln_q_w) {
         extras_job j = {e->k, blk, cfg, a->qkv};
@@ -212,7 +211,7 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
     if (a->x_mid) memcpy(a->x_mid, x, N * C * sizeof *x);
     rows_layernorm_fwd(e, a->ln_2, a->mean_2, a->rstd_2, x, blk->ln_2_w, blk->ln_2_b, N,
                        C, cfg->eps);
-    linear_fwd(e, a->fc, a->ln_2, blk->fc_w, packed, N, C, F,
+    linear_fwd(e, a->fc, a->ln_2, blk->fc_w, cfg->form, N, C, F,
                (gemm_opts){.bias = blk->fc_b, .f = cfg->act, .pre = a->fc_pre});
     if (blk->ln_fc_w)
         rows_layernorm_fwd(e, a->fc, NULL, NULL, a->fc, blk->ln_fc_w, blk->ln_fc_b, N, F,

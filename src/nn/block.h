@@ -45,7 +45,7 @@ typedef struct block_cfg {
     act act;
     float eps;
     bool causal;
-    bool packed; /* the linear weights are packed (inference) */
+    weight_form form; /* of the linear weights */
     block_extras extras;
 } block_cfg;
 

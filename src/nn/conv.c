@@ -207,22 +207,23 @@ static mat weights_turned(const weights *w)
     return (mat){.panel = panel_turned, .from = w};
 }
 
-void conv_pack(const kernels *k, float *packed, const float *w, size_t O, size_t I,
-               size_t taps)
+void conv_pack(const kernels *k, void *packed, weight_form form, const float *w, size_t O,
+               size_t I, size_t taps)
 {
     const weights from = {w, O, I, taps};
-    gemm_pack(k, packed, weights_mat(&from), O, taps * I);
+    gemm_pack(k, packed, form, weights_mat(&from), O, taps * I);
 }
 
-void conv_fwd(exec *e, float *y, const float *x, const float *w, bool packed,
+void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o)
 {
     const patches p = {s, x};
     const weights from = {w, s->O, s->I, s->k * s->k};
     const size_t M = B * s->Ho * s->Wo, K = conv_depth(s);
 
-    if (packed) gemm_packed(e, y, s->O, patches_left(&p), w, M, s->O, K, o);
-    else gemm(e, y, s->O, patches_left(&p), weights_mat(&from), M, s->O, K, o);
+    if (form == WEIGHTS_PLAIN)
+        gemm(e, y, s->O, patches_left(&p), weights_mat(&from), M, s->O, K, o);
+    else gemm_packed(e, y, s->O, patches_left(&p), w, form, M, s->O, K, o);
 }
 
 typedef struct reorder_job {

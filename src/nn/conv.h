@@ -32,11 +32,11 @@ static inline size_t conv_depth(const conv_shape *s)
 }
 
 /* Packs w [O,I,taps] for gemm_packed with N = O, K = taps*I. */
-void conv_pack(const kernels *k, float *packed, const float *w, size_t O, size_t I,
-               size_t taps);
+void conv_pack(const kernels *k, void *packed, weight_form form, const float *w, size_t O,
+               size_t I, size_t taps);
 
-/* y [B*Ho*Wo,O] from x [B,H,W,I].  w is [O,I,k,k] or, if `packed`, its packed form. */
-void conv_fwd(exec *e, float *y, const float *x, const float *w, bool packed,
+/* y [B*Ho*Wo,O] from x [B,H,W,I].  w is [O,I,k,k] or packed. */
+void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o);
 
 /* dx = (+=, if add_dx) the gradient, for stride 1 only (NULL: not wanted);

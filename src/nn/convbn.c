@@ -97,7 +97,7 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
 
     if (!r->train) {
         batchnorm_eval(&a->bn, &l->bn, s->O, r->eps);
-        conv_fwd(r->e, a->y, x, l->w, r->packed, s, r->B,
+        conv_fwd(r->e, a->y, x, l->w, r->form, s, r->B,
                  (gemm_opts){.scale = a->bn.scale,
                              .bias = a->bn.shift,
                              .add = add,
@@ -113,7 +113,7 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
                   .C = s->O,
                   .rows = part_rows(n),
                   .relu = relu};
-    conv_fwd(r->e, a->z, x, l->w, r->packed, s, r->B, (gemm_opts){0});
+    conv_fwd(r->e, a->z, x, l->w, r->form, s, r->B, (gemm_opts){0});
     exec_range(r->e, moments_piece, &j, n, j.rows);
     batchnorm_train(&a->bn, &l->bn, r->part, parts_of(n), n, s->O, r->eps);
     exec_range(r->e, apply_piece, &j, n, j.rows);

@@ -37,7 +37,8 @@ typedef struct convbn_run {
     exec *e;
     size_t B;
     float eps;
-    bool packed, train;
+    weight_form form;
+    bool train;
     double *part; /* training: convbn_part_doubles of the most channels */
     float *work;  /* training: the most of O * conv_depth */
 } convbn_run;

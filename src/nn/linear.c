@@ -2,11 +2,11 @@
 
 #include "nn/rows.h"
 
-void linear_fwd(exec *e, float *y, const float *x, const float *w, bool packed, size_t N,
-                size_t K, size_t O, gemm_opts o)
+void linear_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
+                size_t N, size_t K, size_t O, gemm_opts o)
 {
-    if (packed) gemm_packed(e, y, O, mat_of(x, K), w, N, O, K, o);
-    else gemm(e, y, O, mat_of(x, K), mat_t(w, K), N, O, K, o);
+    if (form == WEIGHTS_PLAIN) gemm(e, y, O, mat_of(x, K), mat_t(w, K), N, O, K, o);
+    else gemm_packed(e, y, O, mat_of(x, K), w, form, N, O, K, o);
 }
 
 void linear_bwd(exec *e, float *dx, float *dw, float *db, const float *dy, const float *x,

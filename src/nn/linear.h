@@ -1,7 +1,7 @@
 /* nn/linear.h -- y = x W^T + b, torch.nn.Linear.  N rows, K inputs, O outputs.
  *
- * W is [O,K] row-major, or, if `packed`, its packed form (gemm_pack of W^T).  The
- * backward pass needs the plain form. */
+ * W is [O,K] row-major, or packed (gemm_pack of W^T), as `form` says.  The backward pass
+ * needs the plain form. */
 #ifndef CLIPC_NN_LINEAR_H
 #define CLIPC_NN_LINEAR_H
 
@@ -9,8 +9,8 @@
 
 /* y [N,O] = act(x W^T + b), or += with o.accumulate; x [N,K] with row stride K.  Of `o`
  * the bias, accumulate, f and pre are used as gemm.h says. */
-void linear_fwd(exec *e, float *y, const float *x, const float *w, bool packed, size_t N,
-                size_t K, size_t O, gemm_opts o);
+void linear_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
+                size_t N, size_t K, size_t O, gemm_opts o);
 
 /* dx [N,K] = dy W (NULL: not wanted);  dw [O,K] += dy^T x;  db [O] += column sums of dy
  * (NULL: no bias). */

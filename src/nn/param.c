@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/ckd.h"
+#include "nn/table.h"
 
 enum { FLOAT_ALIGN = 16 }; /* floats in 64 bytes */
 
@@ -85,13 +86,22 @@ int param_list_add(param_list *l, const char *prefix, const param_row *rows,
     return place(l, err);
 }
 
-int param_list_pack(param_list *l, const kernels *k, clipc_err *err)
+size_t param_bytes(const param *p, weight_form form)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        param *p = &l->v[i];
-        if (p->kind == PARAM_LINEAR || p->kind == PARAM_CONV)
-            p->room = gemm_packed_floats(k, p->dims[0], p->n / p->dims[0]);
+    const size_t N = p->n_dims ? p->dims[0] : 1;
+
+    switch (form == WEIGHTS_PLAIN ? PARAM_MATRIX : p->kind) {
+    case PARAM_LINEAR:
+    case PARAM_CONV: return gemm_packed_bytes(form, N, p->n / N);
+    case PARAM_TABLE: return table_bytes(form, N, p->n / N);
+    default: return p->n * sizeof(float);
     }
+}
+
+int param_list_pack(param_list *l, weight_form form, clipc_err *err)
+{
+    for (size_t i = 0; i < l->n; i++)
+        l->v[i].room = (param_bytes(&l->v[i], form) + sizeof(float) - 1) / sizeof(float);
     return place(l, err);
 }
 

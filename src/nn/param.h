@@ -26,8 +26,9 @@
 typedef enum param_kind {
     PARAM_LINEAR, /* [N,K] of a linear layer: packed at inference */
     PARAM_CONV, /* [O,I,kh,kw] of a convolution: packed at inference by its own family */
-    PARAM_MATRIX, /* other trained matrices, decayed, never packed: embeddings,
+    PARAM_MATRIX, /* other trained matrices, decayed, never packed: positions,
                      projections */
+    PARAM_TABLE,  /* [V,C] of which rows are looked up: nn/table.h */
     PARAM_GAIN,   /* gains, biases, class embedding (ndim 1) and scalars: not decayed */
     PARAM_STAT    /* running statistics: stored, not trained */
 } param_kind;
@@ -70,10 +71,13 @@ void param_list_free(param_list *l);
 int param_list_add(param_list *l, const char *prefix, const param_row *rows,
                    size_t n_rows, void *base, const size_t *sizes, clipc_err *err);
 
-/* For inference: PARAM_LINEAR weights get room for their packed form (gemm_pack with B
- * the transpose of [N,K]) instead of their plain one.  Call after all adds, before bind.
- */
-int param_list_pack(param_list *l, const kernels *k, clipc_err *err);
+/* For inference: PARAM_LINEAR and PARAM_CONV weights get room for their packed form
+ * (gemm_pack with B the transpose of [N,K]) instead of their plain one, tables for
+ * theirs.  Call after all adds, before bind. */
+int param_list_pack(param_list *l, weight_form form, clipc_err *err);
+
+/* Bytes of a parameter in a form. */
+size_t param_bytes(const param *p, weight_form form);
 
 /* Sets every slot into mem (l->floats floats, 64-byte aligned). */
 void param_list_bind(const param_list *l, float *mem);

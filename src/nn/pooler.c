@@ -121,7 +121,7 @@ static void head_fwd(void *arg, size_t thread, size_t i)
 static void project(exec *e, float *y, const float *x, const float *w, const float *b,
                     size_t N, size_t K, size_t E)
 {
-    linear_fwd(e, y, x, w, false, N, K, E, (gemm_opts){.bias = b});
+    linear_fwd(e, y, x, w, WEIGHTS_PLAIN, N, K, E, (gemm_opts){.bias = b});
 }
 
 static void project_all(exec *e, const float *query, const float *x, const pooler *p,
@@ -159,8 +159,8 @@ void pooler_fwd(exec *e, float *out, const float *x, const pooler *p, pooler_act
     project(e, out, a->ctx, p->out_w, p->out_b, N, E, E);
     if (!p->norm_w) return;
     rows_layernorm_fwd(e, a->ctx, NULL, NULL, out, p->norm_w, p->norm_b, N, E, cfg->eps);
-    linear_fwd(e, a->fc, a->ctx, p->fc_w, false, N, E, cfg->F,
+    linear_fwd(e, a->fc, a->ctx, p->fc_w, WEIGHTS_PLAIN, N, E, cfg->F,
                (gemm_opts){.bias = p->fc_b, .f = cfg->act});
-    linear_fwd(e, out, a->fc, p->proj_w, false, N, cfg->F, E,
+    linear_fwd(e, out, a->fc, p->proj_w, WEIGHTS_PLAIN, N, cfg->F, E,
                (gemm_opts){.bias = p->proj_b, .accumulate = true});
 }

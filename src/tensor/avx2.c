@@ -8,7 +8,7 @@
 ISA_BEGIN("avx2,fma,f16c")
 #include "tensor/ops_body.h"
 
-enum { MR = 6, NR = 16 };
+enum { MR = 6, NR = 16, PANEL = 32 };
 
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
@@ -19,9 +19,9 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
 
 #pragma GCC unroll 6
     for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-    for (size_t k = 0; k < kc; k++, a += M, b += NR) {
+    for (size_t k = 0; k < kc; k++, a += M, b += PANEL) {
         const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
-        _mm_prefetch((const char *)(b + 8 * NR), _MM_HINT_T0);
+        _mm_prefetch((const char *)(b + 8 * PANEL), _MM_HINT_T0);
 #pragma GCC unroll 6
         for (size_t i = 0; i < M; i++) {
             const __m256 x = _mm256_broadcast_ss(a + i);

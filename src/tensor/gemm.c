@@ -3,7 +3,7 @@
  *
  *   for column blocks of B (only where B is packed here)
  *     for blocks of K, in order
- *       pack the block of B into panels [kc][nr]
+ *       pack the block of B into panels [kc][32]
  *       spread over threads: (block of panels of A) x (group of panels of B)
  *         pack that block of A into panels [kc][m]
  *         for each panel of B, for each panel of A: one tile
@@ -12,6 +12,7 @@
 #include "tensor/gemm.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 #include "tensor/block_sizes.h"
@@ -99,9 +100,9 @@ static void pack_b(const kernels *k, float *dst, mat B, size_t k0, size_t kc, si
 {
     const mat T = {B.p, B.cs, B.rs, B.panel, B.from};
 
-    pack_panel(k, dst, &T, j, n, k0, kc, k->nr);
-    for (size_t r = 0; n < k->nr && r < kc; r++)
-        memset(dst + r * k->nr + n, 0, (k->nr - n) * sizeof *dst);
+    pack_panel(k, dst, &T, j, n, k0, kc, GEMM_NR);
+    for (size_t r = 0; n < GEMM_NR && r < kc; r++)
+        memset(dst + r * GEMM_NR + n, 0, (GEMM_NR - n) * sizeof *dst);
 }
 
 /* One product, or the part of it that a block of B covers. */
@@ -110,9 +111,11 @@ typedef struct product {
     float *C;
     size_t ldc;
     mat A;
-    const float *b; /* panels of this block: [panel][kc][nr] */
-    size_t k0, kc;  /* this block of K */
-    size_t n0, n;   /* the columns of C that the panels cover */
+    const void *b; /* panels of this block: [panel][kc][32] */
+    weight_form form;
+    const float *scales; /* WEIGHTS_I8: [n] */
+    size_t k0, kc;       /* this block of K */
+    size_t n0, n;        /* the columns of C that the panels cover */
     cut rows;
     size_t groups;    /* groups of panels of B that the work is cut into */
     bool first, last; /* of the blocks of K */
@@ -148,7 +151,35 @@ static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n
     }
 }
 
-/* Panels [p0,p1) of A times panels [j0,j1) of B. */
+/* Columns that a block of n takes, zeros included. */
+static size_t padded(size_t n)
+{
+    return (n + GEMM_NR - 1) / GEMM_NR * GEMM_NR;
+}
+
+static size_t form_size(weight_form form)
+{
+    return form == WEIGHTS_I8 ? 1 : form == WEIGHTS_F16 || form == WEIGHTS_BF16 ? 2 : 4;
+}
+
+/* Panel j as float32: where it is, or widened into `wide`. */
+static const float *panel_b(const product *p, float *wide, size_t j)
+{
+    const size_t n = p->kc * GEMM_NR, at = j * n;
+
+    switch (p->form) {
+    case WEIGHTS_F16: p->k->f16_to_f32(wide, (const uint16_t *)p->b + at, n); break;
+    case WEIGHTS_BF16: p->k->bf16_to_f32(wide, (const uint16_t *)p->b + at, n); break;
+    case WEIGHTS_I8:
+        p->k->i8_panel(wide, (const int8_t *)p->b + at, p->scales + j * GEMM_NR, p->kc);
+        break;
+    default: return (const float *)p->b + at;
+    }
+    return wide;
+}
+
+/* Panels [p0,p1) of A times panels [j0,j1) of B.  a: room for the panels of A and, behind
+ * them, for one of B. */
 static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, size_t j1)
 {
     const kernels *k = p->k;
@@ -160,22 +191,24 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
         pack_panel(k, a + (m0 - first) * kc, &p->A, m0, m, p->k0, kc, m);
     }
     for (size_t j = j0; j < j1; j++) {
-        const float *b = p->b + j * kc * k->nr;
-        const size_t n0 = p->n0 + j * k->nr, n = min_size(k->nr, p->n - j * k->nr);
-        for (size_t i = p0; i < p1; i++) {
-            const size_t m = cut_at(&p->rows, i);
-            k->tile(p->C + m * p->ldc + n0, p->ldc, a + (m - first) * kc, b,
-                    cut_at(&p->rows, i + 1) - m, n, kc, add);
-        }
+        const float *b = panel_b(p, a + GEMM_A_FLOATS, j);
+        const size_t n = min_size(GEMM_NR, p->n - j * GEMM_NR);
+        for (size_t h = 0; h < n; h += k->nr)
+            for (size_t i = p0; i < p1; i++) {
+                const size_t m = cut_at(&p->rows, i);
+                k->tile(p->C + m * p->ldc + p->n0 + j * GEMM_NR + h, p->ldc,
+                        a + (m - first) * kc, b + h, cut_at(&p->rows, i + 1) - m,
+                        min_size(k->nr, n - h), kc, add);
+            }
     }
     if (p->last)
-        epilogue(p, first, cut_at(&p->rows, p1), p->n0 + j0 * k->nr,
-                 p->n0 + min_size(j1 * k->nr, p->n));
+        epilogue(p, first, cut_at(&p->rows, p1), p->n0 + j0 * GEMM_NR,
+                 p->n0 + min_size(j1 * GEMM_NR, p->n));
 }
 
 static size_t panels_of(const product *p)
 {
-    return (p->n + p->k->nr - 1) / p->k->nr;
+    return (p->n + GEMM_NR - 1) / GEMM_NR;
 }
 
 static void block_task(void *arg, size_t thread, size_t i)
@@ -209,11 +242,10 @@ static void run_block(exec *x, product *p)
 static void pack_b_task(void *arg, size_t thread, size_t j)
 {
     const product *p = arg;
-    const size_t nr = p->k->nr;
 
     (void)thread;
-    pack_b(p->k, p->b_out + j * p->kc * nr, p->B, p->k0, p->kc, p->n0 + j * nr,
-           min_size(nr, p->n - j * nr));
+    pack_b(p->k, p->b_out + j * p->kc * GEMM_NR, p->B, p->k0, p->kc, p->n0 + j * GEMM_NR,
+           min_size(GEMM_NR, p->n - j * GEMM_NR));
 }
 
 static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, gemm_opts o)
@@ -255,32 +287,91 @@ void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_
     }
 }
 
-size_t gemm_packed_floats(const kernels *k, size_t N, size_t K)
+size_t gemm_packed_bytes(weight_form form, size_t N, size_t K)
 {
-    return (N + k->nr - 1) / k->nr * k->nr * K;
+    const size_t scales = form == WEIGHTS_I8 ? padded(N) * sizeof(float) : 0;
+    return scales + padded(N) * K * form_size(form);
 }
 
-void gemm_pack(const kernels *k, float *packed, mat B, size_t N, size_t K)
+typedef struct packer {
+    const kernels *k;
+    mat B;
+    size_t N;
+    weight_form form;
+    float *scales; /* [padded(N)] */
+} packer;
+
+/* The panel from column j on, at x. */
+static void narrow(const packer *p, void *dst, const float *x, size_t j, size_t kc)
 {
-    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
-        const size_t kc = min_size(GEMM_KC, K - k0);
-        for (size_t j = 0; j < N; j += k->nr, packed += kc * k->nr)
-            pack_b(k, packed, B, k0, kc, j, min_size(k->nr, N - j));
+    const size_t n = kc * GEMM_NR;
+    int8_t *q = dst;
+
+    switch (p->form) {
+    case WEIGHTS_F16: p->k->f32_to_f16(dst, x, n); break;
+    case WEIGHTS_BF16: p->k->f32_to_bf16(dst, x, n); break;
+    case WEIGHTS_I8:
+        for (size_t i = 0; i < n; i++) {
+            const float s = p->scales[j + i % GEMM_NR];
+            q[i] = (int8_t)(s > 0.0f ? lrintf(x[i] / s) : 0);
+        }
+        break;
+    default: memcpy(dst, x, n * sizeof *x);
     }
 }
 
-void gemm_packed(exec *x, float *C, size_t ldc, mat A, const float *packed, size_t M,
-                 size_t N, size_t K, gemm_opts o)
+static void find_scales(const packer *p, size_t K)
+{
+    float x[GEMM_KC * GEMM_NR];
+
+    memset(p->scales, 0, padded(p->N) * sizeof *p->scales);
+    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC)
+        for (size_t j = 0, kc = min_size(GEMM_KC, K - k0); j < p->N; j += GEMM_NR) {
+            pack_b(p->k, x, p->B, k0, kc, j, min_size(GEMM_NR, p->N - j));
+            for (size_t i = 0; i < kc * GEMM_NR; i++) {
+                float *s = &p->scales[j + i % GEMM_NR];
+                *s = fmaxf(*s, fabsf(x[i]) / 127.0f);
+            }
+        }
+}
+
+void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N,
+               size_t K)
+{
+    const packer p = {k, B, N, form, packed};
+    float x[GEMM_KC * GEMM_NR];
+    char *dst = packed;
+
+    if (form == WEIGHTS_I8) {
+        find_scales(&p, K);
+        dst += padded(N) * sizeof(float);
+    }
+    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC)
+        for (size_t j = 0, kc = min_size(GEMM_KC, K - k0); j < N; j += GEMM_NR) {
+            pack_b(k, x, B, k0, kc, j, min_size(GEMM_NR, N - j));
+            narrow(&p, dst, x, j, kc);
+            dst += kc * GEMM_NR * form_size(form);
+        }
+}
+
+void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
+                 weight_form form, size_t M, size_t N, size_t K, gemm_opts o)
 {
     if (!M || !N) return;
     product p = product_of(x, C, ldc, A, M, o);
+    const char *b = packed;
 
     p.n = N;
-    p.b = packed;
+    p.form = form;
+    if (form == WEIGHTS_I8) {
+        p.scales = packed;
+        b += padded(N) * sizeof(float);
+    }
     for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
         next_block(&p, k0, K);
+        p.b = b;
         run_block(x, &p);
-        p.b += panels_of(&p) * p.kc * x->k->nr;
+        b += padded(N) * p.kc * form_size(form);
     }
 }
 
@@ -290,7 +381,6 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
     if (!M || !N) return;
     product p = product_of(x, C, ldc, A, M, o);
     float *a = x->scratch + thread * x->scratch_floats, *b = a + GEMM_A_FLOATS;
-    const size_t nr = x->k->nr;
 
     p.b = b;
     for (p.n0 = 0; p.n0 < N; p.n0 += GEMM_SERIAL_NC) {
@@ -298,8 +388,8 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
         for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
             next_block(&p, k0, K);
             for (size_t j = 0; j < panels_of(&p); j++)
-                pack_b(x->k, b + j * p.kc * nr, B, k0, p.kc, p.n0 + j * nr,
-                       min_size(nr, p.n - j * nr));
+                pack_b(x->k, b + j * p.kc * GEMM_NR, B, k0, p.kc, p.n0 + j * GEMM_NR,
+                       min_size(GEMM_NR, p.n - j * GEMM_NR));
             for (size_t i = 0; i < p.rows.n; i += GEMM_PANELS)
                 block(&p, a, i, min_size(i + GEMM_PANELS, p.rows.n), 0, panels_of(&p));
         }

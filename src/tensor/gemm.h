@@ -15,6 +15,18 @@
 
 #include "tensor/exec.h"
 
+/* How weights that stay are held.  Packed forms: for each block of K and panel of 32
+ * columns [kc][32] numbers (block_sizes.h), N filled up to a multiple of 32 with zeros;
+ * the same for every instruction set, so that files can hold them.  I8 has one float32
+ * scale for each (filled-up) column in front: symmetric, largest magnitude 127. */
+typedef enum weight_form {
+    WEIGHTS_PLAIN, /* [N,K] float32 as checkpoints have them: training */
+    WEIGHTS_F32,
+    WEIGHTS_F16,
+    WEIGHTS_BF16,
+    WEIGHTS_I8
+} weight_form;
+
 typedef struct mat {
     const float *p;
     size_t rs, cs;
@@ -52,12 +64,13 @@ typedef struct gemm_opts {
 void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_t K,
           gemm_opts o);
 
-/* Weights that stay: pack once, use often.  `packed` holds gemm_packed_floats(k, N, K)
- * floats, aligned to 64 bytes; its layout belongs to the kernel table that packed it. */
-size_t gemm_packed_floats(const kernels *k, size_t N, size_t K);
-void gemm_pack(const kernels *k, float *packed, mat B, size_t N, size_t K);
-void gemm_packed(exec *x, float *C, size_t ldc, mat A, const float *packed, size_t M,
-                 size_t N, size_t K, gemm_opts o);
+/* Weights that stay: pack once, use often.  `packed` holds gemm_packed_bytes. */
+size_t gemm_packed_bytes(weight_form form, size_t N, size_t K);
+void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N,
+               size_t K);
+/* Halves and bytes are widened panel by panel on the way: the arithmetic is float32. */
+void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
+                 weight_form form, size_t M, size_t N, size_t K, gemm_opts o);
 
 /* By the calling thread alone, from inside an exec_each: for the many small products of
  * attention.  `thread` is the caller's; uses that thread's gemm part of the scratch. */

@@ -28,9 +28,9 @@ typedef struct kernels {
     const char *name; /* "ref", "avx2", "avx512" */
 
     /* -- matrix product: see gemm.h, the only caller -- */
-    size_t mr, nr; /* rows and columns of a register tile */
+    size_t mr, nr; /* rows and columns of a register tile; nr divides 32 */
     /* c[m,n] (+)= a * b for one tile of m <= mr rows and n <= nr columns, kc deep.
-     *   a  [kc][m]  packed panel   b  [kc][nr]  packed panel
+     *   a  [kc][m]  packed panel   b  columns of a packed panel [kc][32]
      *   c  row stride ldc; read only if add */
     void (*tile)(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
                  size_t kc, int add);
@@ -91,6 +91,8 @@ typedef struct kernels {
                    size_t n);
 
     /* -- conversions; y and x do not overlap -- */
+    /* y[r,c] = x[r,c] * scale[c], rows of 32: a panel of int8 weights */
+    void (*i8_panel)(float *y, const int8_t *x, const float *scale, size_t rows);
     void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);
     void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
     void (*f32_to_f16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */

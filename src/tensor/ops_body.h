@@ -411,6 +411,12 @@ static void op_f16_to_f32(float *y, const uint16_t *x, size_t n)
     }
 }
 
+static void op_i8_panel(float *y, const int8_t *x, const float *scale, size_t rows)
+{
+    for (size_t r = 0; r < rows; r++, y += 32, x += 32)
+        for (size_t c = 0; c < 32; c++) y[c] = (float)x[c] * scale[c];
+}
+
 static void op_bf16_to_f32(float *y, const uint16_t *x, size_t n)
 {
     for (size_t i = 0; i < n; i++) y[i] = bits_float((uint32_t)x[i] << 16);
@@ -458,13 +464,14 @@ static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                             \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,        \
-    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                     \
-    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,            \
-    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                    \
-    .bias_add = op_bias_add, .col_axpy = op_col_axpy, .col_sum = op_col_sum,         \
-    .col_moments = op_col_moments, .affine = op_affine, .col_dots = op_col_dots,     \
-    .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,               \
-    .gather = op_gather, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
-    .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
+#define OPS_BODY_MEMBERS                                                         \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,    \
+    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                 \
+    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,        \
+    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                \
+    .bias_add = op_bias_add, .col_axpy = op_col_axpy, .col_sum = op_col_sum,     \
+    .col_moments = op_col_moments, .affine = op_affine, .col_dots = op_col_dots, \
+    .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,           \
+    .gather = op_gather, .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32,   \
+    .bf16_to_f32 = op_bf16_to_f32, .f32_to_f16 = op_f32_to_f16,                  \
+    .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

@@ -3,7 +3,7 @@
 #include "tensor/isa.h"
 #include "tensor/ops_body.h"
 
-enum { REF_MR = 4, REF_NR = 16 };
+enum { REF_MR = 4, REF_NR = 16, PANEL = 32 };
 
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
                  size_t kc, int add)
@@ -11,8 +11,7 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     for (size_t i = 0; i < m; i++) {
         float sum[REF_NR] = {0};
         for (size_t k = 0; k < kc; k++)
-            for (size_t j = 0; j < REF_NR; j++)
-                sum[j] += a[k * m + i] * b[k * REF_NR + j];
+            for (size_t j = 0; j < REF_NR; j++) sum[j] += a[k * m + i] * b[k * PANEL + j];
         for (size_t j = 0; j < n; j++)
             c[i * ldc + j] = sum[j] + (add ? c[i * ldc + j] : 0.0f);
     }

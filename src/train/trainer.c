@@ -78,8 +78,8 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     const kernels *k = NULL;
     int rc = kernels_pick(&k, err);
 
-    if (rc == CLIPC_OK) rc = net_make(&t->net, model, TOWER_TRAIN, k, err);
-    if (rc == CLIPC_OK) rc = net_make(&t->grads, model, TOWER_TRAIN, k, err);
+    if (rc == CLIPC_OK) rc = net_make(&t->net, model, TOWER_TRAIN, err);
+    if (rc == CLIPC_OK) rc = net_make(&t->grads, model, TOWER_TRAIN, err);
     if (rc != CLIPC_OK) return rc;
     const size_t a = t->net->ops->scratch(t->net->image),
                  b = textnet_scratch(t->net->text);
