@@ -267,12 +267,14 @@ static int on_convert_option(void *user, const char *name, const char *value)
 
 int cmd_convert(int argc, char **argv)
 {
-    static const opt table[] = {{"to", 0, "LAYOUT", "hf or open_clip (open_clip)"},
-                                {"precision", 'p', "TYPE", "f32, f16 or bf16 (f32)"},
-                                {"force", 'f', NULL, "overwrite OUT"}};
+    static const opt table[] = {
+        {"to", 0, "LAYOUT", "clipc (one mapped file), hf or open_clip (open_clip)"},
+        {"precision", 'p', "TYPE", "f32, f16, bf16 or, for clipc, int8 (f32)"},
+        {"force", 'f', NULL, "overwrite OUT"}};
     static const opts_usage usage = {
-        "convert", "IN OUT [options]", "Rewrites a model folder in another layout.",
-        "  clipc convert run/ run-hf/ --to hf --precision f16\n"};
+        "convert", "IN OUT [options]", "Rewrites a model in another layout.",
+        "  clipc convert run/ run-hf/ --to hf --precision f16\n"
+        "  clipc convert run/ run.clipc --to clipc -p f16\n"};
     convert c = {.to = "open_clip", .precision = "f32"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_convert_option, &c);

@@ -15,7 +15,8 @@
 
 /* A model with everything that running it needs, and its golden. */
 typedef struct rig {
-    clip_cfg cfg;
+    model_source source;
+    clip_cfg cfg; /* the source's */
     net *n;
     exec *e;
     void *image_acts;
@@ -32,10 +33,10 @@ static void rig_open(rig *r, const char *folder, tower_mode mode)
     size_t n;
 
     *r = (rig){.g = golden_open(folder)};
-    CHECK_OK(net_config(&r->cfg, folder, &err), err);
+    CHECK_OK(source_open(&r->source, folder, &err), err);
+    r->cfg = r->source.cfg;
     CHECK_OK(exec_new(&r->e, 2, 1 << 16, &err), err);
-    CHECK_OK(net_make(&r->n, &r->cfg, mode, &err), err);
-    CHECK_OK(net_load(r->n, folder, r->e->k, &err), err);
+    CHECK_OK(net_open(&r->n, &r->source, mode, r->e->k, &err), err);
     r->pixels = golden_f32(r->g, "pixels", &n);
     r->B = n / (3 * r->cfg.image.image_size * r->cfg.image.image_size);
     r->E = r->cfg.image.embed_dim;
@@ -56,7 +57,7 @@ static void rig_close(rig *r)
     net_free(r->n);
     exec_free(r->e);
     tensor_file_free(r->g);
-    clip_cfg_free(&r->cfg);
+    source_close(&r->source);
     free(r->pixels), free(r->ids), free(r->img), free(r->txt);
 }
 
@@ -282,12 +283,12 @@ static void same_after_saving(const char *folder, clip_layout layout)
     r.n->cfg.layout = layout;
     CHECK_OK(net_save(r.n, out, DT_F32, r.e->k, &err), err);
     rig_open(&again, folder, TOWER_EVAL);
-    clip_cfg_free(&again.cfg);
+    source_close(&again.source);
     net_free(again.n);
-    CHECK_OK(net_config(&again.cfg, out, &err), err);
+    CHECK_OK(source_open(&again.source, out, &err), err);
+    again.cfg = again.source.cfg;
     assert_int_equal(again.cfg.layout, layout);
-    CHECK_OK(net_make(&again.n, &again.cfg, TOWER_EVAL, &err), err);
-    CHECK_OK(net_load(again.n, out, again.e->k, &err), err);
+    CHECK_OK(net_open(&again.n, &again.source, TOWER_EVAL, again.e->k, &err), err);
     assert_memory_equal(again.n->mem.mem, r.n->mem.mem,
                         r.n->params.floats * sizeof(float));
     assert_true(fabsf(again.cfg.preprocess.mean[0] - r.cfg.preprocess.mean[0]) < 1e-7f);
@@ -305,6 +306,69 @@ static void test_save(void **state)
     same_after_saving(MODELS "hf_vit_old", LAYOUT_HF);
     same_after_saving(MODELS "hf_vit", LAYOUT_OPEN_CLIP);
     same_after_saving(MODELS "oc_rn", LAYOUT_OPEN_CLIP);
+}
+
+/* As written to one file: what mapping it computes, and the weights back. */
+static void check_packed(const char *folder, weight_form form, double most)
+{
+    const char *out = "build/test_packed.clipc";
+    rig r, again;
+    clipc_err err;
+    size_t n;
+
+    rig_open(&r, folder, TOWER_EVAL);
+    CHECK_OK(net_save_packed(r.n, out, form, NULL, r.e->k, &err), err);
+    source_close(&r.source);
+    net_free(r.n);
+    CHECK_OK(source_open(&r.source, out, &err), err);
+    assert_int_equal(r.source.form, form);
+    CHECK_OK(net_open(&r.n, &r.source, TOWER_EVAL, r.e->k, &err), err);
+    rig_open(&again, folder, TOWER_EVAL);
+    assert_int_equal(again.n->params.floats, r.n->params.floats);
+    if (form == WEIGHTS_F32)
+        assert_memory_equal(again.n->mem.mem, r.n->mem.mem,
+                            r.n->params.floats * sizeof(float));
+    else
+        for (size_t i = 0; i < r.n->params.floats; i++)
+            CHECK_NEAR(((float *)(void *)r.n->mem.mem)[i],
+                       ((float *)(void *)again.n->mem.mem)[i], most * 4);
+    rig_close(&again);
+
+    net_free(r.n);
+    source_close(&r.source);
+    CHECK_OK(source_open(&r.source, out, &err), err);
+    CHECK_OK(net_open(&r.n, &r.source, TOWER_INFER, r.e->k, &err), err);
+    assert_non_null(r.n->mapped);
+    r.n->ops->acts_destroy(r.image_acts);
+    textnet_acts_destroy(r.text_acts);
+    CHECK_OK(r.n->ops->acts_make(&r.image_acts, r.n->image, r.B, TOWER_INFER, &err), err);
+    CHECK_OK(textnet_acts_make(&r.text_acts, r.n->text, r.B,
+                               r.B * r.n->cfg.text.context_length, TOWER_INFER, &err),
+             err);
+    forward(&r);
+    double *want = golden_f64(r.g, "image_features", &n);
+    CHECK_NEAR(relative_error(r.img, want, n), 0.0, most);
+    free(want);
+    want = golden_f64(r.g, "text_features", &n);
+    CHECK_NEAR(relative_error(r.txt, want, n), 0.0, most);
+    free(want);
+    rig_close(&r);
+    remove(out);
+}
+
+/* packed: clipc's own file in every form, of a ViT, a ResNet and relatives */
+static void test_packed(void **state)
+{
+    static const char *const cases[] = {MODELS "oc_vit_gelu",   MODELS "oc_rn",
+                                        VARIANTS "coca",        VARIANTS "qk_norm",
+                                        VARIANTS "text_siglip", VARIANTS "hf_siglip"};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check_packed(cases[i], WEIGHTS_F32, 1e-5);
+        check_packed(cases[i], WEIGHTS_F16, 4e-3);
+        check_packed(cases[i], WEIGHTS_BF16, 3e-2);
+        check_packed(cases[i], WEIGHTS_I8, 6e-2);
+    }
 }
 
 /* shapes: our parameter tables have exactly the tensors of OpenAI's nine models */
@@ -413,10 +477,10 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_running_stats),
-        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_save),
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_end_to_end),
-        cmocka_unit_test(test_bad_checkpoints)};
+        cmocka_unit_test(test_forward),    cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_gradients),  cmocka_unit_test(test_running_stats),
+        cmocka_unit_test(test_adamw),      cmocka_unit_test(test_save),
+        cmocka_unit_test(test_packed),     cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_end_to_end), cmocka_unit_test(test_bad_checkpoints)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -44,6 +44,8 @@ static const char *const vision_keys[] = {"image_size",
                                           "timm_proj_bias",
                                           "timm_drop",
                                           "timm_drop_path",
+                                          "siglip_head",
+                                          "siglip_proj",
                                           BLOCK_KEYS,
                                           NULL};
 static const char *const text_keys[] = {"context_length",
@@ -269,6 +271,35 @@ static int get_image_pool(image_cfg *c, const json_t *o, const char *where,
     return rc;
 }
 
+/* Of our own, for clipc's format: a SigLIP tower of any size, and how its pooling head
+ * lies in the file. */
+static int get_siglip_head(image_cfg *c, const json_t *o, const char *where,
+                           clipc_err *err)
+{
+    static const char *const forms[] = {"", "hf", "timm", NULL};
+    static const char *const projections[] = {"matrix", "none", "linear", "linear_bias",
+                                              NULL};
+    int form = 0, proj = PROJ_NONE,
+        rc = get_word(&form, o, "siglip_head", forms, where, err);
+
+    if (rc != CLIPC_OK || !form) return rc;
+    c->no_ln_pre = c->no_class_token = c->conv1_bias = c->pooler = true;
+    c->pooler_form = form == 1 ? POOLER_SIGLIP : POOLER_TIMM;
+    c->pooler_queries = 1, c->pooler_heads = c->heads;
+    rc = get_word(&proj, o, "siglip_proj", projections, where, err);
+    c->proj = (tower_proj)proj;
+    return rc;
+}
+
+static void put_siglip_head(json_t *v, const image_cfg *c)
+{
+    static const char *const projections[] = {"matrix", "none", "linear", "linear_bias"};
+
+    json_object_set_new(v, "siglip_head",
+                        json_string(c->pooler_form == POOLER_SIGLIP ? "hf" : "timm"));
+    json_object_set_new(v, "siglip_proj", json_string(projections[c->proj]));
+}
+
 static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_err *err)
 {
     const json_t *layers = json_object_get(o, "layers");
@@ -301,6 +332,7 @@ static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_e
     if (rc == CLIPC_OK && c->layers == 0)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"layers\" is 0", where);
     if (rc == CLIPC_OK) rc = get_image_pool(c, o, where, err);
+    if (rc == CLIPC_OK) rc = get_siglip_head(c, o, where, err);
     if (rc == CLIPC_OK) rc = get_block(&c->extras, &c->act, &c->eps, o, where, err);
     return rc;
 }
@@ -421,6 +453,18 @@ int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preproces
     return rc;
 }
 
+int config_open_clip_root(clip_cfg *out, const json_t *root, const char *where,
+                          clipc_err *err)
+{
+    int rc = config_open_clip(out, json_object_get(root, "model_cfg"),
+                              json_object_get(root, "preprocess_cfg"), where, err);
+
+    if (rc == CLIPC_OK)
+        rc = config_templates(out, json_object_get(root, "templates"), where, err);
+    if (rc != CLIPC_OK) clip_cfg_free(out);
+    return rc;
+}
+
 int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err)
 {
     json_t *root = NULL;
@@ -428,13 +472,8 @@ int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err)
 
     *out = (clip_cfg){0};
     rc = json_read(&root, path, err);
-    if (rc == CLIPC_OK)
-        rc = config_open_clip(out, json_object_get(root, "model_cfg"),
-                              json_object_get(root, "preprocess_cfg"), path, err);
-    if (rc == CLIPC_OK)
-        rc = config_templates(out, json_object_get(root, "templates"), path, err);
+    if (rc == CLIPC_OK) rc = config_open_clip_root(out, root, path, err);
     json_decref(root);
-    if (rc != CLIPC_OK) clip_cfg_free(out);
     return rc;
 }
 
@@ -712,6 +751,10 @@ static void put_image_pool(json_t *v, const image_cfg *c)
     put(v, "final_ln_after_pool", c->ln_post_after_pool);
     if (c->pool == POOL_AVG) json_object_set_new(v, "pool_type", json_string("avg"));
     if (!c->pooler) return;
+    if (c->pooler_form != POOLER_COCA) {
+        put_siglip_head(v, c);
+        return;
+    }
     put(v, "attentional_pool", true);
     json_object_set_new(v, "attn_pooler_queries", size_of(c->pooler_queries));
     json_object_set_new(v, "attn_pooler_heads", size_of(c->pooler_heads));
@@ -785,7 +828,7 @@ static json_t *text_json(const clip_cfg *cfg)
     return t;
 }
 
-int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
+int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *err)
 {
     const bool bilinear = cfg->preprocess.interpolation == FILTER_BILINEAR;
     json_t *root = json_object(), *model = json_object(), *pre = json_object();
@@ -796,7 +839,7 @@ int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
     put(model, "custom_text", cfg->custom_text);
     if (cfg->logit_bias) json_object_set_new(model, "init_logit_bias", json_real(-10.0));
     json_object_set_new(model, "vision_cfg",
-                        cfg->timm ? timm_json(cfg) : vision_json(cfg));
+                        !own && cfg->timm ? timm_json(cfg) : vision_json(cfg));
     json_object_set_new(model, "text_cfg", text_json(cfg));
     json_object_set_new(pre, "mean", floats(cfg->preprocess.mean));
     json_object_set_new(pre, "std", floats(cfg->preprocess.std));

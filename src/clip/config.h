@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "image/preprocess.h"
+#include "io/tensor_file.h"
 #include "model/tower.h"
 #include "tensor/dtype.h"
 
@@ -37,6 +38,14 @@ int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preproces
  */
 int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err);
 
+/* The same, parsed already. */
+int config_open_clip_root(clip_cfg *out, const json_t *root, const char *where,
+                          clipc_err *err);
+/* What the names and shapes of OpenAI's tensors imply.  Heads have 64 channels and the
+ * activation is QuickGELU, as in all of OpenAI's models. */
+int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
+                        clipc_err *err);
+
 /* Adds a JSON list of templates (NULL: none). */
 int config_templates(clip_cfg *cfg, const json_t *list, const char *where,
                      clipc_err *err);
@@ -46,8 +55,8 @@ int config_templates(clip_cfg *cfg, const json_t *list, const char *where,
 int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
                     clipc_err *err);
 
-/* The JSON text of each file. */
-int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err);
+/* The JSON text of each file.  own: for clipc's format, which holds any size. */
+int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *err);
 int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err);
 
 /* Whether transformers' CLIPModel computes what the config says. */

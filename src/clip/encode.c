@@ -24,11 +24,11 @@ void clipc_ctx_free(clipc_ctx *c)
 
 static void take_buffers(clipc_ctx *c, arena *a)
 {
-    const size_t B = c->options.max_batch, S = c->m->cfg.image.image_size;
+    const size_t B = c->options.max_batch, S = c->m->source.cfg.image.image_size;
 
     c->pixels = ARENA_FLOATS(a, B * 3 * S * S);
     c->crop = arena_take(a, S * S, 3);
-    c->ids = arena_take(a, B * c->m->cfg.text.context_length, sizeof *c->ids);
+    c->ids = arena_take(a, B * c->m->source.cfg.text.context_length, sizeof *c->ids);
 }
 
 static int make_buffers(clipc_ctx *c, clipc_err *err)
@@ -104,10 +104,11 @@ int clipc_encode_image_tensors(clipc_ctx *c, float *out, const float *pixels, si
 
 static int encode_image(clipc_ctx *c, float *out, const image *im, clipc_err *err)
 {
-    const int rc = preprocess_u8(c->crop, &c->resize, im, &c->m->cfg.preprocess, err);
+    const int rc =
+        preprocess_u8(c->crop, &c->resize, im, &c->m->source.cfg.preprocess, err);
 
     if (rc != CLIPC_OK) return rc;
-    preprocess_normalize(c->pixels, c->crop, &c->m->cfg.preprocess);
+    preprocess_normalize(c->pixels, c->crop, &c->m->source.cfg.preprocess);
     return clipc_encode_image_tensors(c, out, c->pixels, 1, err);
 }
 
@@ -151,7 +152,7 @@ int clipc_preprocess_file(clipc_ctx *c, uint8_t *rgb, const char *path, clipc_er
         rc = image_decode(&im, c->file.data, c->file.len, path, c->options.max_megapixels,
                           err);
     if (rc == CLIPC_OK)
-        rc = preprocess_u8(rgb, &c->resize, &im, &c->m->cfg.preprocess, err);
+        rc = preprocess_u8(rgb, &c->resize, &im, &c->m->source.cfg.preprocess, err);
     image_free(&im);
     return rc;
 }
@@ -182,7 +183,8 @@ int clipc_tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, const char *tex
     if (bpe_vocab_size(c->m->bpe) > c->m->info.vocab_size)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: its %zu tokens are not OpenAI's vocabulary of %zu",
-                          c->m->path, c->m->info.vocab_size, bpe_vocab_size(c->m->bpe));
+                          c->m->source.path, c->m->info.vocab_size,
+                          bpe_vocab_size(c->m->bpe));
     return bpe_tokenize(c->m->bpe, c->bpe, ids, c->m->info.context_length, n_tokens, text,
                         c->options.compat, err);
 }

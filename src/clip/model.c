@@ -11,19 +11,18 @@ void clipc_model_free(clipc_model *m)
     if (!m) return;
     net_free(m->n);
     bpe_free(m->bpe);
-    clip_cfg_free(&m->cfg);
-    free(m->path);
+    source_close(&m->source);
     free(m);
 }
 
 /* A folder's own tokenizer files, else the built-in vocabulary. */
 static int open_tokenizer(clipc_model *m, clipc_err *err)
 {
-    char *vocab = path_join(m->path, "vocab.json"),
-         *merges = path_join(m->path, "merges.txt");
+    char *vocab = path_join(m->source.path, "vocab.json"),
+         *merges = path_join(m->source.path, "merges.txt");
     int rc;
 
-    if (!vocab || !merges) rc = clipc_fail_memory(err, m->path, 0);
+    if (!vocab || !merges) rc = clipc_fail_memory(err, m->source.path, 0);
     else if (file_exists(vocab) && file_exists(merges))
         rc = bpe_load_hf(&m->bpe, vocab, merges, err);
     else rc = bpe_new(&m->bpe, err);
@@ -34,15 +33,15 @@ static int open_tokenizer(clipc_model *m, clipc_err *err)
 
 static void fill_info(clipc_model *m)
 {
-    const image_cfg *i = &m->cfg.image;
-    const text_cfg *t = &m->cfg.text;
+    const image_cfg *i = &m->source.cfg.image;
+    const text_cfg *t = &m->source.cfg.text;
     static const char *const precision[DT_COUNT + 1] = {
         [DT_F32] = "f32", [DT_F16] = "f16", [DT_BF16] = "bf16", [DT_F64] = "f64"};
     const char *stored = precision[m->n->stored];
 
     m->info =
-        (clipc_model_info){.path = m->path,
-                           .layout = m->cfg.layout == LAYOUT_HF ? "hf" : "open_clip",
+        (clipc_model_info){.path = m->source.path,
+                           .layout = m->source.format,
                            .family = m->n->ops->family,
                            .activation = t->act == ACT_QUICK_GELU ? "quick_gelu" : "gelu",
                            .precision = stored ? stored : "mixed",
@@ -59,30 +58,34 @@ static void fill_info(clipc_model *m)
                            .vocab_size = t->vocab_size,
                            .params = m->n->params.count,
                            .logit_scale = expf(*m->n->logit_scale),
-                           .n_templates = m->cfg.n_templates,
-                           .templates = (const char *const *)m->cfg.templates};
+                           .n_templates = m->source.cfg.n_templates,
+                           .templates = (const char *const *)m->source.cfg.templates};
     for (int s = 0; s < 4; s++) m->info.image_stages[s] = i->stages[s];
     for (int c = 0; c < 3; c++) {
-        m->info.image_mean[c] = m->cfg.preprocess.mean[c];
-        m->info.image_std[c] = m->cfg.preprocess.std[c];
+        m->info.image_mean[c] = m->source.cfg.preprocess.mean[c];
+        m->info.image_std[c] = m->source.cfg.preprocess.std[c];
     }
 }
 
 int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
 {
     clipc_model *m = calloc(1, sizeof *m);
+    char *found = NULL;
     int rc;
 
     *out = NULL;
     if (!m) return clipc_fail_memory(err, "model", sizeof *m);
-    rc = find_model(&m->path, path, err);
+    rc = find_model(&found, path, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
-    if (rc == CLIPC_OK) rc = net_config(&m->cfg, m->path, err);
-    if (rc == CLIPC_OK) rc = net_make(&m->n, &m->cfg, TOWER_INFER, err);
-    if (rc == CLIPC_OK) rc = net_load(m->n, m->path, m->k, err);
+    if (rc == CLIPC_OK) rc = source_open(&m->source, found, err);
+    if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
     if (rc == CLIPC_OK) rc = open_tokenizer(m, err);
+    free(found);
     if (rc == CLIPC_OK) {
         fill_info(m);
+        /* Its tensors were copied, or the net maps them itself. */
+        tensor_file_free(m->source.weights);
+        m->source.weights = NULL;
         *out = m, m = NULL;
     }
     clipc_model_free(m);

@@ -7,10 +7,9 @@
 
 struct clipc_model {
     net *n;
-    clip_cfg cfg;     /* owns the templates */
-    const kernels *k; /* whose packing the weights have */
+    model_source source; /* its config; closed but for that */
+    const kernels *k;    /* whose packing the weights have */
     bpe *bpe;
-    char *path;
     clipc_model_info info;
 };
 

@@ -3,7 +3,7 @@
 #ifndef CLIPC_CLIP_NET_H
 #define CLIPC_CLIP_NET_H
 
-#include "clip/config.h"
+#include "clip/source.h"
 #include "model/textnet.h"
 #include "tensor/dtype.h"
 
@@ -15,9 +15,10 @@ typedef struct net {
     float *logit_scale; /* the logarithm, as stored */
     float *logit_bias;  /* NULL unless the model has one */
     param_list params;
-    dtype stored;     /* net_load: the weights' type in the file; DT_COUNT if several */
+    dtype stored;     /* net_open: the weights' type in the file; DT_COUNT if several */
     weight_form form; /* of the weights in memory */
     arena mem;
+    tensor_file *mapped; /* instead of mem: the file whose bytes the parameters are */
 } net;
 
 /* Towers for cfg with zeroed memory behind every parameter; packed for TOWER_INFER.  For
@@ -28,16 +29,27 @@ void net_free(net *n);
 /* Random weights; logit_scale = ln(1 / 0.07). */
 void net_init(net *n, rng *r);
 
-/* Loads every parameter from a folder in either layout.  Missing tensors, wrong shapes
- * and NaN or infinite weights are errors that name file and tensor. */
-int net_load(net *n, const char *folder, const kernels *k, clipc_err *err);
+/* The same without memory: the parameters' pointers are not set. */
+int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err);
+
+/* A net with the weights of a source.  Missing tensors, wrong shapes and NaN or infinite
+ * weights are errors that name file and tensor.  clipc's own files are mapped for
+ * inference, and the net keeps what the source had mapped. */
+int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
+             clipc_err *err);
+
+/* Plain values of a parameter into a form: *to holds param_bytes(p, form). */
+void weights_place(void *to, const param *p, const float *plain, weight_form form,
+                   const kernels *k);
 
 /* Writes config and weights (plain ones: not TOWER_INFER) into a folder, in the layout of
  * cfg.layout; vocab.json and merges.txt too for LAYOUT_HF. */
 int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
              clipc_err *err);
 
-/* The config of a folder, by what it holds. */
-int net_config(clip_cfg *out, const char *folder, clipc_err *err);
+/* Writes a net (plain weights) as one file of clipc's own format, FORMAT.md.  `about`:
+ * strings for the header (license, origin), or NULL. */
+int net_save_packed(const net *n, const char *path, weight_form form, const json_t *about,
+                    const kernels *k, clipc_err *err);
 
 #endif

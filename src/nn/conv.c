@@ -214,6 +214,33 @@ void conv_pack(const kernels *k, void *packed, weight_form form, const float *w,
     gemm_pack(k, packed, form, weights_mat(&from), O, taps * I);
 }
 
+/* Row o of w [taps,I] becomes [I,taps], in place: a transposition by cycles, each begun
+ * at its smallest place. */
+static void taps_inward(float *w, size_t I, size_t taps)
+{
+    const size_t n = I * taps;
+
+    for (size_t start = 1; taps > 1 && start + 1 < n; start++) {
+        size_t at = start;
+        do at = at % I * taps + at / I;
+        while (at > start);
+        if (at < start) continue;
+        float held = w[start];
+        do {
+            at = at % I * taps + at / I;
+            const float next = w[at];
+            w[at] = held, held = next;
+        } while (at != start);
+    }
+}
+
+void conv_unpack(const kernels *k, float *w, const void *packed, weight_form form,
+                 size_t O, size_t I, size_t taps)
+{
+    gemm_unpack(k, w, packed, form, O, taps * I);
+    for (size_t o = 0; o < O; o++) taps_inward(w + o * taps * I, I, taps);
+}
+
 void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o)
 {

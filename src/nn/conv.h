@@ -35,6 +35,10 @@ static inline size_t conv_depth(const conv_shape *s)
 void conv_pack(const kernels *k, void *packed, weight_form form, const float *w, size_t O,
                size_t I, size_t taps);
 
+/* w [O,I,taps] back from its packed form. */
+void conv_unpack(const kernels *k, float *w, const void *packed, weight_form form,
+                 size_t O, size_t I, size_t taps);
+
 /* y [B*Ho*Wo,O] from x [B,H,W,I].  w is [O,I,k,k] or packed. */
 void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o);

@@ -354,6 +354,27 @@ void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N
         }
 }
 
+void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form form,
+                 size_t N, size_t K)
+{
+    const size_t scales = form == WEIGHTS_I8 ? padded(N) * sizeof(float) : 0;
+    product p = {.k = k, .form = form, .scales = packed};
+    float wide[GEMM_KC * GEMM_NR];
+
+    p.b = (const char *)packed + scales;
+    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
+        p.kc = min_size(GEMM_KC, K - k0);
+        for (size_t n = 0; n < N; n++) {
+            const size_t c = n % GEMM_NR;
+            /* Rows of w go on where panels do: each is widened once. */
+            const float *b = c ? wide : panel_b(&p, wide, n / GEMM_NR);
+            if (b != wide) memcpy(wide, b, p.kc * GEMM_NR * sizeof *wide);
+            for (size_t r = 0; r < p.kc; r++) w[n * K + k0 + r] = wide[r * GEMM_NR + c];
+        }
+        p.b = (const char *)p.b + padded(N) * p.kc * form_size(form);
+    }
+}
+
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o)
 {

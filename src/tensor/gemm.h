@@ -68,6 +68,9 @@ void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_
 size_t gemm_packed_bytes(weight_form form, size_t N, size_t K);
 void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N,
                size_t K);
+/* w [N,K] = the weights again, as far as the form kept them (B was their transpose). */
+void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form form,
+                 size_t N, size_t K);
 /* Halves and bytes are widened panel by panel on the way: the arithmetic is float32. */
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o);

@@ -1,0 +1,89 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "clip/config.h"
+
+/* Dimension d of a tensor, 0 if it or the dimension is not there. */
+static size_t dim(const tensor_file *f, const char *name, size_t d)
+{
+    const tensor *t = tensor_find(f, name);
+    return t && d < t->n_dims ? t->dims[d] : 0;
+}
+
+/* How many tensors there are of the names prefix + 0, 1, 2 ... + suffix. */
+static size_t count(const tensor_file *f, const char *prefix, const char *suffix)
+{
+    char name[128];
+    size_t n = 0;
+
+    do snprintf(name, sizeof name, "%s%zu%s", prefix, n, suffix);
+    while (n < 4096 && tensor_find(f, name) && ++n);
+    return n;
+}
+
+static size_t root_of(size_t n)
+{
+    return (size_t)(sqrt((double)n) + 0.5);
+}
+
+static void infer_vit(image_cfg *c, const tensor_file *f)
+{
+    const size_t positions = dim(f, "visual.positional_embedding", 0);
+
+    c->width = dim(f, "visual.conv1.weight", 0);
+    c->patch_size = dim(f, "visual.conv1.weight", 3);
+    c->layers = count(f, "visual.transformer.resblocks.", ".ln_1.weight");
+    c->image_size = positions ? root_of(positions - 1) * c->patch_size : 0;
+    c->heads = c->width / 64;
+    c->mlp_width = dim(f, "visual.transformer.resblocks.0.mlp.c_fc.weight", 0);
+}
+
+static void infer_resnet(image_cfg *c, const tensor_file *f)
+{
+    const size_t positions = dim(f, "visual.attnpool.positional_embedding", 0);
+
+    for (int s = 0; s < 4; s++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "visual.layer%d.", s + 1);
+        c->stages[s] = count(f, prefix, ".conv1.weight");
+    }
+    c->width = dim(f, "visual.layer1.0.conv1.weight", 0);
+    c->image_size = positions ? root_of(positions - 1) * 32 : 0;
+    c->heads = c->width * 32 / 64;
+}
+
+/* As openai/CLIP's build_model reads the shapes. */
+int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
+                        clipc_err *err)
+{
+    const char *p = tensor_find(f, "text.token_embedding.weight") ? "text." : "";
+    char name[64];
+    image_cfg *i = &cfg->image;
+    text_cfg *t = &cfg->text;
+
+    *cfg = (clip_cfg){.layout = LAYOUT_OPEN_CLIP, .custom_text = *p != '\0'};
+    if (!tensor_find(f, "visual.conv1.weight"))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: tensors without a config, and not named as OpenAI's",
+                          where);
+    if (tensor_find(f, "visual.layer1.0.conv1.weight")) infer_resnet(i, f);
+    else infer_vit(i, f);
+    snprintf(name, sizeof name, "%stext_projection", p);
+    i->embed_dim = t->embed_dim = dim(f, name, 1);
+    snprintf(name, sizeof name, "%spositional_embedding", p);
+    t->context_length = dim(f, name, 0);
+    snprintf(name, sizeof name, "%stoken_embedding.weight", p);
+    t->vocab_size = dim(f, name, 0);
+    t->width = dim(f, name, 1);
+    snprintf(name, sizeof name, "%stransformer.resblocks.", p);
+    t->layers = count(f, name, ".ln_1.weight");
+    snprintf(name, sizeof name, "%stransformer.resblocks.0.mlp.c_fc.weight", p);
+    t->mlp_width = dim(f, name, 0);
+    t->heads = t->width / 64;
+    i->act = t->act = ACT_QUICK_GELU;
+    i->eps = t->eps = 1e-5f;
+    cfg->logit_bias = tensor_find(f, "logit_bias") != NULL;
+    cfg->preprocess = preprocess_default(i->image_size);
+    return CLIPC_OK;
+}

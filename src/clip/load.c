@@ -1,0 +1,195 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clip/names.h"
+#include "clip/net.h"
+#include "nn/conv.h"
+#include "nn/table.h"
+
+typedef struct loading {
+    net *n;
+    bool any; /* a tensor was loaded before */
+    const tensor_file *file;
+    const kernels *k;
+    const char *path;
+    naming names;
+    float *plain; /* room for the largest parameter, twice */
+} loading;
+
+static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_err *err)
+{
+    char want[64] = "", have[64] = "";
+    size_t at = 0;
+
+    for (size_t i = 0; i < p->n_dims; i++)
+        at += (size_t)snprintf(want + at, sizeof want - at, "%s%zu", i ? "," : "",
+                               p->dims[i]);
+    at = 0;
+    for (size_t i = 0; i < t->n_dims && at < sizeof have; i++)
+        at += (size_t)snprintf(have + at, sizeof have - at, "%s%zu", i ? "," : "",
+                               t->dims[i]);
+    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: shape [%s], wanted [%s]%s", l->path,
+                      t->name, have, want, p->n_dims == 2 ? " or its parts" : "");
+}
+
+/* One stored tensor, which is 1/parts of p (along the first dimension). */
+static int load_part(loading *l, float *to, const char *name, const param *p,
+                     const stored_as *s, clipc_err *err)
+{
+    const tensor *t = tensor_find(l->file, name);
+    bool same;
+
+    if (!t) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", l->path, name);
+    /* timm's position embeddings have a leading 1. */
+    const size_t skip = t->n_dims > p->n_dims ? t->n_dims - p->n_dims : 0;
+    same = t->n == p->n / s->n && (t->n_dims >= p->n_dims || t->n == 1);
+    for (size_t i = 0; same && i < skip; i++) same = t->dims[i] == 1;
+    for (size_t i = 0; same && i < p->n_dims && t->n != 1; i++) {
+        const size_t d = s->transposed ? p->dims[p->n_dims - 1 - i] : p->dims[i];
+        same = t->dims[i + skip] == (i == 0 ? d / s->n : d);
+    }
+    if (!same) return wrong_shape(l, t, p, err);
+    if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
+    l->any |= t->n_dims > 0;
+    dtype_to_f32(l->k, to, t->data, t->dt, t->n);
+    if (!isfinite(l->k->max_abs(to, t->n)))
+        return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: %s: holds NaN or infinity", l->path,
+                          name);
+    return CLIPC_OK;
+}
+
+static void transpose(float *to, const float *from, size_t rows, size_t cols)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
+}
+
+void weights_place(void *to, const param *p, const float *plain, weight_form form,
+                   const kernels *k)
+{
+    const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / (N ? N : 1);
+
+    switch (form == WEIGHTS_PLAIN ? PARAM_MATRIX : p->kind) {
+    case PARAM_LINEAR: gemm_pack(k, to, form, mat_t(plain, K), N, K); break;
+    case PARAM_CONV:
+        conv_pack(k, to, form, plain, N, p->dims[1], p->dims[2] * p->dims[3]);
+        break;
+    case PARAM_TABLE: table_pack(k, to, form, plain, N, K); break;
+    default: memcpy(to, plain, p->n * sizeof *plain);
+    }
+}
+
+static int load_param(loading *l, const param *p, weight_form form, clipc_err *err)
+{
+    stored_as s;
+    float *to = l->plain;
+    int rc = CLIPC_OK;
+
+    names_of(&s, p->name, &l->names);
+    if (s.transposed) to += p->n;
+    for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)
+        rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
+    if (rc == CLIPC_OK && s.transposed) transpose(l->plain, to, p->dims[1], p->dims[0]);
+    if (rc == CLIPC_OK) weights_place(*p->slot, p, l->plain, form, l->k);
+    return rc;
+}
+
+/* Every parameter from a checkpoint's tensors, under whatever names. */
+static int load_named(net *n, const model_source *s, const kernels *k, clipc_err *err)
+{
+    loading l = {.n = n, .k = k, .file = s->weights, .path = s->weights_path};
+    size_t most = 0;
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; i < n->params.n; i++)
+        if (n->params.v[i].n > most) most = n->params.v[i].n;
+    l.names = naming_of_file(s->weights);
+    l.plain = malloc(2 * most * sizeof *l.plain);
+    if (!l.plain) rc = clipc_fail_memory(err, s->path, most * sizeof(float));
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++)
+        rc = load_param(&l, &n->params.v[i], n->form, err);
+    free(l.plain);
+    return rc;
+}
+
+/* ---- clipc's own files ---- */
+
+/* The tensor of a parameter, as packed_write left it. */
+static int find_packed(const tensor **out, const param *p, const model_source *s,
+                       clipc_err *err)
+{
+    const size_t bytes = param_bytes(p, s->form);
+
+    *out = tensor_find(s->weights, p->name);
+    if (!*out)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", s->path, p->name);
+    if ((*out)->n * dtype_size((*out)->dt) != bytes ||
+        ((*out)->dt != DT_U8 && (*out)->dt != DT_F32))
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: wanted %zu bytes", s->path,
+                          p->name, bytes);
+    if ((uintptr_t)(*out)->data % sizeof(float))
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: is not aligned", s->path,
+                          p->name);
+    return CLIPC_OK;
+}
+
+/* Points every parameter into the file, which the net keeps. */
+static int map_packed(net *n, model_source *s, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        const tensor *t;
+        rc = find_packed(&t, p, s, err);
+        /* Inference only reads. */
+        if (rc == CLIPC_OK) *p->slot = (float *)(uintptr_t)t->data;
+    }
+    if (rc == CLIPC_OK) n->mapped = s->weights, s->weights = NULL;
+    return rc;
+}
+
+/* Copies every parameter out of its packed form. */
+static int unpack_all(net *n, const model_source *s, const kernels *k, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / N;
+        const tensor *t;
+        if ((rc = find_packed(&t, p, s, err)) != CLIPC_OK) break;
+        switch (p->kind) {
+        case PARAM_LINEAR: gemm_unpack(k, *p->slot, t->data, s->form, N, K); break;
+        case PARAM_CONV:
+            conv_unpack(k, *p->slot, t->data, s->form, N, p->dims[1], K / p->dims[1]);
+            break;
+        case PARAM_TABLE:
+            for (size_t r = 0; r < N; r++)
+                table_row(k, *p->slot + r * K, t->data, s->form, N, K, r);
+            break;
+        default: memcpy(*p->slot, t->data, p->n * sizeof(float));
+        }
+    }
+    return rc;
+}
+
+int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
+             clipc_err *err)
+{
+    const bool map = s->packed && mode == TOWER_INFER;
+    net *n = NULL;
+    int rc;
+
+    *out = NULL;
+    if (map) s->cfg.image.form = s->cfg.text.form = s->form;
+    rc = map ? net_shape(&n, &s->cfg, mode, err) : net_make(&n, &s->cfg, mode, err);
+    if (rc == CLIPC_OK)
+        rc = map         ? map_packed(n, s, err)
+             : s->packed ? unpack_all(n, s, k, err)
+                         : load_named(n, s, k, err);
+    if (rc == CLIPC_OK) *out = n;
+    else net_free(n);
+    return rc;
+}

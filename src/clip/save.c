@@ -1,0 +1,272 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "clip/find.h"
+#include "clip/names.h"
+#include "clip/net.h"
+#include "io/safetensors.h"
+#include "text/bpe.h"
+
+static void transpose(float *to, const float *from, size_t rows, size_t cols)
+{
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
+}
+
+/* The tensors that a parameter is stored as; *made is memory of a transposed copy. */
+static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
+                      const naming *names, clipc_err *err)
+{
+    const float *data = *p->slot;
+
+    names_of(s, p->name, names);
+    if (s->transposed) {
+        *made = malloc(p->n * sizeof **made);
+        if (!*made) return clipc_fail_memory(err, p->name, p->n * sizeof **made);
+        transpose(*made, data, p->dims[0], p->dims[1]);
+        data = *made;
+    }
+    for (size_t i = 0; i < s->n; i++) {
+        t[i] = (tensor){.name = s->names[i],
+                        .dt = DT_F32,
+                        .n_dims = p->n_dims,
+                        .n = p->n / s->n,
+                        .data = data + i * (p->n / s->n)};
+        for (size_t d = 0; d < p->n_dims; d++)
+            t[i].dims[d] = s->transposed ? p->dims[p->n_dims - 1 - d] : p->dims[d];
+        if (s->n > 1) t[i].dims[0] /= s->n;
+    }
+    return CLIPC_OK;
+}
+
+static int save_weights(const net *n, const char *path, dtype stored, const kernels *k,
+                        clipc_err *err)
+{
+    tensor *t = calloc(3 * n->params.n, sizeof *t);
+    stored_as *s = calloc(n->params.n, sizeof *s);
+    float **made = calloc(n->params.n, sizeof *made);
+    int64_t *counts = calloc(n->params.n, sizeof *counts);
+    const naming names = naming_of_config(&n->cfg);
+    size_t count = 0;
+    json_t *about = json_pack("{s:s}", "format", "pt");
+    int rc =
+        t && s && made && counts && about ? CLIPC_OK : clipc_fail_memory(err, path, 0);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        rc = tensors_of(t + count, &s[i], &made[i], p, &names, err);
+        /* Batch norm's counter is a whole number in torch. */
+        if (rc == CLIPC_OK && p->kind == PARAM_STAT && p->n_dims == 0) {
+            counts[i] = (int64_t) * *p->slot;
+            t[count].dt = DT_I64;
+            t[count].data = &counts[i];
+        }
+        count += s[i].n;
+    }
+    if (rc == CLIPC_OK) rc = safetensors_write(path, t, count, about, stored, k, err);
+    json_decref(about);
+    for (size_t i = 0; made && i < n->params.n; i++) free(made[i]);
+    free(made);
+    free(counts);
+    free(s);
+    free(t);
+    return rc;
+}
+
+static int save_text(const char *folder, const char *name, const buf *text,
+                     clipc_err *err)
+{
+    char *path = path_join(folder, name);
+    const int rc = path ? file_replace(path, text->data, text->len, err)
+                        : clipc_fail_memory(err, folder, 0);
+    free(path);
+    return rc;
+}
+
+static int save_open_clip(const net *n, const char *folder, clipc_err *err)
+{
+    buf config = {0};
+    int rc = config_write_open_clip(&config, &n->cfg, false, err);
+
+    if (rc == CLIPC_OK) rc = save_text(folder, "open_clip_config.json", &config, err);
+    buf_free(&config);
+    return rc;
+}
+
+static int save_hf(const net *n, const char *folder, clipc_err *err)
+{
+    buf config = {0}, pre = {0}, vocab = {0}, merges = {0};
+    bpe *b = NULL;
+    int rc = config_write_hf(&config, &pre, &n->cfg, err);
+
+    if (rc == CLIPC_OK) rc = bpe_new(&b, err);
+    if (rc == CLIPC_OK) rc = bpe_vocab_json(&vocab, b, err);
+    if (rc == CLIPC_OK) rc = bpe_merges_txt(&merges, b, err);
+    if (rc == CLIPC_OK) rc = save_text(folder, "config.json", &config, err);
+    if (rc == CLIPC_OK) rc = save_text(folder, "preprocessor_config.json", &pre, err);
+    if (rc == CLIPC_OK) rc = save_text(folder, "vocab.json", &vocab, err);
+    if (rc == CLIPC_OK) rc = save_text(folder, "merges.txt", &merges, err);
+    bpe_free(b);
+    buf_free(&config);
+    buf_free(&pre);
+    buf_free(&vocab);
+    buf_free(&merges);
+    return rc;
+}
+
+int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
+             clipc_err *err)
+{
+    const bool hf = n->cfg.layout == LAYOUT_HF;
+    char *path =
+        path_join(folder, hf ? "model.safetensors" : "open_clip_model.safetensors");
+    int rc = path ? CLIPC_OK : clipc_fail_memory(err, folder, 0);
+
+    if (rc == CLIPC_OK && hf && !config_fits_hf(&n->cfg))
+        rc = clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "%s: Hugging Face's CLIP layout holds OpenAI's ViT and text tower, "
+            "no %s; use open_clip's",
+            folder, n->cfg.image.layers ? "relative of theirs" : "ResNet");
+    if (rc == CLIPC_OK && !hf && n->cfg.image.pooler_form == POOLER_SIGLIP)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: a SigLIP of Hugging Face's layout cannot be written in "
+                        "open_clip's",
+                        folder);
+    if (rc == CLIPC_OK) rc = file_mkdirs(folder, err);
+    if (rc == CLIPC_OK)
+        rc = hf ? save_hf(n, folder, err) : save_open_clip(n, folder, err);
+    if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
+    free(path);
+    return rc;
+}
+
+/* ---- clipc's own format ---- */
+
+/* The strings of the header. */
+static int own_header(json_t **out, const net *n, weight_form form, const json_t *about,
+                      clipc_err *err)
+{
+    static const char *const forms[] = {[WEIGHTS_F32] = "f32",
+                                        [WEIGHTS_F16] = "f16",
+                                        [WEIGHTS_BF16] = "bf16",
+                                        [WEIGHTS_I8] = "int8"};
+    buf config = {0};
+    int rc = config_write_open_clip(&config, &n->cfg, true, err);
+
+    *out = NULL;
+    if (rc == CLIPC_OK) {
+        *out = json_pack("{s:s,s:s,s:s,s:s}", "format", "clipc", "clipc.version", "1",
+                         "clipc.weights", forms[form], "clipc.config", config.data);
+        if (!*out || (about && json_object_update(*out, (json_t *)(uintptr_t)about)))
+            rc = clipc_fail_memory(err, "header", 0);
+    }
+    buf_free(&config);
+    return rc;
+}
+
+static bool is_packed(const param *p)
+{
+    return p->kind == PARAM_LINEAR || p->kind == PARAM_CONV || p->kind == PARAM_TABLE;
+}
+
+/* The tensor that a parameter becomes; *made is its memory. */
+static int pack_tensor(tensor *t, void **made, const param *p, weight_form form,
+                       const kernels *k, clipc_err *err)
+{
+    const size_t bytes = param_bytes(p, form);
+
+    *t = (tensor){.name = p->name, .dt = DT_F32, .n = p->n, .data = *p->slot};
+    t->n_dims = p->n_dims;
+    memcpy(t->dims, p->dims, p->n_dims * sizeof *t->dims);
+    if (!is_packed(p)) return CLIPC_OK;
+    *made = malloc(bytes);
+    if (!*made) return clipc_fail_memory(err, p->name, bytes);
+    weights_place(*made, p, *p->slot, form, k);
+    *t = (tensor){.name = p->name,
+                  .dt = DT_U8,
+                  .n_dims = 1,
+                  .dims = {bytes},
+                  .n = bytes,
+                  .data = *made};
+    return CLIPC_OK;
+}
+
+int net_save_packed(const net *n, const char *path, weight_form form, const json_t *about,
+                    const kernels *k, clipc_err *err)
+{
+    tensor *t = calloc(n->params.n, sizeof *t);
+    void **made = calloc(n->params.n, sizeof *made);
+    json_t *header = NULL;
+    size_t count = 0;
+    int rc = t && made ? own_header(&header, n, form, about, err)
+                       : clipc_fail_memory(err, path, 0);
+
+    /* Packed ones first: their sizes are multiples of 64 bytes or nearly so. */
+    for (int packed = 1; packed >= 0; packed--)
+        for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++)
+            if (is_packed(&n->params.v[i]) == (packed != 0)) {
+                rc = pack_tensor(&t[count], &made[count], &n->params.v[i], form, k, err);
+                count++;
+            }
+    if (rc == CLIPC_OK) rc = safetensors_write(path, t, count, header, DT_F32, k, err);
+    for (size_t i = 0; made && i < count; i++) free(made[i]);
+    free(made);
+    free(t);
+    json_decref(header);
+    return rc;
+}
+
+/* ---- convert ---- */
+
+static weight_form form_named(const char *precision)
+{
+    return strcmp(precision, "f32") == 0    ? WEIGHTS_F32
+           : strcmp(precision, "f16") == 0  ? WEIGHTS_F16
+           : strcmp(precision, "bf16") == 0 ? WEIGHTS_BF16
+           : strcmp(precision, "int8") == 0 ? WEIGHTS_I8
+                                            : WEIGHTS_PLAIN;
+}
+
+static dtype dtype_of(weight_form form)
+{
+    return form == WEIGHTS_F16 ? DT_F16 : form == WEIGHTS_BF16 ? DT_BF16 : DT_F32;
+}
+
+static int write_as(net *n, const char *to, const char *layout, weight_form form,
+                    const kernels *k, clipc_err *err)
+{
+    if (strcmp(layout, "clipc") == 0) return net_save_packed(n, to, form, NULL, k, err);
+    n->cfg.layout = strcmp(layout, "hf") == 0 ? LAYOUT_HF : LAYOUT_OPEN_CLIP;
+    return net_save(n, to, dtype_of(form), k, err);
+}
+
+int clipc_convert(const char *from, const char *to, const char *layout,
+                  const char *precision, int overwrite, clipc_err *err)
+{
+    const weight_form form = form_named(precision);
+    const bool own = strcmp(layout, "clipc") == 0;
+    const kernels *k = NULL;
+    char *found = NULL;
+    model_source s = {0};
+    net *n = NULL;
+    int rc;
+
+    if (form == WEIGHTS_PLAIN || (form == WEIGHTS_I8 && !own) ||
+        (!own && strcmp(layout, "hf") != 0 && strcmp(layout, "open_clip") != 0))
+        return clipc_fail(err, CLIPC_ERR_ARG, "%s, %s: no such layout or precision",
+                          layout, precision);
+    if (!overwrite && file_exists(to))
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", to);
+    rc = find_model(&found, from, err);
+    if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
+    if (rc == CLIPC_OK) rc = source_open(&s, found, err);
+    if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
+    if (rc == CLIPC_OK) rc = write_as(n, to, layout, form, k, err);
+    net_free(n);
+    source_close(&s);
+    free(found);
+    return rc;
+}

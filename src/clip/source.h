@@ -1,0 +1,24 @@
+/* clip/source.h -- a model as it lies on disk: which format it is, what its config says
+ * (or what its tensors imply), and its tensors.  Recognised by content. */
+#ifndef CLIPC_CLIP_SOURCE_H
+#define CLIPC_CLIP_SOURCE_H
+
+#include "clip/config.h"
+#include "io/tensor_file.h"
+
+typedef struct model_source {
+    char *path;            /* the folder or file */
+    const char *format;    /* "open_clip", "hf", "clipc", "openai", ... */
+    const char *config_by; /* where the config comes from: a file's name, or "weights" */
+    clip_cfg cfg;
+    tensor_file *weights;
+    char *weights_path;
+    bool packed; /* clipc's own: the weights lie as `form` says */
+    weight_form form;
+} model_source;
+
+/* `path` as find_model gives it.  Release with source_close, also after a failure. */
+int source_open(model_source *s, const char *path, clipc_err *err);
+void source_close(model_source *s);
+
+#endif
