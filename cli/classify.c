@@ -19,7 +19,9 @@ static const opts_usage usage = {
     "classify", "IMAGE... --labels LIST [options]",
     "Says which label fits a picture best. IMAGE is a JPEG, PNG or WebP file, a folder, "
     "or -\n"
-    "for standard input. The score is the softmax over the labels.",
+    "for standard input. The score is the softmax over the labels; for a SigLIP model "
+    "each\n"
+    "label's own probability.",
     "  clipc classify cat.jpg --labels \"a cat,a dog\"\n"
     "  clipc classify photos/ --labels-file labels.txt --top 3 --json\n"
     "  clipc classify pet.png -l cat,dog -T \"a photo of a {}.\" -T \"a drawing of a "
@@ -140,7 +142,7 @@ static void report_failure(const classify *c, const char *path)
 
 static int classify_all(classify *c)
 {
-    const size_t E = c->s.info->embed_dim, n = c->labels.n;
+    const size_t n = c->labels.n;
     const size_t top = c->top ? (c->top < n ? c->top : n) : c->json || n < 5 ? n : 5;
     progress p = progress_start("pictures", c->images.n);
     size_t failed = 0;
@@ -152,9 +154,8 @@ static int classify_all(classify *c)
             failed++;
             continue;
         }
-        clipc_similarity(c->scores, c->image, 1, c->weights, n, E,
-                         c->s.info->logit_scale);
-        clipc_softmax(c->scores, 1, n);
+        clipc_logits(c->s.model, c->scores, c->image, 1, c->weights, n);
+        clipc_probabilities(c->s.model, c->scores, 1, n);
         sort_best(c, top);
         if (c->json) print_json(c, path, top);
         else print_bars(c, path, top);

@@ -2,33 +2,91 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/json.h"
 #include "cli/session.h"
 
 static const opt table[] = {
     SESSION_OPTS,
+    {"images", 0, "PATH", "a picture or folder, as an operand; repeat for more"},
     {"text", 'T', "TEXT", "a text to embed; repeat for more"},
     {"texts-file", 0, "FILE", "texts, one a line (-: standard input)"},
+    {"texts-jsonl", 0, "FILE",
+     "lines {\"id\":..,\"text\":..} or {\"id\":..,\"ids\":[..]}"},
+    {"pixels", 0, "FILE.npy", "uint8 [n,H,W,3] as the image tower sees them"},
     {"out", 'o', "FILE.npy", "write a NumPy array [n,embed_dim] instead of JSON lines"},
     {"force", 'f', NULL, "overwrite --out"},
-    {"raw", 0, NULL, "do not bring embeddings to unit length"},
+    {"no-normalize", 0, NULL, "do not bring embeddings to unit length"},
 };
 
 static const opts_usage usage = {
     "embed", "[IMAGE...] [--text TEXT...] [options]",
     "Turns pictures and texts into vectors: JSON lines "
     "{\"image\"|\"text\":..,\"embedding\":[..]},\n"
-    "or one .npy file, pictures first. What fails is told and left out.",
+    "or one .npy file and FILE.npy.jsonl, which says what each row is. What fails is "
+    "told\n"
+    "and left out. --texts-jsonl takes texts as the reference does, special tokens and "
+    "all;\n"
+    "\"ids\" are whole rows: start, text, end and padding.",
     "  clipc embed photos/ -o photos.npy\n"
-    "  clipc embed -T \"a dog\" -T \"a cat\"\n"};
+    "  clipc embed -T \"a dog\" -T \"a cat\"\n"
+    "  clipc embed -m model.clipc --texts-jsonl queries.jsonl --no-normalize -o q.npy\n"};
+
+typedef enum kind { IMAGE, TEXT, LINE, CROP } kind;
+
+/* One thing to embed. */
+typedef struct input {
+    kind kind;
+    const char *name; /* path or text */
+    json_t *line;     /* of --texts-jsonl; borrowed */
+    const float *crop;
+    size_t at; /* number of the crop or line */
+} input;
 
 typedef struct embed {
     session s;
-    strings texts, images;
-    const char *out;
+    strings texts, operands, images;
+    json_t *lines;
+    float *crops;
+    size_t n_crops;
+    const char *out, *pixels;
     bool force;
+    input *inputs;
+    size_t n_inputs;
     float *rows;
     size_t n;
+    buf about; /* FILE.npy.jsonl */
 } embed;
+
+static int add_line(embed *m, const char *line, size_t number, const char *path)
+{
+    char where[300];
+    json_t *o = NULL;
+    int rc;
+
+    snprintf(where, sizeof where, "%.250s: line %zu", path, number);
+    rc = json_parse(&o, line, strlen(line), where, &m->s.err);
+    if (rc == CLIPC_OK && !json_is_string(json_object_get(o, "text")) &&
+        !json_is_array(json_object_get(o, "ids")))
+        rc = clipc_fail(&m->s.err, CLIPC_ERR_FORMAT, "%s: neither \"text\" nor \"ids\"",
+                        where);
+    if (rc == CLIPC_OK) json_array_append(m->lines, o);
+    json_decref(o);
+    return rc;
+}
+
+static int read_lines(embed *m, const char *path)
+{
+    strings lines = {0};
+    int rc = strings_lines(&lines, path, &m->s.err);
+
+    if (!m->lines) m->lines = json_array();
+    for (size_t i = 0; rc == CLIPC_OK && i < lines.n; i++)
+        rc = add_line(m, lines.v[i], i + 1, path);
+    strings_free(&lines);
+    m->s.options.compat = 1;
+    return rc;
+}
 
 static int on_option(void *user, const char *name, const char *value)
 {
@@ -37,33 +95,169 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (rc != -1) return rc;
     if (strcmp(name, "out") == 0) return m->out = value, 0;
+    if (strcmp(name, "pixels") == 0) return m->pixels = value, 0;
     if (strcmp(name, "force") == 0) return m->force = true, 0;
-    if (strcmp(name, "raw") == 0) return m->s.options.raw = 1, 0;
-    rc = strcmp(name, "text") == 0
-             ? strings_add(&m->texts, value, strlen(value), &m->s.err)
-             : strings_lines(&m->texts, value, &m->s.err);
+    if (strcmp(name, "no-normalize") == 0) return m->s.options.raw = 1, 0;
+    if (strcmp(name, "images") == 0)
+        rc = strings_add(&m->operands, value, strlen(value), &m->s.err);
+    else if (strcmp(name, "text") == 0)
+        rc = strings_add(&m->texts, value, strlen(value), &m->s.err);
+    else if (strcmp(name, "texts-jsonl") == 0) rc = read_lines(m, value);
+    else rc = strings_lines(&m->texts, value, &m->s.err);
     return rc == CLIPC_OK ? 0 : cli_fail(&m->s.err);
 }
 
-static void print_line(const char *key, const char *name, const float *x, size_t E)
+static int read_crops(embed *m)
 {
-    printf("{\"%s\":", key);
-    json_print_string(name);
-    printf(",\"embedding\":[");
-    for (size_t i = 0; i < E; i++) printf("%s%.9g", i ? "," : "", (double)x[i]);
-    puts("]}");
+    const size_t S = m->s.info->image_size;
+    size_t dims[8], n_dims;
+    int rc = clipc_read_npy(m->pixels, &m->crops, dims, &n_dims, &m->s.err);
+
+    if (rc != CLIPC_OK) return rc;
+    if (n_dims != 4 || dims[1] != S || dims[2] != S || dims[3] != 3)
+        return clipc_fail(&m->s.err, CLIPC_ERR_FORMAT, "%s: wanted [n,%zu,%zu,3]",
+                          m->pixels, S, S);
+    m->n_crops = dims[0];
+    return CLIPC_OK;
 }
 
-/* Keeps a finished row, or prints it at once. */
-static void done(embed *m, const char *key, const char *name, size_t E)
+static int list_inputs(embed *m)
 {
-    if (!m->out) print_line(key, name, m->rows, E);
-    m->n++;
+    const size_t lines = json_array_size(m->lines), S = m->s.info->image_size;
+    input *in;
+
+    m->n_inputs = m->images.n + m->texts.n + lines + m->n_crops;
+    in = m->inputs = calloc(m->n_inputs + 1, sizeof *in);
+    if (!in) return clipc_fail_memory(&m->s.err, "inputs", m->n_inputs * sizeof *in);
+    for (size_t i = 0; i < m->images.n; i++)
+        *in++ = (input){.kind = IMAGE, .name = m->images.v[i]};
+    for (size_t i = 0; i < m->n_crops; i++)
+        *in++ = (input){.kind = CROP, .crop = m->crops + i * S * S * 3, .at = i};
+    for (size_t i = 0; i < m->texts.n; i++)
+        *in++ = (input){.kind = TEXT, .name = m->texts.v[i]};
+    for (size_t i = 0; i < lines; i++)
+        *in++ = (input){.kind = LINE, .line = json_array_get(m->lines, i), .at = i};
+    return CLIPC_OK;
+}
+
+/* ---- encoding one ---- */
+
+static int encode_ids(embed *m, float *out, const input *in)
+{
+    const size_t T = m->s.info->context_length;
+    const json_t *ids = json_object_get(in->line, "ids");
+    int32_t row[4096];
+    bool good = json_array_size(ids) == T && T <= sizeof row / sizeof row[0];
+
+    for (size_t i = 0; good && i < T; i++) {
+        const json_int_t id = json_integer_value(json_array_get(ids, i));
+        good = json_is_integer(json_array_get(ids, i)) && id >= 0 && id <= INT32_MAX;
+        row[i] = (int32_t)id;
+    }
+    if (!good)
+        return clipc_fail(&m->s.err, CLIPC_ERR_ARG,
+                          "text line %zu: \"ids\" wants %zu whole numbers, the model's "
+                          "context length",
+                          in->at + 1, T);
+    return clipc_encode_ids(m->s.ctx, out, row, 1, &m->s.err);
+}
+
+static int encode_crop(embed *m, float *out, const input *in)
+{
+    const size_t n = m->s.info->image_size * m->s.info->image_size * 3;
+    uint8_t *rgb = malloc(n);
+    int rc = rgb ? CLIPC_OK : clipc_fail_memory(&m->s.err, m->pixels, n);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
+        if (!(in->crop[i] >= 0.0f && in->crop[i] <= 255.0f))
+            rc = clipc_fail(&m->s.err, CLIPC_ERR_ARG, "%s: a value is not 0 to 255",
+                            m->pixels);
+        else rgb[i] = (uint8_t)in->crop[i];
+    }
+    if (rc == CLIPC_OK) rc = clipc_encode_image_crops(m->s.ctx, out, rgb, 1, &m->s.err);
+    free(rgb);
+    return rc;
+}
+
+static int encode(embed *m, float *out, const input *in)
+{
+    const char *text = in->name;
+
+    switch (in->kind) {
+    case IMAGE: return clipc_encode_image_file(m->s.ctx, out, in->name, &m->s.err);
+    case CROP: return encode_crop(m, out, in);
+    case LINE:
+        if (json_is_array(json_object_get(in->line, "ids")))
+            return encode_ids(m, out, in);
+        text = json_string_value(json_object_get(in->line, "text"));
+        break;
+    case TEXT: break;
+    }
+    return clipc_encode_texts(m->s.ctx, out, &text, 1, &m->s.err);
+}
+
+/* ---- telling what a row is ---- */
+
+/* {"image":..}, {"text":..}, {"pixels":n} or {"id":..} */
+static json_t *about_input(const input *in)
+{
+    switch (in->kind) {
+    case IMAGE: return json_pack("{s:s}", "image", in->name);
+    case TEXT: return json_pack("{s:s}", "text", in->name);
+    case CROP: return json_pack("{s:I}", "pixels", (json_int_t)in->at);
+    case LINE: break;
+    }
+    json_t *id = json_object_get(in->line, "id");
+    return id ? json_pack("{s:O}", "id", id)
+              : json_pack("{s:I}", "line", (json_int_t)(in->at + 1));
+}
+
+static void print_line(const input *in, const float *x, size_t E)
+{
+    json_t *about = about_input(in);
+    char *text = json_dumps(about, JSON_COMPACT);
+
+    if (text) {
+        text[strlen(text) - 1] = '\0'; /* the brace goes on */
+        printf("%s,\"embedding\":[", text);
+        for (size_t i = 0; i < E; i++) printf("%s%.9g", i ? "," : "", (double)x[i]);
+        puts("]}");
+    }
+    free(text);
+    json_decref(about);
+}
+
+/* A line of FILE.npy.jsonl. */
+static int note_row(embed *m, const input *in)
+{
+    json_t *about = about_input(in);
+    int rc = CLIPC_OK;
+
+    if (about) json_object_set_new(about, "row", json_integer((json_int_t)m->n));
+    char *text = json_dumps(about, JSON_COMPACT | JSON_SORT_KEYS);
+    rc = text ? buf_printf(&m->about, &m->s.err, "%s\n", text)
+              : clipc_fail_memory(&m->s.err, "rows", 0);
+    free(text);
+    json_decref(about);
+    return rc;
+}
+
+static int write_out(embed *m)
+{
+    buf name = {0};
+    int rc =
+        clipc_write_npy(m->out, m->rows, m->n, m->s.info->embed_dim, m->force, &m->s.err);
+
+    if (rc == CLIPC_OK) rc = buf_printf(&name, &m->s.err, "%s.jsonl", m->out);
+    if (rc == CLIPC_OK)
+        rc = file_replace(name.data, m->about.data, m->about.len, &m->s.err);
+    buf_free(&name);
+    return rc;
 }
 
 static int run(embed *m)
 {
-    const size_t E = m->s.info->embed_dim, all = m->images.n + m->texts.n;
+    const size_t E = m->s.info->embed_dim, all = m->n_inputs;
     progress p = progress_start("embedded", all);
 
     m->rows = malloc((m->out ? all : 1) * E * sizeof(float));
@@ -72,19 +266,31 @@ static int run(embed *m)
         return cli_fail(&m->s.err);
     }
     for (size_t i = 0; i < all; i++) {
-        const bool image = i < m->images.n;
-        const char *name = image ? m->images.v[i] : m->texts.v[i - m->images.n];
         float *row = m->rows + (m->out ? m->n * E : 0);
-        const int rc = image ? clipc_encode_image_file(m->s.ctx, row, name, &m->s.err)
-                             : clipc_encode_texts(m->s.ctx, row, &name, 1, &m->s.err);
-        if (rc == CLIPC_OK) done(m, image ? "image" : "text", name, E);
-        else cli_fail(&m->s.err);
+        if (encode(m, row, &m->inputs[i]) != CLIPC_OK) {
+            cli_fail(&m->s.err);
+        } else {
+            if (!m->out) print_line(&m->inputs[i], row, E);
+            else if (note_row(m, &m->inputs[i])) return cli_fail(&m->s.err);
+            m->n++;
+        }
         progress_show(&p, i + 1);
     }
     progress_end(&p);
-    if (m->out && m->n && clipc_write_npy(m->out, m->rows, m->n, E, m->force, &m->s.err))
-        return cli_fail(&m->s.err);
+    if (m->out && m->n && write_out(m)) return cli_fail(&m->s.err);
     return m->n == all ? EXIT_DONE : m->n ? EXIT_SOME : EXIT_NONE;
+}
+
+static int open_all(embed *m, char **operands, size_t n)
+{
+    int rc = strings_images(&m->images, m->operands.v, m->operands.n, &m->s.err);
+
+    if (rc == CLIPC_OK) rc = strings_images(&m->images, operands, n, &m->s.err);
+    if (rc == CLIPC_OK && m->out && !m->force && file_exists(m->out))
+        rc = clipc_fail(&m->s.err, CLIPC_ERR_EXISTS, "%s: exists already", m->out);
+    if (rc == CLIPC_OK) rc = session_open(&m->s);
+    if (rc == CLIPC_OK && m->pixels) rc = read_crops(m);
+    return rc == CLIPC_OK ? list_inputs(m) : rc;
 }
 
 int cmd_embed(int argc, char **argv)
@@ -94,16 +300,18 @@ int cmd_embed(int argc, char **argv)
                               on_option, &m);
     int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
 
-    if (at == argc && at >= 0 && !m.texts.n)
+    if (at == argc && at >= 0 && !m.texts.n && !m.operands.n && !m.lines && !m.pixels)
         rc = cli_usage("embed", "nothing to embed: give pictures or --text");
     else if (at >= 0)
-        rc = strings_images(&m.images, argv + at, (size_t)(argc - at), &m.s.err) ||
-                     session_open(&m.s)
-                 ? cli_fail(&m.s.err)
-                 : run(&m);
+        rc = open_all(&m, argv + at, (size_t)(argc - at)) ? cli_fail(&m.s.err) : run(&m);
     session_close(&m.s);
     strings_free(&m.texts);
     strings_free(&m.images);
+    strings_free(&m.operands);
+    json_decref(m.lines);
+    buf_free(&m.about);
+    free(m.inputs);
+    free(m.crops);
     free(m.rows);
     return rc;
 }

@@ -28,7 +28,15 @@ static int on_option(void *user, const char *name, const char *value)
 
 static void print_info(const clipc_model_info *i)
 {
-    printf("model        %s (%s layout, %s)\n", i->path, i->layout, i->precision);
+    printf("model        %s (%s, %s)\n", i->path, i->format, i->precision);
+    printf("config       from %s%s\n",
+           strcmp(i->config_by, "weights") == 0 ? "the shapes of the weights"
+                                                : i->config_by,
+           strcmp(i->config_by, "weights") == 0
+               ? "; assumed: QuickGELU, 64 channels a head, OpenAI's pixels"
+               : "");
+    if (i->license) printf("licence      %s\n", i->license);
+    if (i->origin) printf("origin       %s\n", i->origin);
     printf("parameters   %.2f M\n", (double)i->params * 1e-6);
     if (i->patch_size)
         printf("image tower  %s: %zu px, patch %zu, width %zu, %zu heads, %zu layers\n",
@@ -41,8 +49,11 @@ static void print_info(const clipc_model_info *i)
     printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
            i->text_width, i->text_heads, i->text_layers, i->context_length,
            i->vocab_size);
-    printf("embedding    %zu floats; logit scale %.4f; activation %s\n", i->embed_dim,
-           (double)i->logit_scale, i->activation);
+    printf("tokenizer    %s\n", i->tokenizer);
+    printf("embedding    %zu floats; logit scale %.4f", i->embed_dim,
+           (double)i->logit_scale);
+    if (i->has_logit_bias) printf(", bias %.4f", (double)i->logit_bias);
+    printf("; activation %s\n", i->activation);
     printf("pixels       mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n",
            (double)i->image_mean[0], (double)i->image_mean[1], (double)i->image_mean[2],
            (double)i->image_std[0], (double)i->image_std[1], (double)i->image_std[2]);
@@ -50,21 +61,35 @@ static void print_info(const clipc_model_info *i)
         printf("template     %s\n", i->templates[t]);
 }
 
+static void print_key(const char *key, const char *value)
+{
+    printf(",\"%s\":", key);
+    if (value) json_print_string(value);
+    else printf("null");
+}
+
 static void print_info_json(const clipc_model_info *i)
 {
     printf("{\"path\":");
     json_print_string(i->path);
-    printf(
-        ",\"layout\":\"%s\",\"precision\":\"%s\",\"params\":%zu,\"family\":\"%s\","
-        "\"activation\":\"%s\",\"embed_dim\":%zu,\"image_size\":%zu,\"patch_size\":%zu,"
-        "\"image_width\":%zu,\"image_layers\":%zu,\"image_heads\":%zu,\"text_width\":%zu,"
-        "\"text_layers\":%zu,\"text_heads\":%zu,\"context_length\":%zu,\"vocab_size\":%"
-        "zu,"
-        "\"logit_scale\":%.9g}\n",
-        i->layout, i->precision, i->params, i->family, i->activation, i->embed_dim,
-        i->image_size, i->patch_size, i->image_width, i->image_layers, i->image_heads,
-        i->text_width, i->text_layers, i->text_heads, i->context_length, i->vocab_size,
-        (double)i->logit_scale);
+    print_key("format", i->format);
+    print_key("config_by", i->config_by);
+    print_key("license", i->license);
+    print_key("origin", i->origin);
+    print_key("tokenizer", i->tokenizer);
+    print_key("precision", i->precision);
+    print_key("family", i->family);
+    print_key("activation", i->activation);
+    printf(",\"params\":%zu,\"embed_dim\":%zu,\"image_size\":%zu,\"patch_size\":%zu,"
+           "\"image_width\":%zu,\"image_layers\":%zu,\"image_heads\":%zu,",
+           i->params, i->embed_dim, i->image_size, i->patch_size, i->image_width,
+           i->image_layers, i->image_heads);
+    printf("\"text_width\":%zu,\"text_layers\":%zu,\"text_heads\":%zu,"
+           "\"context_length\":%zu,\"vocab_size\":%zu,\"logit_scale\":%.9g",
+           i->text_width, i->text_layers, i->text_heads, i->context_length, i->vocab_size,
+           (double)i->logit_scale);
+    if (i->has_logit_bias) printf(",\"logit_bias\":%.9g", (double)i->logit_bias);
+    puts("}");
 }
 
 int cmd_info(int argc, char **argv)

@@ -8,7 +8,7 @@
 
 /* First rows of an option table. */
 #define SESSION_OPTS                                                                 \
-    {"model", 'm', "MODEL", "folder or name (CLIPC_MODEL, else the bundled model)"}, \
+    {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"}, \
         {"threads", 't', "N", "compute threads (all cores)"},                        \
         {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
     {                                                                                \

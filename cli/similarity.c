@@ -71,7 +71,10 @@ static void print_json(const similarity *m, size_t n)
     print_list("texts", &m->texts);
     print_matrix("logits_per_image", m->logits, n, t, t, 1);
     print_matrix("logits_per_text", m->logits, t, n, 1, t);
-    printf("\"logit_scale\":%.9g}\n", (double)m->s.info->logit_scale);
+    printf("\"logit_scale\":%.9g", (double)m->s.info->logit_scale);
+    if (m->s.info->has_logit_bias)
+        printf(",\"logit_bias\":%.9g", (double)m->s.info->logit_bias);
+    puts("}");
 }
 
 static void print_table(const similarity *m, size_t n)
@@ -111,7 +114,7 @@ static int run(similarity *m)
     }
     m->images.n = n;
     if (!n) return EXIT_NONE;
-    clipc_similarity(m->logits, m->image, n, m->text, t, E, m->s.info->logit_scale);
+    clipc_logits(m->s.model, m->logits, m->image, n, m->text, t);
     if (m->json) print_json(m, n);
     else print_table(m, n);
     return n < all ? EXIT_SOME : EXIT_DONE;

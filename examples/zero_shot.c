@@ -22,8 +22,8 @@ int main(int argc, char **argv)
     if (clipc_encode_image_file(ctx, image, argv[2], &err) ||
         clipc_encode_texts(ctx, texts, (const char *const *)argv + 3, n, &err))
         return fprintf(stderr, "%s\n", err.msg), 1;
-    clipc_similarity(scores, image, 1, texts, n, info->embed_dim, info->logit_scale);
-    clipc_softmax(scores, 1, n);
+    clipc_logits(model, scores, image, 1, texts, n);
+    clipc_probabilities(model, scores, 1, n);
     for (size_t i = 0; i < n; i++)
         printf("%6.2f %%  %s\n", 100 * (double)scores[i], argv[3 + i]);
 

@@ -16,9 +16,8 @@
  *         clipc_encode_image_file(ctx, image, "pet.jpg", &err) ||
  *         clipc_encode_texts(ctx, text, texts, 2, &err))
  *         die(err.msg);
- *     clipc_similarity(logits, image, 1, text, 2, 512,
- * clipc_model_info_of(model)->logit_scale); clipc_softmax(logits, 1, 2); // probabilities
- * of the texts
+ *     clipc_logits(model, logits, image, 1, text, 2);
+ *     clipc_probabilities(model, logits, 1, 2);
  *
  * A model is constant after it was opened and may be shared by any number of threads.  A
  * context is the working memory of one thread at a time: make one for each thread.  There
@@ -80,21 +79,28 @@ CLIPC_API void clipc_model_free(clipc_model *m);
 
 /* What a model is.  All strings live as long as the model. */
 typedef struct clipc_model_info {
-    const char *path;       /* where it was found */
-    const char *layout;     /* "hf" or "open_clip" */
-    const char *family;     /* of the image tower: "vit" or "resnet" */
-    const char *activation; /* "quick_gelu" or "gelu" */
-    const char *precision;  /* of the stored weights: "f32", "f16", "bf16" or "mixed" */
-    size_t embed_dim;       /* floats in an embedding */
-    size_t image_size;      /* pixels of the square that the image tower sees */
-    size_t patch_size;      /* ViT; 0 otherwise */
+    const char *path;      /* where it was found */
+    const char *format;    /* "hf", "open_clip", "clipc", "openai" */
+    const char *config_by; /* where the config was found; "weights": from their shapes */
+    const char *license, *origin; /* of clipc's own files; NULL if not told */
+    const char *family;           /* of the image tower: "vit" or "resnet" */
+    const char *activation;       /* "quick_gelu", "gelu" or "gelu_tanh" */
+    const char
+        *precision;    /* of the stored weights: "f32", "f16", "bf16", "int8", "mixed" */
+    size_t embed_dim;  /* floats in an embedding */
+    size_t image_size; /* pixels of the square that the image tower sees */
+    size_t patch_size; /* ViT; 0 otherwise */
     size_t image_width, image_layers, image_heads;
     size_t image_stages[4]; /* ResNet: blocks of each stage; else 0 */
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;
-    size_t params;     /* trained numbers, both towers */
-    float logit_scale; /* exp(logit_scale): what cosines are multiplied by */
+    const char *tokenizer; /* "openai", "bpe" (the model's own files) or a name that this
+                              clipc has no tokenizer for: texts go by ids */
+    size_t params;         /* trained numbers, both towers */
+    float logit_scale;     /* exp(logit_scale): what cosines are multiplied by */
+    int has_logit_bias;    /* SigLIP: each pair's probability stands alone (logistic) */
+    float logit_bias;      /* added to every logit; 0 where there is none */
     float image_mean[3], image_std[3];
     size_t n_templates; /* default prompt templates; 0: labels are used as they stand */
     const char *const *templates; /* each holds one "{}" */
@@ -142,6 +148,10 @@ CLIPC_API int clipc_encode_image_pixels(clipc_ctx *ctx, float *out, const uint8_
  * out [n,embed_dim]. */
 CLIPC_API int clipc_encode_image_tensors(clipc_ctx *ctx, float *out, const float *pixels,
                                          size_t n, clipc_err *err);
+/* n pictures as the image tower sees them, before they are normalised: rgb [n,S,S,3].
+ * out [n,embed_dim]. */
+CLIPC_API int clipc_encode_image_crops(clipc_ctx *ctx, float *out, const uint8_t *rgb,
+                                       size_t n, clipc_err *err);
 /* What the image tower sees of a file, before it is normalised: rgb [S,S,3]. */
 CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, uint8_t *rgb, const char *path,
                                     clipc_err *err);
@@ -168,6 +178,14 @@ CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
 /* ---- using embeddings ----------------------------------------------------------------
  */
 
+/* logits[i,j] as the model has them: logit_scale * dot(images[i], texts[j]) + logit_bias.
+ * images [n_images,embed_dim], texts [n_texts,embed_dim], logits [n_images,n_texts] */
+CLIPC_API void clipc_logits(const clipc_model *m, float *logits, const float *images,
+                            size_t n_images, const float *texts, size_t n_texts);
+/* Logits [rows,cols] become probabilities in place: the softmax of each row, or, where
+ * the model has a logit bias, the logistic function of each. */
+CLIPC_API void clipc_probabilities(const clipc_model *m, float *logits, size_t rows,
+                                   size_t cols);
 /* logits[i,j] = scale * dot(images[i], texts[j]).
  * images [n_images,dim], texts [n_texts,dim], logits [n_images,n_texts] */
 CLIPC_API void clipc_similarity(float *logits, const float *images, size_t n_images,
@@ -180,7 +198,7 @@ CLIPC_API void clipc_softmax(float *x, size_t rows, size_t cols);
  * each of unit length, averaged, and the average brought to unit length.
  *   weights [n_labels,embed_dim]  out
  *   templates: each holds "{}" once; n_templates 0: the label as it stands
- * Use: clipc_similarity(logits, image, 1, weights, n_labels, dim, logit_scale). */
+ * Use: clipc_logits(model, logits, image, 1, weights, n_labels). */
 CLIPC_API int clipc_classifier(clipc_ctx *ctx, float *weights, const char *const *labels,
                                size_t n_labels, const char *const *templates,
                                size_t n_templates, clipc_err *err);
@@ -192,12 +210,17 @@ CLIPC_API int clipc_classifier(clipc_ctx *ctx, float *weights, const char *const
  * CLIPC_ERR_EXISTS when it is there and overwrite is 0. */
 CLIPC_API int clipc_write_npy(const char *path, const float *data, size_t rows,
                               size_t cols, int overwrite, clipc_err *err);
+/* Reads a NumPy file of numbers as float32: *data is malloc'd (free it), dims gets up to
+ * 8 sizes. */
+CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_t *n_dims,
+                             clipc_err *err);
 /* Writes 8-bit RGB rows as a PNG file, likewise. */
 CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
                               size_t height, int overwrite, clipc_err *err);
 
-/* Rewrites a model folder in another layout, "hf" (ViT only) or "open_clip"; precision
- * "f32", "f16" or "bf16".  CLIPC_ERR_EXISTS when `to` is there and overwrite is 0. */
+/* Rewrites a model as a folder, "hf" (what transformers' CLIPModel holds) or "open_clip",
+ * or as one file, "clipc" (FORMAT.md); precision "f32", "f16", "bf16" or, for clipc,
+ * "int8".  CLIPC_ERR_EXISTS when `to` is there and overwrite is 0. */
 CLIPC_API int clipc_convert(const char *from, const char *to, const char *layout,
                             const char *precision, int overwrite, clipc_err *err);
 

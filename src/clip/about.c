@@ -4,6 +4,7 @@
 #include <pcre2.h>
 #include <png.h>
 #include <stdio.h>
+#include <string.h>
 #include <utf8proc.h>
 #include <webp/decode.h>
 
@@ -37,6 +38,21 @@ int clipc_write_npy(const char *path, const float *data, size_t rows, size_t col
                     int overwrite, clipc_err *err)
 {
     return npy_write(path, data, rows, cols, overwrite, err);
+}
+
+int clipc_read_npy(const char *path, float **data, size_t *dims, size_t *n_dims,
+                   clipc_err *err)
+{
+    const kernels *k = NULL;
+    npy a = {0};
+    int rc = kernels_pick(&k, err);
+
+    if (rc == CLIPC_OK) rc = npy_read(&a, path, k, err);
+    if (rc != CLIPC_OK) return rc;
+    *data = a.data;
+    *n_dims = a.n_dims;
+    memcpy(dims, a.dims, a.n_dims * sizeof *dims);
+    return CLIPC_OK;
 }
 
 int clipc_write_png(const char *path, const uint8_t *rgb, size_t width, size_t height,

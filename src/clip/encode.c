@@ -102,6 +102,23 @@ int clipc_encode_image_tensors(clipc_ctx *c, float *out, const float *pixels, si
     return finish(c, out, n, "image", err);
 }
 
+int clipc_encode_image_crops(clipc_ctx *c, float *out, const uint8_t *rgb, size_t n,
+                             clipc_err *err)
+{
+    const size_t S = c->m->info.image_size, E = c->m->info.embed_dim,
+                 B = c->options.max_batch;
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
+        const size_t m = n - i < B ? n - i : B;
+        for (size_t k = 0; k < m; k++)
+            preprocess_normalize(c->pixels + k * 3 * S * S, rgb + (i + k) * 3 * S * S,
+                                 &c->m->source.cfg.preprocess);
+        rc = clipc_encode_image_tensors(c, out + i * E, c->pixels, m, err);
+    }
+    return rc;
+}
+
 static int encode_image(clipc_ctx *c, float *out, const image *im, clipc_err *err)
 {
     const int rc =
@@ -180,6 +197,10 @@ int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
 int clipc_tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, const char *text,
                    clipc_err *err)
 {
+    if (c->m->source.cfg.foreign_tokens)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: its tokenizer, %s, is not supported: give ids",
+                          c->m->source.path, c->m->source.cfg.tokenizer);
     if (bpe_vocab_size(c->m->bpe) > c->m->info.vocab_size)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: its %zu tokens are not OpenAI's vocabulary of %zu",
@@ -218,6 +239,25 @@ void clipc_similarity(float *logits, const float *images, size_t n_images,
                 sum += (double)images[i * dim + d] * (double)texts[j * dim + d];
             logits[i * n_texts + j] = (float)((double)scale * sum);
         }
+}
+
+void clipc_logits(const clipc_model *m, float *logits, const float *images,
+                  size_t n_images, const float *texts, size_t n_texts)
+{
+    clipc_similarity(logits, images, n_images, texts, n_texts, m->info.embed_dim,
+                     m->info.logit_scale);
+    for (size_t i = 0; m->info.has_logit_bias && i < n_images * n_texts; i++)
+        logits[i] += m->info.logit_bias;
+}
+
+void clipc_probabilities(const clipc_model *m, float *logits, size_t rows, size_t cols)
+{
+    if (!m->info.has_logit_bias) {
+        clipc_softmax(logits, rows, cols);
+        return;
+    }
+    for (size_t i = 0; i < rows * cols; i++)
+        logits[i] = (float)(1.0 / (1.0 + exp(-(double)logits[i])));
 }
 
 void clipc_softmax(float *x, size_t rows, size_t cols)

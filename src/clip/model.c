@@ -23,9 +23,10 @@ static int open_tokenizer(clipc_model *m, clipc_err *err)
     int rc;
 
     if (!vocab || !merges) rc = clipc_fail_memory(err, m->source.path, 0);
-    else if (file_exists(vocab) && file_exists(merges))
+    else if (!m->source.cfg.foreign_tokens && file_exists(vocab) && file_exists(merges)) {
+        m->own_tokens = true;
         rc = bpe_load_hf(&m->bpe, vocab, merges, err);
-    else rc = bpe_new(&m->bpe, err);
+    } else rc = bpe_new(&m->bpe, err);
     free(vocab);
     free(merges);
     return rc;
@@ -37,29 +38,48 @@ static void fill_info(clipc_model *m)
     const text_cfg *t = &m->source.cfg.text;
     static const char *const precision[DT_COUNT + 1] = {
         [DT_F32] = "f32", [DT_F16] = "f16", [DT_BF16] = "bf16", [DT_F64] = "f64"};
+    static const char *const forms[] = {[WEIGHTS_F32] = "f32",
+                                        [WEIGHTS_F16] = "f16",
+                                        [WEIGHTS_BF16] = "bf16",
+                                        [WEIGHTS_I8] = "int8"};
+    static const char *const acts[] = {[ACT_NONE] = "none",
+                                       [ACT_QUICK_GELU] = "quick_gelu",
+                                       [ACT_GELU] = "gelu",
+                                       [ACT_GELU_TANH] = "gelu_tanh",
+                                       [ACT_RELU] = "relu"};
     const char *stored = precision[m->n->stored];
 
-    m->info =
-        (clipc_model_info){.path = m->source.path,
-                           .layout = m->source.format,
-                           .family = m->n->ops->family,
-                           .activation = t->act == ACT_QUICK_GELU ? "quick_gelu" : "gelu",
-                           .precision = stored ? stored : "mixed",
-                           .embed_dim = i->embed_dim,
-                           .image_size = i->image_size,
-                           .patch_size = i->patch_size,
-                           .image_width = i->width,
-                           .image_layers = i->layers,
-                           .image_heads = i->heads,
-                           .text_width = t->width,
-                           .text_layers = t->layers,
-                           .text_heads = t->heads,
-                           .context_length = t->context_length,
-                           .vocab_size = t->vocab_size,
-                           .params = m->n->params.count,
-                           .logit_scale = expf(*m->n->logit_scale),
-                           .n_templates = m->source.cfg.n_templates,
-                           .templates = (const char *const *)m->source.cfg.templates};
+    m->info = (clipc_model_info){
+        .path = m->source.path,
+        .format = m->source.format,
+        .config_by = m->source.config_by,
+        .license = m->n->mapped ? tensor_file_string(m->n->mapped, "license") : NULL,
+        .origin = m->n->mapped ? tensor_file_string(m->n->mapped, "origin") : NULL,
+        .family = m->n->ops->family,
+        .activation = acts[t->act],
+        .precision = m->source.packed ? forms[m->source.form]
+                     : stored         ? stored
+                                      : "mixed",
+        .embed_dim = i->embed_dim,
+        .image_size = i->image_size,
+        .patch_size = i->patch_size,
+        .image_width = i->width,
+        .image_layers = i->layers,
+        .image_heads = i->heads,
+        .text_width = t->width,
+        .text_layers = t->layers,
+        .text_heads = t->heads,
+        .context_length = t->context_length,
+        .vocab_size = t->vocab_size,
+        .tokenizer = m->source.cfg.foreign_tokens ? m->source.cfg.tokenizer
+                     : m->own_tokens              ? "bpe"
+                                                  : "openai",
+        .params = m->n->params.count,
+        .logit_scale = expf(*m->n->logit_scale),
+        .has_logit_bias = m->n->logit_bias != NULL,
+        .logit_bias = m->n->logit_bias ? *m->n->logit_bias : 0.0f,
+        .n_templates = m->source.cfg.n_templates,
+        .templates = (const char *const *)m->source.cfg.templates};
     for (int s = 0; s < 4; s++) m->info.image_stages[s] = i->stages[s];
     for (int c = 0; c < 3; c++) {
         m->info.image_mean[c] = m->source.cfg.preprocess.mean[c];

@@ -10,6 +10,7 @@ struct clipc_model {
     model_source source; /* its config; closed but for that */
     const kernels *k;    /* whose packing the weights have */
     bpe *bpe;
+    bool own_tokens; /* bpe is the model's, not the built-in one */
     clipc_model_info info;
 };
 
