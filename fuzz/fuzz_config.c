@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     param_list l = {0};
     const image_ops *ops;
     void *tower = NULL;
-    textnet *text = NULL;
+    void *text = NULL;
 
     if (json_parse(&root, (const char *)data, size, "fuzz", NULL) != CLIPC_OK) return 0;
     if (config_open_clip(&cfg, root, json_object_get(root, "preprocess_cfg"), "fuzz",
@@ -17,12 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         goto done;
     ops = cfg.image.layers ? &vit_ops : &resnet_ops;
     if (ops->make(&tower, &cfg.image, NULL) == CLIPC_OK &&
-        textnet_make(&text, &cfg.text, NULL) == CLIPC_OK && cfg.image.layers < 64 &&
+        textnet_ops.make(&text, &cfg.text, NULL) == CLIPC_OK && cfg.image.layers < 64 &&
         cfg.text.layers < 64 && ops->params(tower, &l, NULL) == CLIPC_OK)
-        textnet_params(text, &l, NULL);
+        textnet_ops.params(text, &l, NULL);
     param_list_free(&l);
     ops->destroy(tower);
-    textnet_destroy(text);
+    textnet_ops.destroy(text);
 done:
     clip_cfg_free(&cfg);
     json_decref(root);

@@ -20,7 +20,7 @@ typedef struct rig {
     net *n;
     exec *e;
     void *image_acts;
-    textnet_acts *text_acts;
+    void *text_acts;
     tensor_file *g;
     float *pixels, *img, *txt;
     int32_t *ids;
@@ -43,7 +43,8 @@ static void rig_open(rig *r, const char *folder, tower_mode mode)
     r->ids = golden_i32(r->g, "ids", &n);
     assert_int_equal(n, r->B * r->cfg.text.context_length);
     CHECK_OK(r->n->ops->acts_make(&r->image_acts, r->n->image, r->B, mode, &err), err);
-    CHECK_OK(textnet_acts_make(&r->text_acts, r->n->text, r->B, n, mode, &err), err);
+    CHECK_OK(r->n->text_ops->acts_make(&r->text_acts, r->n->text, r->B, n, mode, &err),
+             err);
     r->img = malloc(r->B * r->E * sizeof(float));
     r->txt = malloc(r->B * r->E * sizeof(float));
     assert_non_null(r->img);
@@ -53,7 +54,7 @@ static void rig_open(rig *r, const char *folder, tower_mode mode)
 static void rig_close(rig *r)
 {
     r->n->ops->acts_destroy(r->image_acts);
-    textnet_acts_destroy(r->text_acts);
+    r->n->text_ops->acts_destroy(r->text_acts);
     net_free(r->n);
     exec_free(r->e);
     tensor_file_free(r->g);
@@ -64,7 +65,7 @@ static void rig_close(rig *r)
 static void forward(rig *r)
 {
     r->n->ops->fwd(r->e, r->n->image, r->image_acts, r->img, r->pixels, r->B);
-    textnet_fwd(r->e, r->n->text, r->text_acts, r->txt, r->ids, r->B);
+    r->n->text_ops->fwd(r->e, r->n->text, r->text_acts, r->txt, r->ids, r->B);
 }
 
 static void check_close(const rig *r, const float *x, const char *name)
@@ -164,7 +165,7 @@ static float backward(rig *r, net *grads)
     rows_normalize_bwd(r->e, dimg, dimg, r->img, ni, r->B, r->E);
     rows_normalize_bwd(r->e, dtxt, dtxt, r->txt, nt, r->B, r->E);
     r->n->ops->bwd(r->e, r->n->image, grads->image, r->image_acts, dimg, r->pixels, r->B);
-    textnet_bwd(r->e, r->n->text, grads->text, r->text_acts, dtxt, r->B);
+    r->n->text_ops->bwd(r->e, r->n->text, grads->text, r->text_acts, dtxt, r->B);
     *grads->logit_scale += dscale * scale;
     free(mem);
     return loss;
@@ -340,10 +341,11 @@ static void check_packed(const char *folder, weight_form form, double most)
     CHECK_OK(net_open(&r.n, &r.source, TOWER_INFER, r.e->k, &err), err);
     assert_non_null(r.n->mapped);
     r.n->ops->acts_destroy(r.image_acts);
-    textnet_acts_destroy(r.text_acts);
+    r.n->text_ops->acts_destroy(r.text_acts);
     CHECK_OK(r.n->ops->acts_make(&r.image_acts, r.n->image, r.B, TOWER_INFER, &err), err);
-    CHECK_OK(textnet_acts_make(&r.text_acts, r.n->text, r.B,
-                               r.B * r.n->cfg.text.context_length, TOWER_INFER, &err),
+    CHECK_OK(r.n->text_ops->acts_make(&r.text_acts, r.n->text, r.B,
+                                      r.B * r.n->cfg.text.context_length, TOWER_INFER,
+                                      &err),
              err);
     forward(&r);
     double *want = golden_f64(r.g, "image_features", &n);
@@ -386,16 +388,16 @@ static void test_shapes(void **state)
         param_list l = {0};
         clip_cfg cfg;
         void *tower;
-        textnet *text;
+        void *text;
 
         const image_ops *ops = strncmp(name, "RN", 2) == 0 ? &resnet_ops : &vit_ops;
         CHECK_OK(
             config_open_clip(&cfg, json_object_get(spec, "model_cfg"), NULL, name, &err),
             err);
         CHECK_OK(ops->make(&tower, &cfg.image, &err), err);
-        CHECK_OK(textnet_make(&text, &cfg.text, &err), err);
+        CHECK_OK(textnet_ops.make(&text, &cfg.text, &err), err);
         CHECK_OK(ops->params(tower, &l, &err), err);
-        CHECK_OK(textnet_params(text, &l, &err), err);
+        CHECK_OK(textnet_ops.params(text, &l, &err), err);
         /* logit_scale belongs to neither tower */
         assert_int_equal(l.n + 1, json_object_size(tensors));
         assert_int_equal(l.count + 1,
@@ -410,7 +412,7 @@ static void test_shapes(void **state)
         }
         param_list_free(&l);
         ops->destroy(tower);
-        textnet_destroy(text);
+        textnet_ops.destroy(text);
         clip_cfg_free(&cfg);
     }
     json_decref(root);

@@ -12,7 +12,7 @@ void clipc_ctx_free(clipc_ctx *c)
 {
     if (!c) return;
     c->m->n->ops->acts_destroy(c->image_acts);
-    textnet_acts_destroy(c->text_acts);
+    c->m->n->text_ops->acts_destroy(c->text_acts);
     exec_free(c->e);
     arena_free(&c->mem);
     resize_work_free(&c->resize);
@@ -35,7 +35,7 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
 {
     const net *n = c->m->n;
     const size_t B = c->options.max_batch, T = n->cfg.text.context_length;
-    const size_t a = n->ops->scratch(n->image), b = textnet_scratch(n->text);
+    const size_t a = n->ops->scratch(n->image), b = n->text_ops->scratch(n->text);
     arena measure = arena_measure();
     int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
 
@@ -43,7 +43,7 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     c->e->k = c->m->k;
     rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
     if (rc == CLIPC_OK)
-        rc = textnet_acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
+        rc = n->text_ops->acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
     if (rc == CLIPC_OK) rc = bpe_work_new(&c->bpe, err);
     take_buffers(c, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&c->mem, measure.used, "context", err);
@@ -189,8 +189,8 @@ int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
                               "text %zu: id %d, the model has %zu tokens", i / T + 1,
                               (int)ids[i], c->m->info.vocab_size);
     for (size_t i = 0; i < n; i += B)
-        textnet_fwd(c->e, c->m->n->text, c->text_acts, out + i * E, ids + i * T,
-                    n - i < B ? n - i : B);
+        c->m->n->text_ops->fwd(c->e, c->m->n->text, c->text_acts, out + i * E,
+                               ids + i * T, n - i < B ? n - i : B);
     return finish(c, out, n, "text", err);
 }
 

@@ -19,7 +19,7 @@ struct clipc_ctx {
     clipc_ctx_options options;
     exec *e;
     void *image_acts;
-    textnet_acts *text_acts;
+    void *text_acts;
     arena mem;
     float *pixels; /* [B,3,S,S] */
     uint8_t *crop; /* [S,S,3] */

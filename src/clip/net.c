@@ -13,7 +13,7 @@ void net_free(net *n)
 {
     if (!n) return;
     if (n->ops) n->ops->destroy(n->image);
-    textnet_destroy(n->text);
+    if (n->text_ops) n->text_ops->destroy(n->text);
     param_list_free(&n->params);
     arena_free(&n->mem);
     tensor_file_free(n->mapped);
@@ -31,10 +31,11 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
     if (!n) return clipc_fail_memory(err, "model", sizeof *n);
     n->cfg = *cfg;
     n->ops = ops;
+    n->text_ops = cfg->text.family == TEXT_BERT ? &bert_ops : &textnet_ops;
     n->form = tower_form(mode, cfg->image.form);
     rc = ops->make(&n->image, &cfg->image, err);
-    if (rc == CLIPC_OK) rc = textnet_make(&n->text, &cfg->text, err);
-    if (rc == CLIPC_OK) rc = textnet_params(n->text, &n->params, err);
+    if (rc == CLIPC_OK) rc = n->text_ops->make(&n->text, &cfg->text, err);
+    if (rc == CLIPC_OK) rc = n->text_ops->params(n->text, &n->params, err);
     if (rc == CLIPC_OK)
         rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
                             no_sizes, err);
@@ -65,7 +66,7 @@ int net_make(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
 void net_init(net *n, rng *r)
 {
     n->ops->init(n->image, r);
-    textnet_init(n->text, r);
+    n->text_ops->init(n->text, r);
     *n->logit_scale = logf(1.0f / 0.07f);
     if (n->logit_bias) *n->logit_bias = -10.0f;
 }

@@ -11,7 +11,8 @@ typedef struct net {
     clip_cfg cfg; /* templates belong to whoever made the config */
     const image_ops *ops;
     void *image;
-    textnet *text;
+    const text_ops *text_ops;
+    void *text;
     float *logit_scale; /* the logarithm, as stored */
     float *logit_bias;  /* NULL unless the model has one */
     param_list params;

@@ -37,7 +37,7 @@ static const param_row stem_rows[] = {
 
 enum { STEM_ROWS = sizeof stem_rows / sizeof stem_rows[0] };
 
-struct textnet_acts {
+typedef struct textnet_acts {
     arena mem;
     size_t B, rows; /* the most it holds */
     tower_mode mode;
@@ -51,7 +51,7 @@ struct textnet_acts {
     float *final;       /* [B,C] after ln_final */
     block_acts *blocks; /* train: [layers], else [1] */
     block_work work;    /* train */
-};
+} textnet_acts;
 
 static block_cfg textnet_block_cfg(const textnet *t, tower_mode mode)
 {
@@ -99,14 +99,16 @@ static size_t positions(const text_cfg *c)
     return c->context_length + c->embed_cls;
 }
 
-void textnet_destroy(textnet *t)
+static void textnet_destroy(void *tower)
 {
+    textnet *t = tower;
+
     if (!t) return;
     free(t->blocks);
     free(t);
 }
 
-int textnet_make(textnet **out, const text_cfg *cfg, clipc_err *err)
+static int textnet_make(void **out, const text_cfg *cfg, clipc_err *err)
 {
     const int rc = textnet_check(cfg, err);
     textnet *t;
@@ -124,8 +126,9 @@ int textnet_make(textnet **out, const text_cfg *cfg, clipc_err *err)
     return CLIPC_OK;
 }
 
-int textnet_params(textnet *t, param_list *l, clipc_err *err)
+static int textnet_params(void *tower, param_list *l, clipc_err *err)
 {
+    textnet *t = tower;
     const block_cfg bc = textnet_block_cfg(t, TOWER_TRAIN);
     const text_cfg *c = &t->cfg;
     const bool linear = c->proj == PROJ_LINEAR || c->proj == PROJ_LINEAR_BIAS;
@@ -148,8 +151,9 @@ int textnet_params(textnet *t, param_list *l, clipc_err *err)
 }
 
 /* openai/CLIP clip/model.py initialize_parameters. */
-void textnet_init(textnet *t, rng *r)
+static void textnet_init(void *tower, rng *r)
 {
+    textnet *t = tower;
     const size_t C = t->cfg.width;
     const float c = 1.0f / sqrtf((float)C),
                 depth = 1.0f / sqrtf(2.0f * (float)t->cfg.layers);
@@ -166,9 +170,9 @@ void textnet_init(textnet *t, rng *r)
     for (size_t i = 0; i < t->cfg.layers; i++) block_init(&t->blocks[i], &bc, &std, r);
 }
 
-size_t textnet_scratch(const textnet *t)
+static size_t textnet_scratch(const void *tower)
 {
-    return attention_scratch(positions(&t->cfg));
+    return attention_scratch(positions(&((const textnet *)tower)->cfg));
 }
 
 static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
@@ -193,8 +197,10 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     block_work_take(&a->work, mem, &bc, a->rows);
 }
 
-void textnet_acts_destroy(textnet_acts *a)
+static void textnet_acts_destroy(void *acts)
 {
+    textnet_acts *a = acts;
+
     if (!a) return;
     arena_free(&a->mem);
     free(a->blocks);
@@ -207,9 +213,10 @@ static bool textnet_is_plain(const text_cfg *c)
            c->pool == TEXT_POOL_ARGMAX && c->proj == PROJ_MATRIX;
 }
 
-int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t rows,
-                      tower_mode mode, clipc_err *err)
+static int textnet_acts_make(void **out, const void *tower, size_t B, size_t rows,
+                             tower_mode mode, clipc_err *err)
 {
+    const textnet *t = tower;
     arena measure = arena_measure();
     textnet_acts *a = calloc(1, sizeof *a);
     int rc;
@@ -243,7 +250,7 @@ int textnet_acts_make(textnet_acts **out, const textnet *t, size_t B, size_t row
 
 /* EOT has the largest id of OpenAI's vocabulary, so argmax finds it, as in the
  * reference. */
-size_t textnet_end(const text_cfg *cfg, const int32_t *ids)
+static size_t textnet_end(const text_cfg *cfg, const int32_t *ids)
 {
     size_t end = 0;
 
@@ -328,9 +335,11 @@ static seqs seqs_of(const textnet *t, const textnet_acts *a, size_t B)
         .B = B, .start = a->start, .hidden = t->cfg.embed_cls ? a->hidden : NULL};
 }
 
-void textnet_fwd(exec *e, const textnet *t, textnet_acts *a, float *out,
-                 const int32_t *ids, size_t B)
+static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
+                        const int32_t *ids, size_t B)
 {
+    const textnet *t = tower;
+    textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
     const size_t C = t->cfg.width;
@@ -368,9 +377,12 @@ static void last_bwd(exec *e, const textnet *t, textnet *g, textnet_acts *a,
         memcpy(a->x + a->pooled[b] * C, d_last + b * C, C * sizeof(float));
 }
 
-void textnet_bwd(exec *e, const textnet *t, textnet *grads, textnet_acts *a,
-                 const float *dout, size_t B)
+static void textnet_bwd(exec *e, const void *tower, void *gradients, void *acts,
+                        const float *dout, size_t B)
 {
+    const textnet *t = tower;
+    textnet *grads = gradients;
+    textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const size_t C = t->cfg.width;
     const seqs s = seqs_of(t, a, B);
@@ -389,3 +401,13 @@ void textnet_bwd(exec *e, const textnet *t, textnet *grads, textnet_acts *a,
                       dx + i * C, C);
     }
 }
+
+const text_ops textnet_ops = {.make = textnet_make,
+                              .destroy = textnet_destroy,
+                              .params = textnet_params,
+                              .init = textnet_init,
+                              .acts_make = textnet_acts_make,
+                              .acts_destroy = textnet_acts_destroy,
+                              .scratch = textnet_scratch,
+                              .fwd = textnet_fwd,
+                              .bwd = textnet_bwd};

@@ -65,6 +65,11 @@ typedef enum text_pool {
     TEXT_POOL_LAST
 } text_pool;
 
+/* Which text tower: CLIP's own Transformer, or BERT and its relatives (model/bert.h). */
+typedef enum text_family { TEXT_CLIP, TEXT_BERT } text_family;
+/* BERT's: the mean of the text's rows, its first row, or that through the pooler. */
+typedef enum bert_pool { BERT_MEAN, BERT_CLS, BERT_POOLER } bert_pool;
+
 /* open_clip's text_cfg. */
 typedef struct text_cfg {
     size_t context_length, vocab_size, embed_dim;
@@ -78,8 +83,15 @@ typedef struct text_cfg {
     bool no_causal_mask;
     bool embed_cls; /* CoCa: a class token behind the text */
     text_pool pool;
-    int32_t eos_id, pad_id; /* for TEXT_POOL_EOS; with embed_cls */
+    int32_t eos_id, pad_id; /* for TEXT_POOL_EOS; with embed_cls and BERT */
     tower_proj proj;
+
+    text_family family;
+    size_t positions, types; /* BERT: rows of those tables; types may be 0 */
+    bool roberta;            /* BERT: positions count from pad_id + 1, padding left out */
+    bert_pool bert_pool;
+    size_t
+        proj_hidden; /* BERT: a projection by an MLP of this width; 0: none, proj says */
 } text_cfg;
 
 /* How the weights are held and what the acts are for. */
@@ -121,6 +133,29 @@ typedef struct image_ops {
      * (momentum 0.1, unbiased variance, as torch).  NULL where there are none. */
     void (*update_stats)(void *tower, const void *acts, size_t B);
 } image_ops;
+
+/* The same for text towers. */
+typedef struct text_ops {
+    int (*make)(void **tower, const text_cfg *cfg, clipc_err *err);
+    void (*destroy)(void *tower);
+    int (*params)(void *tower, param_list *l, clipc_err *err);
+    void (*init)(void *tower, rng *r); /* NULL: not trained */
+
+    /* Memory for up to B texts of together up to `rows` tokens. */
+    int (*acts_make)(void **acts, const void *tower, size_t B, size_t rows,
+                     tower_mode mode, clipc_err *err);
+    void (*acts_destroy)(void *acts);
+    size_t (*scratch)(const void *tower);
+
+    /* out [B,E], not normalised.  ids [B,context_length], each below vocab_size
+     * (asserted). */
+    void (*fwd)(exec *e, const void *tower, void *acts, float *out, const int32_t *ids,
+                size_t B);
+    void (*bwd)(exec *e, const void *tower, void *grads, void *acts, const float *dout,
+                size_t B);
+} text_ops;
+
+extern const text_ops textnet_ops, bert_ops;
 
 /* The form of a tower's weights in a mode. */
 static inline weight_form tower_form(tower_mode mode, weight_form stored)

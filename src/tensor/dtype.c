@@ -9,13 +9,13 @@
 static const struct {
     const char *name;
     size_t size;  /* bytes of a block */
-    size_t block; /* elements in it; 0 stands for 1 */
+    size_t block; /* elements in it */
 } types[DT_COUNT] = {
-    [DT_F32] = {"F32", 4},        [DT_F16] = {"F16", 2},
-    [DT_BF16] = {"BF16", 2},      [DT_F64] = {"F64", 8},
-    [DT_I64] = {"I64", 8},        [DT_I32] = {"I32", 4},
-    [DT_I16] = {"I16", 2},        [DT_I8] = {"I8", 1},
-    [DT_U8] = {"U8", 1},          [DT_BOOL] = {"BOOL", 1},
+    [DT_F32] = {"F32", 4, 1},     [DT_F16] = {"F16", 2, 1},
+    [DT_BF16] = {"BF16", 2, 1},   [DT_F64] = {"F64", 8, 1},
+    [DT_I64] = {"I64", 8, 1},     [DT_I32] = {"I32", 4, 1},
+    [DT_I16] = {"I16", 2, 1},     [DT_I8] = {"I8", 1, 1},
+    [DT_U8] = {"U8", 1, 1},       [DT_BOOL] = {"BOOL", 1, 1},
     [DT_Q8_0] = {"Q8_0", 34, 32}, [DT_Q5_0] = {"Q5_0", 22, 32},
     [DT_Q5_1] = {"Q5_1", 24, 32}, [DT_Q4_0] = {"Q4_0", 18, 32},
     [DT_Q4_1] = {"Q4_1", 20, 32},
@@ -28,8 +28,7 @@ size_t dtype_size(dtype t)
 
 int dtype_bytes(size_t *bytes, dtype t, size_t n)
 {
-    const size_t block = types[t].block ? types[t].block : 1;
-    return n % block || ckd_mul_size(bytes, n / block, types[t].size);
+    return n % types[t].block || ckd_mul_size(bytes, n / types[t].block, types[t].size);
 }
 
 const char *dtype_name(dtype t)
@@ -98,7 +97,7 @@ void dtype_to_f32(const kernels *k, float *y, const void *x, dtype t, size_t n)
         if (n) memcpy(y, x, n * sizeof *y);
         return;
     }
-    if (types[t].block) {
+    if (types[t].block > 1) {
         for (size_t i = 0; i < n; i += types[t].block, p += types[t].size)
             block_to_f32(k, y + i, p, t);
         return;

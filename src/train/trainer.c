@@ -26,7 +26,7 @@ struct clipc_trainer {
     arena moments;
     float *m, *v;
     void *image_acts;
-    textnet_acts *text_acts;
+    void *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt, *pairs;
     dataset *data;
@@ -44,7 +44,7 @@ void clipc_trainer_free(clipc_trainer *t)
     validation_free(t->val);
     if (t->log) fclose(t->log);
     if (t->net) t->net->ops->acts_destroy(t->image_acts);
-    textnet_acts_destroy(t->text_acts);
+    if (t->net) t->net->text_ops->acts_destroy(t->text_acts);
     net_free(t->net);
     net_free(t->grads);
     arena_free(&t->moments);
@@ -82,7 +82,7 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = net_make(&t->grads, model, TOWER_TRAIN, err);
     if (rc != CLIPC_OK) return rc;
     const size_t a = t->net->ops->scratch(t->net->image),
-                 b = textnet_scratch(t->net->text);
+                 b = t->net->text_ops->scratch(t->net->text);
     rc = exec_new(&t->e, t->cfg.threads, a > b ? a : b, err);
     if (rc == CLIPC_OK)
         rc = arena_new(&t->moments, 2 * t->net->params.floats * sizeof(float),
@@ -90,8 +90,9 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK)
         rc = t->net->ops->acts_make(&t->image_acts, t->net->image, B, TOWER_TRAIN, err);
     if (rc == CLIPC_OK)
-        rc = textnet_acts_make(&t->text_acts, t->net->text, B,
-                               B * model->text.context_length, TOWER_TRAIN, err);
+        rc =
+            t->net->text_ops->acts_make(&t->text_acts, t->net->text, B,
+                                        B * model->text.context_length, TOWER_TRAIN, err);
     take_work(t, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&t->work, measure.used, "trainer", err);
     if (rc != CLIPC_OK) return rc;
@@ -235,7 +236,7 @@ static float batch_fwd_bwd(clipc_trainer *t, const batch *b)
     float dscale;
 
     ops->fwd(e, t->net->image, t->image_acts, t->img, b->pixels, B);
-    textnet_fwd(e, t->net->text, t->text_acts, t->txt, b->ids, B);
+    t->net->text_ops->fwd(e, t->net->text, t->text_acts, t->txt, b->ids, B);
     rows_normalize_fwd(e, t->img, t->img_norm, t->img, B, E);
     rows_normalize_fwd(e, t->txt, t->txt_norm, t->txt, B, E);
     const float loss = contrastive_fwd_bwd(e, t->dimg, t->dtxt, &dscale, t->pairs, t->img,
@@ -244,7 +245,7 @@ static float batch_fwd_bwd(clipc_trainer *t, const batch *b)
     rows_normalize_bwd(e, t->dimg, t->dimg, t->img, t->img_norm, B, E);
     rows_normalize_bwd(e, t->dtxt, t->dtxt, t->txt, t->txt_norm, B, E);
     ops->bwd(e, t->net->image, t->grads->image, t->image_acts, t->dimg, b->pixels, B);
-    textnet_bwd(e, t->net->text, t->grads->text, t->text_acts, t->dtxt, B);
+    t->net->text_ops->bwd(e, t->net->text, t->grads->text, t->text_acts, t->dtxt, B);
     *t->grads->logit_scale += dscale * scale; /* d loss / d log(scale) */
     if (ops->update_stats) ops->update_stats(t->net->image, t->image_acts, B);
     return loss;

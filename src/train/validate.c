@@ -11,7 +11,7 @@ enum { BATCH = 64 };
 struct validation {
     const net *n;
     void *image_acts;
-    textnet_acts *text_acts;
+    void *text_acts;
     size_t count, captions;    /* pictures; distinct captions */
     float *pixels;             /* [count,3,S,S] */
     int32_t *ids;              /* [captions,context_length] */
@@ -23,7 +23,7 @@ void validation_free(validation *v)
 {
     if (!v) return;
     if (v->n) v->n->ops->acts_destroy(v->image_acts);
-    textnet_acts_destroy(v->text_acts);
+    if (v->n) v->n->text_ops->acts_destroy(v->text_acts);
     free(v->pixels);
     free(v->ids);
     free(v->label);
@@ -96,8 +96,8 @@ int validation_open(validation **out, const net *n, const char *source, size_t m
     if (rc == CLIPC_OK)
         rc = n->ops->acts_make(&v->image_acts, n->image, BATCH, TOWER_EVAL, err);
     if (rc == CLIPC_OK)
-        rc = textnet_acts_make(&v->text_acts, n->text, BATCH,
-                               BATCH * n->cfg.text.context_length, TOWER_EVAL, err);
+        rc = n->text_ops->acts_make(&v->text_acts, n->text, BATCH,
+                                    BATCH * n->cfg.text.context_length, TOWER_EVAL, err);
     if (rc == CLIPC_OK) {
         v->img = malloc(v->count * E * sizeof *v->img);
         v->txt = malloc(v->captions * E * sizeof *v->txt);
@@ -137,8 +137,8 @@ int validation_run(validation *v, exec *e, clipc_val_stats *s, clipc_err *err)
         n->ops->fwd(e, n->image, v->image_acts, v->img + i * E, v->pixels + i * 3 * S * S,
                     v->count - i < BATCH ? v->count - i : BATCH);
     for (size_t i = 0; i < v->captions; i += BATCH)
-        textnet_fwd(e, n->text, v->text_acts, v->txt + i * E, v->ids + i * T,
-                    v->captions - i < BATCH ? v->captions - i : BATCH);
+        n->text_ops->fwd(e, n->text, v->text_acts, v->txt + i * E, v->ids + i * T,
+                         v->captions - i < BATCH ? v->captions - i : BATCH);
     rows_normalize_fwd(e, v->img, NULL, v->img, v->count, E);
     rows_normalize_fwd(e, v->txt, NULL, v->txt, v->captions, E);
     gemm(e, v->logits, v->captions, mat_of(v->img, E), mat_t(v->txt, E), v->count,
