@@ -33,7 +33,7 @@ static void print_info(const clipc_model_info *i)
            strcmp(i->config_by, "weights") == 0 ? "the shapes of the weights"
                                                 : i->config_by,
            strcmp(i->config_by, "weights") == 0
-               ? "; assumed: QuickGELU, 64 channels a head, OpenAI's pixels"
+               ? "; assumed: the activation, 64 channels a head, OpenAI's pixels"
                : "");
     if (i->license) printf("licence      %s\n", i->license);
     if (i->origin) printf("origin       %s\n", i->origin);

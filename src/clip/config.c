@@ -66,7 +66,6 @@ static const char *const text_keys[] = {"context_length",
                                         "proj_bias",
                                         "proj_type",
                                         "output_tokens",
-                                        "hf_model_pretrained",
                                         BLOCK_KEYS,
                                         NULL};
 static const char *const preprocess_keys[] = {
@@ -362,6 +361,52 @@ static int get_text_pool(text_cfg *c, const json_t *o, const char *where, clipc_
     return rc;
 }
 
+/* The family of BERT that a name tells of; what the sizes are, the tensors say. */
+static int bert_family(clip_cfg *cfg, const char *name, const char *where, clipc_err *err)
+{
+    text_cfg *c = &cfg->text;
+
+    c->family = TEXT_BERT;
+    c->roberta = strstr(name, "roberta") != NULL || strstr(name, "xlm") != NULL;
+    if (!c->roberta && !strstr(name, "bert"))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: the Hugging Face text tower \"%.60s\" is not supported",
+                          where, name);
+    c->pad_id = c->roberta ? 1 : 0;
+    c->eps = c->roberta ? 1e-5f : 1e-12f;
+    c->act = ACT_GELU;
+    c->proj = PROJ_NONE;
+    cfg->foreign_tokens = true;
+    snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "%.60s", name);
+    return CLIPC_OK;
+}
+
+/* open_clip's HFTextEncoder. */
+static int get_hf_tower(clip_cfg *cfg, const json_t *o, const char *name,
+                        const char *where, clipc_err *err)
+{
+    static const char *const poolers[] = {"mean_pooler", "cls_last_hidden_state_pooler",
+                                          "cls_pooler", NULL};
+    static const char *const projections[] = {"mlp", "linear", "none", NULL};
+    const json_t *proj_type = json_object_get(o, "hf_proj_type");
+    text_cfg *c = &cfg->text;
+    int pool = 0, proj = 0, rc = bert_family(cfg, name, where, err);
+
+    if (rc != CLIPC_OK) return rc;
+    cfg->custom_text = true;
+    c->context_length = 77;
+    if (!c->roberta) pool = 2; /* open_clip's choice for BERT */
+    rc = json_get_size(&c->context_length, o, "context_length", where, err);
+    if (rc == CLIPC_OK) rc = get_word(&pool, o, "hf_pooler_type", poolers, where, err);
+    if (json_is_null(proj_type)) proj = 2;
+    else if (rc == CLIPC_OK)
+        rc = get_word(&proj, o, "hf_proj_type", projections, where, err);
+    c->bert_pool = (bert_pool)pool;
+    c->proj_hidden = proj == 0; /* its width: from the tensors */
+    c->proj = proj == 1 ? PROJ_LINEAR : PROJ_NONE;
+    return rc;
+}
+
 static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err *err)
 {
     const char *tokenizer = json_string_value(json_object_get(o, "hf_tokenizer_name"));
@@ -370,10 +415,7 @@ static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err
     double mlp_ratio = 4.0;
     int rc;
 
-    if (hf)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: the Hugging Face text tower \"%.60s\" is not supported",
-                          where, hf);
+    if (hf) return get_hf_tower(cfg, o, hf, where, err);
     rc = json_check_keys(o, text_keys, where, err);
     if (tokenizer && *tokenizer) {
         cfg->foreign_tokens = true;
@@ -668,6 +710,107 @@ int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
     json_decref(vision);
     json_decref(root);
     if (rc != CLIPC_OK) clip_cfg_free(out);
+    return rc;
+}
+
+/* ---- sentence-transformers and GGUF ---- */
+
+int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *pooling,
+                    const char *where, clipc_err *err)
+{
+    const char *type = "";
+    bool mean = true;
+    size_t heads = 0;
+    int rc = json_get_string(&type, bert, "model_type", where, err);
+
+    *cfg = (clip_cfg){.layout = LAYOUT_HF, .no_image = true, .no_logit_scale = true};
+    cfg->preprocess = preprocess_default(1);
+    if (rc == CLIPC_OK) rc = bert_family(cfg, type, where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_f32(&cfg->text.eps, bert, "layer_norm_eps", where, err);
+    if (rc == CLIPC_OK) rc = json_get_size(&heads, bert, "n_heads", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_size(&heads, bert, "num_attention_heads", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&mean, pooling, "pooling_mode_mean_tokens", where, err);
+    cfg->text.heads = heads;
+    cfg->text.context_length = 128;
+    cfg->text.bert_pool = mean ? BERT_MEAN : BERT_CLS;
+    return rc;
+}
+
+static int gguf_tower(size_t *width, size_t *heads, size_t *layers, size_t *mlp,
+                      size_t *embed_dim, float *eps, const json_t *meta,
+                      const char *tower, const char *where, clipc_err *err)
+{
+    const struct {
+        const char *key;
+        size_t *to;
+    } sizes[] = {{"embedding_length", width},
+                 {"attention.head_count", heads},
+                 {"block_count", layers},
+                 {"feed_forward_length", mlp},
+                 {"projection_dim", embed_dim}};
+    char key[96];
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < sizeof sizes / sizeof sizes[0]; i++) {
+        snprintf(key, sizeof key, "clip.%s.%s", tower, sizes[i].key);
+        rc = json_get_size(sizes[i].to, meta, key, where, err);
+    }
+    snprintf(key, sizeof key, "clip.%s.attention.layer_norm_epsilon", tower);
+    return rc == CLIPC_OK ? json_get_f32(eps, meta, key, where, err) : rc;
+}
+
+int config_gguf(clip_cfg *cfg, const json_t *meta, const char *where, clipc_err *err)
+{
+    const char *arch = "";
+    bool text = false, vision = false, gelu = false;
+    size_t tokens = json_array_size(json_object_get(meta, "tokenizer.ggml.tokens"));
+    image_cfg *i = &cfg->image;
+    text_cfg *t = &cfg->text;
+    int rc;
+
+    *cfg = (clip_cfg){.layout = LAYOUT_HF, .no_logit_scale = true};
+    rc = json_get_string(&arch, meta, "general.architecture", where, err);
+    if (rc == CLIPC_OK && strcmp(arch, "clip") != 0)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: general.architecture \"%.40s\", wanted clip", where, arch);
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&text, meta, "clip.has_text_encoder", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&vision, meta, "clip.has_vision_encoder", where, err);
+    if (rc == CLIPC_OK) rc = json_get_bool(&gelu, meta, "clip.use_gelu", where, err);
+    if (rc != CLIPC_OK) return rc;
+    cfg->no_image = !vision, cfg->no_text = !text;
+    i->act = t->act = gelu ? ACT_GELU : ACT_QUICK_GELU;
+    i->eps = t->eps = 1e-5f;
+    if (vision)
+        rc = gguf_tower(&i->width, &i->heads, &i->layers, &i->mlp_width, &i->embed_dim,
+                        &i->eps, meta, "vision", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_size(&i->image_size, meta, "clip.vision.image_size", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_size(&i->patch_size, meta, "clip.vision.patch_size", where, err);
+    if (rc == CLIPC_OK && text)
+        rc = gguf_tower(&t->width, &t->heads, &t->layers, &t->mlp_width, &t->embed_dim,
+                        &t->eps, meta, "text", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_size(&t->context_length, meta, "clip.text.context_length", where,
+                           err);
+    t->vocab_size = tokens;
+    if (text && tokens != 49408) {
+        cfg->foreign_tokens = true;
+        snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "of %zu tokens, without merges",
+                 tokens);
+    }
+    cfg->preprocess = preprocess_default(vision ? i->image_size : 1);
+    if (rc == CLIPC_OK)
+        rc = json_get_floats(cfg->preprocess.mean, 3, meta, "clip.vision.image_mean",
+                             where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_floats(cfg->preprocess.std, 3, meta, "clip.vision.image_std", where,
+                             err);
     return rc;
 }
 

@@ -15,11 +15,13 @@ typedef enum clip_layout { LAYOUT_OPEN_CLIP, LAYOUT_HF } clip_layout;
 
 typedef struct clip_cfg {
     clip_layout layout;
-    bool custom_text;    /* open_clip: the text tower's names begin with "text." */
-    bool logit_bias;     /* SigLIP: logits get a bias */
-    bool foreign_tokens; /* its texts are not OpenAI's byte pairs */
-    char tokenizer[64];  /* what they are, for messages */
-    const char *timm;    /* name of the timm tower inside an open_clip model, or NULL */
+    bool custom_text;       /* open_clip: the text tower's names begin with "text." */
+    bool no_image, no_text; /* one tower alone */
+    bool no_logit_scale;    /* none is stored: 100 is taken, where OpenAI's ended */
+    bool logit_bias;        /* SigLIP: logits get a bias */
+    bool foreign_tokens;    /* its texts are not OpenAI's byte pairs */
+    char tokenizer[64];     /* what they are, for messages */
+    const char *timm; /* name of the timm tower inside an open_clip model, or NULL */
     image_cfg image;
     text_cfg text;
     preprocess_cfg preprocess;
@@ -45,6 +47,16 @@ int config_open_clip_root(clip_cfg *out, const json_t *root, const char *where,
  * activation is QuickGELU, as in all of OpenAI's models. */
 int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
                         clipc_err *err);
+
+/* clip.cpp's GGUF metadata. */
+int config_gguf(clip_cfg *cfg, const json_t *meta, const char *where, clipc_err *err);
+/* The sizes of a BERT text tower, which no config of CLIP's tells, from its tensors. */
+int config_bert_sizes(clip_cfg *cfg, const tensor_file *f, const char *where,
+                      clipc_err *err);
+/* A sentence-transformers folder's own words about its text tower: config.json of BERT's
+ * family and 1_Pooling/config.json. */
+int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *pooling,
+                    const char *where, clipc_err *err);
 
 /* Adds a JSON list of templates (NULL: none). */
 int config_templates(clip_cfg *cfg, const json_t *list, const char *where,

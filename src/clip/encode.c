@@ -11,8 +11,8 @@ enum { FILE_LIMIT = 1 << 30 };
 void clipc_ctx_free(clipc_ctx *c)
 {
     if (!c) return;
-    c->m->n->ops->acts_destroy(c->image_acts);
-    c->m->n->text_ops->acts_destroy(c->text_acts);
+    if (c->image_acts) c->m->n->ops->acts_destroy(c->image_acts);
+    if (c->text_acts) c->m->n->text_ops->acts_destroy(c->text_acts);
     exec_free(c->e);
     arena_free(&c->mem);
     resize_work_free(&c->resize);
@@ -35,14 +35,15 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
 {
     const net *n = c->m->n;
     const size_t B = c->options.max_batch, T = n->cfg.text.context_length;
-    const size_t a = n->ops->scratch(n->image), b = n->text_ops->scratch(n->text);
+    const size_t a = n->image ? n->ops->scratch(n->image) : 0;
+    const size_t b = n->text ? n->text_ops->scratch(n->text) : 0;
     arena measure = arena_measure();
     int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
 
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
-    rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
-    if (rc == CLIPC_OK)
+    if (n->image) rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
+    if (rc == CLIPC_OK && n->text)
         rc = n->text_ops->acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
     if (rc == CLIPC_OK) rc = bpe_work_new(&c->bpe, err);
     take_buffers(c, &measure);
@@ -90,12 +91,19 @@ static int finish(clipc_ctx *c, float *out, size_t n, const char *what, clipc_er
     return CLIPC_OK;
 }
 
+static int no_tower(const clipc_ctx *c, const char *which, clipc_err *err)
+{
+    return clipc_fail(err, CLIPC_ERR_FEATURE, "%s: the model has no %s tower",
+                      c->m->source.path, which);
+}
+
 int clipc_encode_image_tensors(clipc_ctx *c, float *out, const float *pixels, size_t n,
                                clipc_err *err)
 {
     const size_t S = c->m->info.image_size, E = c->m->info.embed_dim,
                  B = c->options.max_batch;
 
+    if (!c->m->n->image) return no_tower(c, "image", err);
     for (size_t i = 0; i < n; i += B)
         c->m->n->ops->fwd(c->e, c->m->n->image, c->image_acts, out + i * E,
                           pixels + i * 3 * S * S, n - i < B ? n - i : B);
@@ -107,7 +115,7 @@ int clipc_encode_image_crops(clipc_ctx *c, float *out, const uint8_t *rgb, size_
 {
     const size_t S = c->m->info.image_size, E = c->m->info.embed_dim,
                  B = c->options.max_batch;
-    int rc = CLIPC_OK;
+    int rc = c->m->n->image ? CLIPC_OK : no_tower(c, "image", err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
         const size_t m = n - i < B ? n - i : B;
@@ -121,6 +129,7 @@ int clipc_encode_image_crops(clipc_ctx *c, float *out, const uint8_t *rgb, size_
 
 static int encode_image(clipc_ctx *c, float *out, const image *im, clipc_err *err)
 {
+    if (!c->m->n->image) return no_tower(c, "image", err);
     const int rc =
         preprocess_u8(c->crop, &c->resize, im, &c->m->source.cfg.preprocess, err);
 
@@ -183,6 +192,7 @@ int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
     const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
     const size_t B = c->options.max_batch;
 
+    if (!c->m->n->text) return no_tower(c, "text", err);
     for (size_t i = 0; i < n * T; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= c->m->info.vocab_size)
             return clipc_fail(err, CLIPC_ERR_ARG,
@@ -197,6 +207,7 @@ int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
 int clipc_tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, const char *text,
                    clipc_err *err)
 {
+    if (!c->m->n->text) return no_tower(c, "text", err);
     if (c->m->source.cfg.foreign_tokens)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: its tokenizer, %s, is not supported: give ids",

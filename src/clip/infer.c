@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clip/config.h"
+#include "clip/names.h"
 
 /* Dimension d of a tensor, 0 if it or the dimension is not there. */
 static size_t dim(const tensor_file *f, const char *name, size_t d)
@@ -85,5 +85,49 @@ int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
     i->eps = t->eps = 1e-5f;
     cfg->logit_bias = tensor_find(f, "logit_bias") != NULL;
     cfg->preprocess = preprocess_default(i->image_size);
+    return CLIPC_OK;
+}
+
+/* Dimension d of the tensor that a parameter is stored as, or of its first part. */
+static size_t stored_dim(const tensor_file *f, const naming *n, const char *name,
+                         size_t d)
+{
+    stored_as s;
+
+    names_of(&s, name, n);
+    return dim(f, s.names[0], d);
+}
+
+int config_bert_sizes(clip_cfg *cfg, const tensor_file *f, const char *where,
+                      clipc_err *err)
+{
+    const naming n = naming_of_file(f);
+    text_cfg *c = &cfg->text;
+    stored_as s;
+
+    if (!n.bert)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no BERT text tower in it", where);
+    c->vocab_size = stored_dim(f, &n, "bert.embeddings.word_embeddings.weight", 0);
+    c->width = stored_dim(f, &n, "bert.embeddings.word_embeddings.weight", 1);
+    c->positions = stored_dim(f, &n, "bert.embeddings.position_embeddings.weight", 0);
+    c->types = stored_dim(f, &n, "bert.embeddings.token_type_embeddings.weight", 0);
+    c->mlp_width = stored_dim(f, &n, "bert.encoder.layer.0.intermediate.dense.weight", 0);
+    for (c->layers = 0; c->layers < 4096; c->layers++) {
+        char name[96];
+        snprintf(name, sizeof name, "bert.encoder.layer.%zu.output.dense.weight",
+                 c->layers);
+        names_of(&s, name, &n);
+        if (!tensor_find(f, s.names[0])) break;
+    }
+    if (!c->heads) c->heads = c->width / 64;
+    if (c->proj_hidden) c->proj_hidden = stored_dim(f, &n, "bert.proj.0.weight", 0);
+    if (cfg->no_image) { /* a text tower alone says itself what it gives */
+        const size_t E = stored_dim(f, &n, "bert.proj.weight", 0);
+        c->embed_dim = E ? E : c->width;
+        c->proj = !E                                       ? PROJ_NONE
+                  : stored_dim(f, &n, "bert.proj.bias", 0) ? PROJ_LINEAR_BIAS
+                                                           : PROJ_LINEAR;
+        cfg->image.embed_dim = c->embed_dim;
+    }
     return CLIPC_OK;
 }

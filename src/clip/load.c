@@ -86,6 +86,10 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
     float *to = l->plain;
     int rc = CLIPC_OK;
 
+    if (l->n->cfg.no_logit_scale && strcmp(p->name, "logit_scale") == 0) {
+        **p->slot = logf(100.0f);
+        return CLIPC_OK;
+    }
     names_of(&s, p->name, &l->names);
     if (s.transposed) to += p->n;
     for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)

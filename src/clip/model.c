@@ -55,7 +55,7 @@ static void fill_info(clipc_model *m)
         .config_by = m->source.config_by,
         .license = m->n->mapped ? tensor_file_string(m->n->mapped, "license") : NULL,
         .origin = m->n->mapped ? tensor_file_string(m->n->mapped, "origin") : NULL,
-        .family = m->n->ops->family,
+        .family = m->n->ops ? m->n->ops->family : "none",
         .activation = acts[t->act],
         .precision = m->source.packed ? forms[m->source.form]
                      : stored         ? stored

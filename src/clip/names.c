@@ -74,6 +74,70 @@ static const struct {
     {"ls_2.gamma", "", "ls2.gamma"},
 };
 
+/* clip.cpp's names (convert_hf_to_gguf.py). */
+static const struct {
+    const char *own, *gguf;
+    bool transposed;
+} ggml[] = {
+    {"visual.class_embedding", "v.class_embd", false},
+    {"visual.positional_embedding", "v.position_embd.weight", false},
+    {"visual.proj", "visual_projection.weight", true},
+    {"visual.conv1.weight", "v.patch_embd.weight", false},
+    {"visual.ln_pre.weight", "v.pre_ln.weight", false},
+    {"visual.ln_pre.bias", "v.pre_ln.bias", false},
+    {"visual.ln_post.weight", "v.post_ln.weight", false},
+    {"visual.ln_post.bias", "v.post_ln.bias", false},
+    {"positional_embedding", "t.position_embd.weight", false},
+    {"token_embedding.weight", "t.token_embd.weight", false},
+    {"text_projection", "text_projection.weight", true},
+    {"ln_final.weight", "t.post_ln.weight", false},
+    {"ln_final.bias", "t.post_ln.bias", false},
+};
+
+static const struct {
+    const char *own, *gguf;
+} ggml_block[] = {
+    {"ln_1", "ln1"},          {"ln_2", "ln2"},          {"attn.out_proj", "attn_out"},
+    {"mlp.c_fc", "ffn_down"}, {"mlp.c_proj", "ffn_up"},
+};
+
+/* DistilBERT's names within a layer, and BERT's. */
+static const struct {
+    const char *own, *distil;
+} distil[] = {
+    {"attention.output.dense", "attention.out_lin"},
+    {"attention.output.LayerNorm", "sa_layer_norm"},
+    {"intermediate.dense", "ffn.lin1"},
+    {"output.dense", "ffn.lin2"},
+    {"output.LayerNorm", "output_layer_norm"},
+};
+
+/* What may stand in front of BERT's names, and the projection's name beside it. */
+static const struct {
+    const char *bert, *proj;
+} bert_prefixes[] = {
+    {"text.transformer.", "text.proj."},       /* open_clip */
+    {"transformer.", "LinearTransformation."}, /* M-CLIP */
+    {"", "dense.linear."}, /* sentence-transformers: joined under "dense." */
+    {"bert.", "dense.linear."},
+    {"roberta.", "dense.linear."},
+    {"distilbert.", "dense.linear."},
+};
+
+static void find_bert(naming *n, const tensor_file *f)
+{
+    for (size_t i = 0; i < sizeof bert_prefixes / sizeof bert_prefixes[0]; i++) {
+        char name[NAME_MAX_LEN];
+        const char *p = bert_prefixes[i].bert;
+        snprintf(name, sizeof name, "%sembeddings.word_embeddings.weight", p);
+        if (!tensor_find(f, name)) continue;
+        n->bert = p, n->proj = bert_prefixes[i].proj;
+        snprintf(name, sizeof name, "%stransformer.layer.0.attention.q_lin.weight", p);
+        n->text = tensor_find(f, name) ? SPELLING_DISTILBERT : SPELLING_BERT;
+        return;
+    }
+}
+
 naming naming_of_file(const tensor_file *f)
 {
     naming n = {0};
@@ -84,6 +148,13 @@ naming naming_of_file(const tensor_file *f)
     if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
         n.text = SPELLING_HF;
     n.text_prefix = tensor_find(f, "text.token_embedding.weight") != NULL;
+    find_bert(&n, f);
+    if (tensor_find(f, "v.patch_embd.weight")) n.image = SPELLING_GGUF;
+    if (tensor_find(f, "t.token_embd.weight")) n.text = SPELLING_GGUF;
+    /* The first layer widens: [F,W]. */
+    const tensor *down = tensor_find(f, "v.blk.0.ffn_down.weight");
+    if (!down) down = tensor_find(f, "t.blk.0.ffn_down.weight");
+    n.ffn_swapped = down && down->n_dims == 2 && down->dims[0] < down->dims[1];
     return n;
 }
 
@@ -158,6 +229,87 @@ static void hf_name(stored_as *out, const char *name)
     }
 }
 
+/* "ln_1.weight" -> "ln1" + ".weight", by a table of the parts before the last dot. */
+static void gguf_part(stored_as *out, char tower, int layer, const char *part,
+                      const naming *n)
+{
+    const char *end = strrchr(part, '.');
+    static const char qkv[] = "qkv";
+
+    if (strncmp(part, "attn.in_proj_", 13) == 0) {
+        out->n = 3;
+        for (size_t i = 0; i < 3; i++)
+            snprintf(out->names[i], NAME_MAX_LEN, "%c.blk.%d.attn_%c.%s", tower, layer,
+                     qkv[i], part + 13);
+        return;
+    }
+    for (size_t i = 0; end && i < sizeof ggml_block / sizeof ggml_block[0]; i++) {
+        const size_t len = strlen(ggml_block[i].own);
+        const char *name = ggml_block[i].gguf;
+        if (strncmp(ggml_block[i].own, part, len) != 0 || part + len != end) continue;
+        if (n->ffn_swapped && strncmp(name, "ffn_", 4) == 0)
+            name = strcmp(name, "ffn_up") == 0 ? "ffn_down" : "ffn_up";
+        snprintf(out->names[0], NAME_MAX_LEN, "%c.blk.%d.%s%s", tower, layer, name, end);
+    }
+}
+
+static void gguf_name(stored_as *out, const char *name, const naming *n)
+{
+    int layer, used = 0;
+
+    if (sscanf(name, "visual.transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
+        gguf_part(out, 'v', layer, name + used, n);
+        return;
+    }
+    used = 0;
+    if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
+        gguf_part(out, 't', layer, name + used, n);
+        return;
+    }
+    for (size_t i = 0; i < sizeof ggml / sizeof ggml[0]; i++) {
+        if (strcmp(ggml[i].own, name) != 0) continue;
+        set(out, "", ggml[i].gguf);
+        out->transposed = ggml[i].transposed;
+    }
+}
+
+static void bert_qkv(stored_as *out, int layer, const char *end, const naming *n)
+{
+    static const char *const bert[] = {"query", "key", "value"};
+    static const char *const lin[] = {"q_lin", "k_lin", "v_lin"};
+    const bool distilled = n->text == SPELLING_DISTILBERT;
+
+    out->n = 3;
+    for (size_t i = 0; i < 3; i++)
+        snprintf(out->names[i], NAME_MAX_LEN,
+                 distilled ? "%stransformer.layer.%d.attention.%s%s"
+                           : "%sencoder.layer.%d.attention.self.%s%s",
+                 n->bert, layer, distilled ? lin[i] : bert[i], end);
+}
+
+/* name: behind "bert." */
+static void bert_name(stored_as *out, const char *name, const naming *n)
+{
+    const char *end = strrchr(name, '.');
+    int layer, used = 0;
+
+    set(out, n->bert, name);
+    if (strncmp(name, "proj.", 5) == 0) set(out, n->proj, name + 5);
+    if (sscanf(name, "encoder.layer.%d.%n", &layer, &used) != 1 || !used || !end) return;
+    const char *part = name + used;
+    if (strncmp(part, "attention.self.qkv.", 19) == 0) {
+        bert_qkv(out, layer, end, n);
+        return;
+    }
+    for (size_t i = 0;
+         n->text == SPELLING_DISTILBERT && i < sizeof distil / sizeof distil[0]; i++) {
+        const size_t len = strlen(distil[i].own);
+        if (strncmp(distil[i].own, part, len) == 0 && part + len == end)
+            snprintf(out->names[0], NAME_MAX_LEN, "%stransformer.layer.%d.%s%s", n->bert,
+                     layer, distil[i].distil, end);
+    }
+}
+
 void names_of(stored_as *out, const char *name, const naming *n)
 {
     const bool visual = strncmp(name, "visual.", 7) == 0;
@@ -166,6 +318,9 @@ void names_of(stored_as *out, const char *name, const naming *n)
     *out = (stored_as){.n = 1};
     set(out, text && n->text_prefix ? "text." : "", name);
     if (visual && n->image == SPELLING_TIMM) timm_name(out, name + 7);
+    if ((visual && n->image == SPELLING_GGUF) || (text && n->text == SPELLING_GGUF))
+        gguf_name(out, name, n);
+    if (text && n->bert && strncmp(name, "bert.", 5) == 0) bert_name(out, name + 5, n);
     if ((visual && n->image == SPELLING_HF) || (text && n->text == SPELLING_HF))
         hf_name(out, name);
 }

@@ -9,10 +9,19 @@
 enum { NAME_MAX_LEN = 160 };
 
 /* Whose names the towers have.  Which that is, the tensors of a file say. */
-typedef enum spelling { SPELLING_OPENAI, SPELLING_HF, SPELLING_TIMM } spelling;
+typedef enum spelling {
+    SPELLING_OPENAI,
+    SPELLING_HF,
+    SPELLING_TIMM,
+    SPELLING_GGUF, /* clip.cpp's */
+    SPELLING_BERT,
+    SPELLING_DISTILBERT
+} spelling;
 typedef struct naming {
     spelling image, text;
     bool text_prefix; /* OpenAI's, behind "text." (open_clip's custom_text) */
+    bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
+    const char *bert, *proj; /* what BERT's names and its projection's begin with */
 } naming;
 
 naming naming_of_file(const tensor_file *f);

@@ -20,26 +20,39 @@ void net_free(net *n)
     free(n);
 }
 
+/* Makes the towers that the config has and lists their parameters: text, scale, image. */
+static int add_towers(net *n, clipc_err *err)
+{
+    const clip_cfg *cfg = &n->cfg;
+    const size_t no_sizes[] = {0};
+    int rc = CLIPC_OK;
+
+    if (!cfg->no_text) {
+        n->text_ops = cfg->text.family == TEXT_BERT ? &bert_ops : &textnet_ops;
+        rc = n->text_ops->make(&n->text, &cfg->text, err);
+        if (rc == CLIPC_OK) rc = n->text_ops->params(n->text, &n->params, err);
+    }
+    if (rc == CLIPC_OK)
+        rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
+                            no_sizes, err);
+    if (rc == CLIPC_OK && !cfg->no_image) {
+        n->ops = cfg->image.layers ? &vit_ops : &resnet_ops;
+        rc = n->ops->make(&n->image, &cfg->image, err);
+        if (rc == CLIPC_OK) rc = n->ops->params(n->image, &n->params, err);
+    }
+    return rc;
+}
+
 int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
 {
-    const image_ops *ops = cfg->image.layers ? &vit_ops : &resnet_ops;
-    const size_t no_sizes[] = {0};
     net *n = calloc(1, sizeof *n);
     int rc;
 
     *out = NULL;
     if (!n) return clipc_fail_memory(err, "model", sizeof *n);
     n->cfg = *cfg;
-    n->ops = ops;
-    n->text_ops = cfg->text.family == TEXT_BERT ? &bert_ops : &textnet_ops;
     n->form = tower_form(mode, cfg->image.form);
-    rc = ops->make(&n->image, &cfg->image, err);
-    if (rc == CLIPC_OK) rc = n->text_ops->make(&n->text, &cfg->text, err);
-    if (rc == CLIPC_OK) rc = n->text_ops->params(n->text, &n->params, err);
-    if (rc == CLIPC_OK)
-        rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
-                            no_sizes, err);
-    if (rc == CLIPC_OK) rc = ops->params(n->image, &n->params, err);
+    rc = add_towers(n, err);
     if (rc == CLIPC_OK && mode == TOWER_INFER)
         rc = param_list_pack(&n->params, n->form, err);
     if (rc == CLIPC_OK) *out = n, n = NULL;

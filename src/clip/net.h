@@ -8,10 +8,10 @@
 #include "tensor/dtype.h"
 
 typedef struct net {
-    clip_cfg cfg; /* templates belong to whoever made the config */
-    const image_ops *ops;
+    clip_cfg cfg;         /* templates belong to whoever made the config */
+    const image_ops *ops; /* NULL, as image: it has no image tower */
     void *image;
-    const text_ops *text_ops;
+    const text_ops *text_ops; /* NULL, as text: it has no text tower */
     void *text;
     float *logit_scale; /* the logarithm, as stored */
     float *logit_bias;  /* NULL unless the model has one */

@@ -238,6 +238,10 @@ static dtype dtype_of(weight_form form)
 static int write_as(net *n, const char *to, const char *layout, weight_form form,
                     const kernels *k, clipc_err *err)
 {
+    if (!n->image || !n->text || n->cfg.text.family == TEXT_BERT)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a model of one tower, or with a BERT, cannot be written",
+                          to);
     if (strcmp(layout, "clipc") == 0) return net_save_packed(n, to, form, NULL, k, err);
     n->cfg.layout = strcmp(layout, "hf") == 0 ? LAYOUT_HF : LAYOUT_OPEN_CLIP;
     return net_save(n, to, dtype_of(form), k, err);

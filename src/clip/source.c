@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/gguf.h"
 #include "io/safetensors.h"
+#include "io/torch_file.h"
 
 void source_close(model_source *s)
 {
@@ -17,11 +19,37 @@ void source_close(model_source *s)
 
 /* ---- tensors ---- */
 
+static bool ends_with(const char *s, const char *tail)
+{
+    const size_t n = strlen(s), m = strlen(tail);
+    return n >= m && strcmp(s + n - m, tail) == 0;
+}
+
+/* A file of any kind, by its first bytes. */
+static int open_any(tensor_file **out, const char *path, clipc_err *err)
+{
+    span bytes;
+    int rc;
+
+    *out = NULL;
+    if (ends_with(path, ".index.json")) return safetensors_open(out, path, err);
+    rc = file_map(&bytes, path, err);
+    if (rc != CLIPC_OK) return rc;
+    const bool gguf = gguf_is(bytes.data, bytes.size);
+    const bool torch = torch_is(bytes.data, bytes.size);
+    /* A zip that is cut short has no directory; the reader says so. */
+    const bool zip = bytes.size > 4 && memcmp(bytes.data, "PK\3\4", 4) == 0;
+    file_unmap(&bytes);
+    return gguf           ? gguf_open(out, path, err)
+           : torch || zip ? torch_open(out, path, err)
+                          : safetensors_open(out, path, err);
+}
+
 static int open_tensors(model_source *s, const char *path, clipc_err *err)
 {
     s->weights_path = strdup(path);
     if (!s->weights_path) return clipc_fail_memory(err, path, strlen(path));
-    return safetensors_open(&s->weights, path, err);
+    return open_any(&s->weights, path, err);
 }
 
 /* The first file of the names that is in the folder. */
@@ -40,15 +68,60 @@ static int open_first(model_source *s, const char *const *names, clipc_err *err)
 
 /* ---- folders ---- */
 
+/* A file of the folder as JSON; NULL if it is not there. */
+static int read_part(json_t **out, const model_source *s, const char *name,
+                     clipc_err *err)
+{
+    char *path = path_join(s->path, name);
+    int rc = CLIPC_OK;
+
+    *out = NULL;
+    if (!path) return clipc_fail_memory(err, s->path, 0);
+    if (file_exists(path)) rc = json_read(out, path, err);
+    free(path);
+    return rc;
+}
+
+/* sentence-transformers keeps a Transformer, a Pooling and maybe a Dense module; the
+ * first in the folder itself or in 0_Transformer/. */
+static int open_sentence(model_source *s, clipc_err *err)
+{
+    static const char *const bert_names[] = {
+        "model.safetensors", "0_Transformer/model.safetensors", "pytorch_model.bin",
+        "0_Transformer/pytorch_model.bin", NULL};
+    static const char *const dense_names[] = {"2_Dense/model.safetensors",
+                                              "2_Dense/pytorch_model.bin", NULL};
+    json_t *bert = NULL, *pooling = NULL;
+    model_source dense = {.path = s->path};
+    int rc = read_part(&bert, s, "config.json", err);
+
+    s->format = "sentence-transformers", s->config_by = "config.json";
+    if (rc == CLIPC_OK && !bert)
+        rc = read_part(&bert, s, "0_Transformer/config.json", err);
+    if (rc == CLIPC_OK) rc = read_part(&pooling, s, "1_Pooling/config.json", err);
+    if (rc == CLIPC_OK) rc = config_sentence(&s->cfg, bert, pooling, s->path, err);
+    if (rc == CLIPC_OK) rc = open_first(s, bert_names, err);
+    if (rc == CLIPC_OK && open_first(&dense, dense_names, NULL) == CLIPC_OK)
+        rc = tensor_file_join(s->weights, dense.weights, "dense.", s->path, err);
+    if (rc == CLIPC_OK) rc = tensor_file_finish(s->weights, s->path, err);
+    if (rc == CLIPC_OK) rc = config_bert_sizes(&s->cfg, s->weights, s->path, err);
+    free(dense.weights_path);
+    json_decref(bert);
+    json_decref(pooling);
+    return rc;
+}
+
 static int open_folder(model_source *s, clipc_err *err)
 {
-    static const char *const open_clip_names[] = {"open_clip_model.safetensors",
-                                                  "model.safetensors", NULL};
-    static const char *const hf_names[] = {"model.safetensors",
-                                           "model.safetensors.index.json", NULL};
+    static const char *const open_clip_names[] = {
+        "open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors",
+        "pytorch_model.bin", NULL};
+    static const char *const hf_names[] = {
+        "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", NULL};
     char *open_clip = path_join(s->path, "open_clip_config.json");
     char *hf = path_join(s->path, "config.json");
     char *pre = path_join(s->path, "preprocessor_config.json");
+    char *modules = path_join(s->path, "modules.json");
     int rc;
 
     if (!open_clip || !hf || !pre) {
@@ -57,6 +130,10 @@ static int open_folder(model_source *s, clipc_err *err)
         s->format = "open_clip", s->config_by = "open_clip_config.json";
         rc = config_open_clip_file(&s->cfg, open_clip, err);
         if (rc == CLIPC_OK) rc = open_first(s, open_clip_names, err);
+        if (rc == CLIPC_OK && s->cfg.text.family == TEXT_BERT)
+            rc = config_bert_sizes(&s->cfg, s->weights, s->weights_path, err);
+    } else if (modules && file_exists(modules)) {
+        rc = open_sentence(s, err);
     } else if (file_exists(hf)) {
         s->format = "hf", s->config_by = "config.json";
         rc = config_hf_files(&s->cfg, hf, pre, err);
@@ -69,6 +146,7 @@ static int open_folder(model_source *s, clipc_err *err)
     free(open_clip);
     free(hf);
     free(pre);
+    free(modules);
     return rc;
 }
 
@@ -137,10 +215,19 @@ static int open_file(model_source *s, clipc_err *err)
     if (rc != CLIPC_OK) return rc;
     format = tensor_file_string(s->weights, "format");
     if (format && strcmp(format, "clipc") == 0) return read_own(s, err);
+    if (tensor_file_string(s->weights, "general.architecture")) {
+        s->format = "gguf", s->config_by = "GGUF's keys";
+        return config_gguf(&s->cfg, tensor_file_metadata(s->weights), s->path, err);
+    }
     rc = read_beside(s, &found, err);
     if (rc != CLIPC_OK || found) return rc;
     s->format = "openai", s->config_by = "weights";
-    return config_from_weights(&s->cfg, s->weights, s->path, err);
+    rc = config_from_weights(&s->cfg, s->weights, s->path, err);
+    /* What open_clip's training leaves is GELU unless its config said otherwise. */
+    const char *kind = tensor_file_string(s->weights, "torch.kind");
+    if (kind && strcmp(kind, "checkpoint") == 0)
+        s->cfg.image.act = s->cfg.text.act = ACT_GELU;
+    return rc;
 }
 
 int source_open(model_source *s, const char *path, clipc_err *err)

@@ -13,11 +13,13 @@ struct tensor_file {
     json_t *metadata;
     tensor *v; /* sorted by name */
     size_t n, cap;
+    tensor_file *joined; /* the last that was taken over, which has its own */
 };
 
 void tensor_file_free(tensor_file *f)
 {
     if (!f) return;
+    tensor_file_free(f->joined);
     for (size_t i = 0; i < f->n_maps; i++) file_unmap(&f->maps[i]);
     for (size_t i = 0; i < f->n_blocks; i++) free(f->blocks[i]);
     json_decref(f->metadata);
@@ -72,10 +74,11 @@ int tensor_file_add(tensor_file *f, tensor t, size_t have, bool at_least,
 {
     size_t want = 0;
 
+    bool overflow = false;
+
     t.n = 1;
-    for (size_t i = 0; i < t.n_dims; i++)
-        if (ckd_mul_size(&t.n, t.n, t.dims[i])) t.n = SIZE_MAX;
-    if (t.n == SIZE_MAX || dtype_bytes(&want, t.dt, t.n))
+    for (size_t i = 0; i < t.n_dims; i++) overflow |= ckd_mul_size(&t.n, t.n, t.dims[i]);
+    if (overflow || dtype_bytes(&want, t.dt, t.n))
         return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: tensor %.64s: shape overflows",
                           where, t.name);
     if (at_least ? want > have : want != have)
@@ -98,6 +101,30 @@ int tensor_file_describe(tensor_file *f, json_t *object, const char *where,
     if (!json_is_object(object) || json_object_update(f->metadata, object) == 0)
         return CLIPC_OK;
     return clipc_fail_memory(err, where, 0);
+}
+
+int tensor_file_join(tensor_file *f, tensor_file *other, const char *prefix,
+                     const char *where, clipc_err *err)
+{
+    const size_t len = strlen(prefix);
+    tensor_file **last = &f->joined;
+    int rc;
+
+    while (*last) last = &(*last)->joined;
+    *last = other;
+    rc = tensor_file_describe(f, other->metadata, where, err);
+    for (size_t i = 0; rc == CLIPC_OK && i < other->n; i++) {
+        tensor t = other->v[i];
+        size_t bytes = 0;
+        char *name = tensor_file_alloc(f, len + strlen(t.name) + 1, where, err);
+        if (!name) return CLIPC_ERR_MEMORY;
+        memcpy(name, prefix, len);
+        strcpy(name + len, t.name);
+        t.name = name;
+        dtype_bytes(&bytes, t.dt, t.n);
+        rc = tensor_file_add(f, t, bytes, false, where, err);
+    }
+    return rc;
 }
 
 static int by_name(const void *a, const void *b)

@@ -54,6 +54,10 @@ int tensor_file_add(tensor_file *f, tensor t, size_t have, bool at_least,
 /* Takes a reference to an object, whose members join the metadata. */
 int tensor_file_describe(tensor_file *f, json_t *object, const char *where,
                          clipc_err *err);
+/* Takes over another file, which may be finished: its tensors under prefix + name, its
+ * metadata.  `other` is consumed, also on failure. */
+int tensor_file_join(tensor_file *f, tensor_file *other, const char *prefix,
+                     const char *where, clipc_err *err);
 /* Last: sorts; two tensors of one name are an error. */
 int tensor_file_finish(tensor_file *f, const char *where, clipc_err *err);
 

@@ -627,6 +627,23 @@ static bool strip(reader *r, const char *prefix)
     return r->n_found > 0;
 }
 
+/* "torch.kind": "torchscript", "state_dict", or "checkpoint" for one that training left:
+ * inside another dict, or of a wrapped module. */
+static int say_kind(reader *r, const pkl *p, const pkl_value *dict)
+{
+    const bool nested = dict && dict != dict_of(p->root);
+    const bool wrapped = r->n_found && strncmp(r->found[0].name, "module.", 7) == 0;
+    json_t *o = json_pack("{s:s}", "torch.kind",
+                          !dict               ? "torchscript"
+                          : nested || wrapped ? "checkpoint"
+                                              : "state_dict");
+    const int rc = o ? tensor_file_describe(r->f, o, r->where, r->err)
+                     : clipc_fail_memory(r->err, r->where, 0);
+
+    json_decref(o);
+    return rc;
+}
+
 /* Adds the tensors of a pickle whose storages are known. */
 static int add_pickle(reader *r, const pkl *p)
 {
@@ -638,6 +655,7 @@ static int add_pickle(reader *r, const pkl *p)
     if (dict) rc = keep_dict(r, dict);
     else if (is_module(p->root)) rc = keep_module(r, p->root, "", 0);
     if (rc == CLIPC_OK && r->n_found == 0) rc = no_tensors(r, p);
+    if (rc == CLIPC_OK) rc = say_kind(r, p, dict);
     while (rc == CLIPC_OK && (strip(r, "module.") || strip(r, "_orig_mod."))) continue;
     for (size_t i = 0; rc == CLIPC_OK && i < r->n_found; i++)
         rc = add_tensor(r, &r->found[i]);

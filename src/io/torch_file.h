@@ -9,10 +9,11 @@
  *                count and the elements.
  *
  * Which tensors: of a TorchScript module all, named by the attributes that lead to them,
- * joined by dots; its numbers, truth values and strings become metadata.  Otherwise those
- * of the dict; of its member "state_dict", "model_state_dict", "model" or "module"
- * instead, if that is a dict with tensors.  "module." and "_orig_mod." are taken off when
- * all names begin so.
+ * joined by dots; its numbers, truth values and strings become metadata, as does, under
+ * "torch.kind", which sort of file it is: "torchscript", "state_dict", or "checkpoint"
+ * for one that training left.  Otherwise those of the dict; of its member "state_dict",
+ * "model_state_dict", "model" or "module" instead, if that is a dict with tensors.
+ * "module." and "_orig_mod." are taken off when all names begin so.
  *
  * No object is ever made and no code run (io/pickle.h): all but dicts, tensors and
  * storages is passed over.  Tensors point into the file; those whose strides are not

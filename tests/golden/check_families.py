@@ -110,7 +110,8 @@ def compare(name, form, model, cfg, info, make):
     with tempfile.TemporaryDirectory() as work:
         pixels, ids = inputs(model, info, work)
         path = make(model, cfg, info, f"{work}/model")
-        ours = (embed(path, work, "--pixels", f"{work}/crops.npy"),
+        ours = (np.ones((1, 1)) if form == "sentence"  # texts alone
+                else embed(path, work, "--pixels", f"{work}/crops.npy"),
                 embed(path, work, "--texts-jsonl", f"{work}/ids.jsonl"))
         with torch.no_grad():
             single = features(model, pixels.float(), ids)
@@ -142,7 +143,98 @@ def as_hf(model, cfg, info, folder):
     return folder
 
 
-FORMS = {"open_clip": as_open_clip, "weights": weights_alone, "clipc f32": converted("clipc"),
+def openai_model(name):
+    """OpenAI's own class at the size of RN50 or ViT-B/32, weights in half precision."""
+    import clip.model as openai
+    torch.manual_seed(0)
+    args = (1024, 224, (3, 4, 6, 3), 64, None) if "RN50" in name else (512, 224, 12, 768, 32)
+    model = openai.CLIP(*args, 77, 49408, 512, 8, 12).eval()
+    openai.convert_weights(model)
+    # Its layer norm casts to float32, in float64 too.
+    openai.LayerNorm.forward = torch.nn.LayerNorm.forward
+    with torch.no_grad():
+        for p in model.parameters():
+            p.copy_(p.half().float())
+        for b in model.buffers():
+            b.copy_(b.half().float())
+    return model.float(), None, dict(size=224, context=77, vocab=49408, **OPENAI)
+
+
+def as_pt(kind):
+    def make(model, cfg, info, folder):
+        os.makedirs(folder)
+        path = f"{folder}/model.pt"
+        state = {k: v.half() for k, v in model.state_dict().items()}
+        if kind == "checkpoint":
+            state = {"epoch": 3, "name": "run", "state_dict":
+                     {f"module.{k}": v for k, v in model.state_dict().items()}}
+        torch.save(state, path, _use_new_zipfile_serialization=kind != "legacy")
+        return path
+    return make
+
+
+def as_bin(model, cfg, info, folder):
+    as_open_clip(model, cfg, info, folder)
+    os.remove(f"{folder}/open_clip_model.safetensors")
+    torch.save(model.state_dict(), f"{folder}/open_clip_pytorch_model.bin")
+    return folder
+
+
+def xlm_roberta(name):
+    config = transformers.XLMRobertaConfig(vocab_size=250002, max_position_embeddings=514,
+                                           type_vocab_size=1, layer_norm_eps=1e-5)
+    real = transformers.AutoConfig.from_pretrained
+    transformers.AutoConfig.from_pretrained = lambda *_, **__: config
+    try:
+        cfg = open_clip.get_model_config(name)
+        cfg["text_cfg"]["hf_model_pretrained"] = False
+        torch.manual_seed(0)
+        cfg.pop("custom_text", None)
+        model = open_clip.CustomTextCLIP(**copy.deepcopy(cfg)).eval()
+    finally:
+        transformers.AutoConfig.from_pretrained = real
+    return model, cfg, dict(size=224, context=77, vocab=250002, pad=1, sot=0, eos=2, **OPENAI)
+
+
+class Multilingual(torch.nn.Module):
+    """sentence-transformers' clip-ViT-B-32-multilingual-v1: mean of DistilBERT, projected."""
+
+    def __init__(self):
+        super().__init__()
+        self.bert = transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=119547))
+        self.linear = torch.nn.Linear(768, 512, bias=False)
+
+    def encode_image(self, pixels):
+        return torch.ones(1, 1)
+
+    def encode_text(self, ids):
+        mask = (ids != 0).long()
+        x = self.bert(ids, attention_mask=mask).last_hidden_state
+        return self.linear((x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+
+
+def multilingual(_):
+    torch.manual_seed(0)
+    return Multilingual().eval(), None, dict(size=1, context=128, vocab=119547, sot=101, eos=102,
+                                             **OPENAI)
+
+
+def as_sentence(model, cfg, info, folder):
+    for part in ("", "/1_Pooling", "/2_Dense"):
+        os.makedirs(folder + part)
+    model.bert.save_pretrained(folder)
+    torch.save({"linear.weight": model.linear.weight.detach()},
+               f"{folder}/2_Dense/pytorch_model.bin")
+    for name, data in (("modules.json", []), ("1_Pooling/config.json",
+                                              {"pooling_mode_mean_tokens": True})):
+        with open(f"{folder}/{name}", "w") as f:
+            json.dump(data, f)
+    return folder
+
+
+FORMS = {"pt state_dict": as_pt("state_dict"), "pt legacy": as_pt("legacy"),
+         "pt checkpoint": as_pt("checkpoint"), "open_clip bin": as_bin,
+         "sentence": as_sentence, "open_clip": as_open_clip, "weights": weights_alone, "clipc f32": converted("clipc"),
          "hf": as_hf}
 CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("RN50x4-quickgelu", "clipc f32"),
@@ -151,8 +243,13 @@ CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("ViT-S-32-alt", "open_clip"), ("ViT-L-14-CLIPA", "open_clip"),
          ("ViT-B-16-SigLIP", "open_clip"), ("ViT-B-16-SigLIP", "clipc f32"),
          ("ViT-B-32-SigLIP2-256", "open_clip"), ("coca_ViT-B-32", "open_clip"),
-         ("hf_clip", "hf"), ("hf_siglip", "hf")]
-BUILD = {"hf_clip": hf_clip, "hf_siglip": hf_siglip}
+         ("hf_clip", "hf"), ("hf_siglip", "hf"),
+         ("openai RN50", "pt state_dict"), ("openai ViT-B/32", "pt legacy"),
+         ("ViT-B-32", "pt checkpoint"), ("ViT-B-32", "open_clip bin"),
+         ("xlm-roberta-base-ViT-B-32", "open_clip"), ("multilingual DistilBERT", "sentence")]
+BUILD = {"hf_clip": hf_clip, "hf_siglip": hf_siglip, "openai RN50": openai_model,
+         "openai ViT-B/32": openai_model, "xlm-roberta-base-ViT-B-32": xlm_roberta,
+         "multilingual DistilBERT": multilingual}
 
 
 def main():

@@ -4,16 +4,19 @@ float32 is from that.  Writes tests/golden/variants/<case>/.
 
 usage: python3 tests/golden/make_variants.py   (from the project's root; requirements.txt)
 """
-import copy, json, os, platform
-import open_clip, torch, transformers, timm
+import copy, json, os, platform, zipfile
+import gguf, numpy as np, open_clip, torch, transformers, timm
+import clip.model as openai
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.coca_model import CoCa
+from importlib.metadata import version
 from safetensors.torch import save_file
 
 ROOT = "tests/golden/variants"
 VERSIONS = {"python": platform.python_version(), "torch": torch.__version__,
             "open_clip": open_clip.__version__, "transformers": transformers.__version__,
-            "timm": timm.__version__}
+            "timm": timm.__version__, "openai-clip": version("openai-clip"),
+            "gguf": version("gguf")}
 VISION = dict(image_size=16, layers=1, width=24, patch_size=4, head_width=12, mlp_ratio=2.0)
 TEXT = dict(context_length=9, vocab_size=50, width=24, heads=3, layers=1)
 
@@ -46,6 +49,23 @@ OPEN_CLIP = {
                                       attn_pooler_heads=2))),
 }
 
+BERT = dict(hidden_size=64, num_hidden_layers=1, num_attention_heads=1, intermediate_size=40,
+            vocab_size=50, attn_implementation="eager")
+HF_TEXT = {
+    "bert-base-uncased": transformers.BertConfig(max_position_embeddings=12, **BERT),
+    "xlm-roberta-base": transformers.XLMRobertaConfig(
+        max_position_embeddings=14, type_vocab_size=1, layer_norm_eps=1e-5, **BERT),
+}
+# open_clip asks the hub for these; here they are.
+transformers.AutoConfig.from_pretrained = lambda name, **_: HF_TEXT[name]
+for name, more in (("bert_pooler", dict(hf_pooler_type="cls_pooler")),
+                   ("bert_linear", dict(hf_pooler_type="cls_last_hidden_state_pooler",
+                                        hf_proj_type="linear")),
+                   ("xlm_roberta", dict(hf_pooler_type="mean_pooler"))):
+    OPEN_CLIP[name] = (CustomTextCLIP, {}, dict(
+        hf_model_name="xlm-roberta-base" if name == "xlm_roberta" else "bert-base-uncased",
+        hf_model_pretrained=False, context_length=9, **more), {})
+
 
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
@@ -60,15 +80,15 @@ def randomize(model, seed):
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
 
 
-def inputs(seed, size, T, V):
+def inputs(seed, size, T, V, pad=0):
     """Rows with short, full and odd texts: one holds the padding id inside."""
     g = torch.Generator().manual_seed(seed)
     pixels = torch.randn(4, 3, size, size, generator=g)
-    ids = torch.zeros(4, T, dtype=torch.int64)
+    ids = torch.full((4, T), pad, dtype=torch.int64)
     for b, n in enumerate((2, T, 5, 6)):
         ids[b, :n] = torch.randint(8, V - 1, (n,), generator=g)
         ids[b, n - 1] = V - 1
-    ids[2, 2] = 0
+    ids[2, 2] = pad
     ids[3, 3] = 7
     ids[1, T - 2] = 7
     return pixels, ids
@@ -77,6 +97,9 @@ def inputs(seed, size, T, V):
 def features(model, pixels, ids):
     if isinstance(model, transformers.SiglipModel):
         return (model.vision_model(pixels).pooler_output, model.text_model(ids).pooler_output)
+    if isinstance(model, transformers.CLIPModel):
+        return (model.visual_projection(model.vision_model(pixels).pooler_output),
+                model.text_projection(model.text_model(ids).pooler_output))
     if isinstance(model, CoCa):
         return (model._encode_image(pixels, normalize=False)[0],
                 model._encode_text(ids, normalize=False)[0])
@@ -84,7 +107,7 @@ def features(model, pixels, ids):
 
 
 def write(case, model, cfg, seed, size, T, V):
-    pixels, ids = inputs(seed, size, T, V)
+    pixels, ids = inputs(seed, size, T, V, 1 if case == "xlm_roberta" else 0)
     with torch.no_grad():
         single = features(model, pixels, ids)
         img, txt = features(copy.deepcopy(model).double(), pixels.double(), ids)
@@ -117,10 +140,113 @@ def siglip(seed):
                                       "vision_config": vision}, seed, 16, 9, 50)
 
 
+def save_golden(case, pixels, ids, single, exact):
+    img, txt = exact
+    os.makedirs(f"{ROOT}/{case}", exist_ok=True)
+    save_file({"pixels": pixels, "ids": ids.int(), "image_features": img.contiguous(),
+               "text_features": txt.contiguous()}, f"{ROOT}/{case}/golden.safetensors")
+    return {name: float((a - b).abs().max() / b.abs().max())
+            for name, a, b in (("image", single[0], img), ("text", single[1], txt))}
+
+
+def openai_pt(seed):
+    """OpenAI's own model as they publish it: half precision, TorchScript."""
+    model = openai.CLIP(20, 16, 1, 64, 8, 9, 50, 64, 1, 1).eval()
+    randomize(model, seed)
+    openai.convert_weights(model)
+    pixels, ids = inputs(seed, 16, 9, 50)
+    with torch.no_grad():
+        single = features(copy.deepcopy(model).float(), pixels, ids)
+        # Its layer norm casts to float32; here in the input's own type.
+        cast, openai.LayerNorm.forward = openai.LayerNorm.forward, torch.nn.LayerNorm.forward
+        exact = features(copy.deepcopy(model).double(), pixels.double(), ids)
+        openai.LayerNorm.forward = cast
+        errors = save_golden("openai_pt", pixels, ids, single, exact)
+        traced = torch.jit.trace(model, (pixels, ids), check_trace=False)
+    traced.save(f"{ROOT}/openai_pt/model.pt")
+    strip_debug(f"{ROOT}/openai_pt/model.pt")
+    return errors
+
+
+def strip_debug(path):
+    """Without .debug_pkl records, which hold paths of this machine; torch loads it still."""
+    with zipfile.ZipFile(path) as z:
+        records = [(i, z.read(i)) for i in z.infolist() if not i.filename.endswith(".debug_pkl")]
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
+        for info, data in records:
+            z.writestr(zipfile.ZipInfo(info.filename), data)
+
+
+def gguf_names(name):
+    """clip.cpp's convert_hf_to_gguf.py."""
+    for a, b in (("text_model", "t"), ("vision_model", "v"), ("encoder.layers", "blk"),
+                 ("embeddings.", ""), ("_proj", ""), ("self_attn.", "attn_"), ("layer_norm", "ln"),
+                 ("layernorm", "ln"), ("mlp.fc1", "ffn_down"), ("mlp.fc2", "ffn_up"),
+                 ("embedding", "embd"), ("final", "post"), ("layrnorm", "ln")):
+        if not name.startswith(("text_projection", "visual_projection")):
+            name = name.replace(a, b)
+    return name
+
+
+def gguf_model(case, seed, kind, vision=True, text=True):
+    act = "quick_gelu"
+    v = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=1, num_attention_heads=2,
+             image_size=16, patch_size=8, hidden_act=act)
+    t = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+             max_position_embeddings=9, vocab_size=50, hidden_act=act, eos_token_id=2)
+    model = transformers.CLIPModel(transformers.CLIPConfig(
+        text_config=t, vision_config=v, projection_dim=32)).eval()
+    randomize(model, seed)
+    folder = f"{ROOT}/{case}"
+    os.makedirs(folder, exist_ok=True)
+    w = gguf.GGUFWriter(f"{folder}/model.gguf", "clip")
+    w.add_bool("clip.has_text_encoder", text)
+    w.add_bool("clip.has_vision_encoder", vision)
+    w.add_bool("clip.use_gelu", False)
+    w.add_array("tokenizer.ggml.tokens", [f"t{i}" for i in range(50)])
+    for tower, c in (("text", t), ("vision", v)):
+        w.add_uint32(f"clip.{tower}.embedding_length", c["hidden_size"])
+        w.add_uint32(f"clip.{tower}.feed_forward_length", c["intermediate_size"])
+        w.add_uint32(f"clip.{tower}.block_count", 1)
+        w.add_uint32(f"clip.{tower}.attention.head_count", 2)
+        w.add_uint32(f"clip.{tower}.projection_dim", 32)
+        w.add_float32(f"clip.{tower}.attention.layer_norm_epsilon", 1e-5)
+    w.add_uint32("clip.text.context_length", 9)
+    w.add_uint32("clip.vision.image_size", 16)
+    w.add_uint32("clip.vision.patch_size", 8)
+    w.add_array("clip.vision.image_mean", [0.4, 0.5, 0.6])
+    w.add_array("clip.vision.image_std", [0.2, 0.3, 0.4])
+    state = model.state_dict()
+    for name, p in state.items():
+        if name == "logit_scale" or "position_ids" in name:
+            continue
+        x, to = p.numpy(), gguf.GGMLQuantizationType.F32
+        if p.ndim == 4:
+            x, to = x.astype(np.float16), gguf.GGMLQuantizationType.F16
+        elif p.ndim == 2:
+            to = kind
+            x = gguf.quants.quantize(x, to)
+            state[name] = torch.from_numpy(gguf.quants.dequantize(x, to))
+        if p.ndim == 4:
+            state[name] = torch.from_numpy(x.astype(np.float32))
+        w.add_tensor(gguf_names(name), x, raw_dtype=to)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    model.load_state_dict(state)
+    pixels, ids = inputs(seed, 16, 9, 50)
+    with torch.no_grad():
+        single = features(model, pixels, ids)
+        exact = features(copy.deepcopy(model).double(), pixels.double(), ids)
+    return save_golden(case, pixels, ids, single, exact)
+
+
 def main():
     errors = {}
     for i, (case, (kind, vision, text, more)) in enumerate(OPEN_CLIP.items()):
-        cfg = dict(embed_dim=20, vision_cfg=VISION | vision, text_cfg=TEXT | text) | more
+        text = text if "hf_model_name" in text else TEXT | text
+        cfg = dict(embed_dim=20, vision_cfg=VISION | vision, text_cfg=text) | more
         torch.manual_seed(i)
         model = kind(**copy.deepcopy(cfg)).eval()
         randomize(model, 100 + i)
@@ -128,6 +254,9 @@ def main():
             cfg["custom_text"] = True
         errors[case] = write(case, model, cfg, 100 + i, 16, 9, 50)
     errors["hf_siglip"] = siglip(200)
+    errors["openai_pt"] = openai_pt(201)
+    errors["gguf_q8_0"] = gguf_model("gguf_q8_0", 202, gguf.GGMLQuantizationType.Q8_0)
+    errors["gguf_q4_1"] = gguf_model("gguf_q4_1", 203, gguf.GGMLQuantizationType.Q4_1)
     with open(f"{ROOT}/golden.json", "w") as f:
         json.dump({"command": "python3 tests/golden/make_variants.py", "versions": VERSIONS,
                    "own_float32_error": errors}, f, indent=1)
