@@ -15,6 +15,7 @@ static const struct {
     {"eval", cmd_eval, "measures zero-shot accuracy"},
     {"info", cmd_info, "shows what a model is"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
+    {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},
     {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},
 };

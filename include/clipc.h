@@ -218,11 +218,32 @@ CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_
 CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
                               size_t height, int overwrite, clipc_err *err);
 
-/* Rewrites a model as a folder, "hf" (what transformers' CLIPModel holds) or "open_clip",
- * or as one file, "clipc" (FORMAT.md); precision "f32", "f16", "bf16" or, for clipc,
- * "int8".  CLIPC_ERR_EXISTS when `to` is there and overwrite is 0. */
-CLIPC_API int clipc_convert(const char *from, const char *to, const char *layout,
-                            const char *precision, int overwrite, clipc_err *err);
+/* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
+typedef struct clipc_convert_options {
+    const char *to; /* a folder, "hf" (what transformers' CLIPModel holds) or "open_clip",
+                       or one file, "clipc" (FORMAT.md) */
+    const char *precision; /* "f32", "f16", "bf16" or, for clipc, "int8" */
+    const char *license,
+        *origin;   /* clipc: kept in the file; NULL: as the source has it */
+    int overwrite; /* 0: CLIPC_ERR_EXISTS when `out` is there */
+} clipc_convert_options;
+
+/* Reads a model of any format and writes it as `out`, atomically. */
+CLIPC_API int clipc_convert(const char *in, const char *out,
+                            const clipc_convert_options *options, clipc_err *err);
+
+/* How far a rewritten model is from the one that it came from, over built-in inputs: 64
+ * pictures (gradients, noise, edges) and, where both have OpenAI's tokens, 64 texts. */
+typedef struct clipc_drift {
+    size_t images, texts;  /* how many were compared; 0 without that tower */
+    double image_error[3]; /* 1 - cosine: median, 90th percentile, largest */
+    double text_error[3];
+    double rank_agreement; /* share of pictures whose best text is the same */
+} clipc_drift;
+
+/* Both contexts must have the same image size and context length. */
+CLIPC_API int clipc_measure_drift(clipc_drift *out, clipc_ctx *a, clipc_ctx *b,
+                                  clipc_err *err);
 
 /* ---- evaluation ----------------------------------------------------------------------
  */

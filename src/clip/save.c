@@ -236,39 +236,57 @@ static dtype dtype_of(weight_form form)
 }
 
 static int write_as(net *n, const char *to, const char *layout, weight_form form,
-                    const kernels *k, clipc_err *err)
+                    const json_t *about, const kernels *k, clipc_err *err)
 {
     if (!n->image || !n->text || n->cfg.text.family == TEXT_BERT)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: a model of one tower, or with a BERT, cannot be written",
                           to);
-    if (strcmp(layout, "clipc") == 0) return net_save_packed(n, to, form, NULL, k, err);
+    if (strcmp(layout, "clipc") == 0) return net_save_packed(n, to, form, about, k, err);
     n->cfg.layout = strcmp(layout, "hf") == 0 ? LAYOUT_HF : LAYOUT_OPEN_CLIP;
     return net_save(n, to, dtype_of(form), k, err);
 }
 
-int clipc_convert(const char *from, const char *to, const char *layout,
-                  const char *precision, int overwrite, clipc_err *err)
+/* Licence and origin: what was asked for, else what the source says. */
+static json_t *about_model(const model_source *s, const clipc_convert_options *o)
 {
+    const char *license = o->license, *origin = o->origin;
+    json_t *about = json_object();
+
+    if (!license) license = tensor_file_string(s->weights, "license");
+    if (!origin) origin = tensor_file_string(s->weights, "origin");
+    if (license) json_object_set_new(about, "license", json_string(license));
+    if (origin) json_object_set_new(about, "origin", json_string(origin));
+    return about;
+}
+
+int clipc_convert(const char *in, const char *out, const clipc_convert_options *options,
+                  clipc_err *err)
+{
+    const char *to = options->to ? options->to : "open_clip";
+    const char *precision = options->precision ? options->precision : "f32";
     const weight_form form = form_named(precision);
-    const bool own = strcmp(layout, "clipc") == 0;
+    const bool own = strcmp(to, "clipc") == 0;
     const kernels *k = NULL;
+    json_t *about = NULL;
     char *found = NULL;
     model_source s = {0};
     net *n = NULL;
     int rc;
 
     if (form == WEIGHTS_PLAIN || (form == WEIGHTS_I8 && !own) ||
-        (!own && strcmp(layout, "hf") != 0 && strcmp(layout, "open_clip") != 0))
-        return clipc_fail(err, CLIPC_ERR_ARG, "%s, %s: no such layout or precision",
-                          layout, precision);
-    if (!overwrite && file_exists(to))
-        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", to);
-    rc = find_model(&found, from, err);
+        (!own && strcmp(to, "hf") != 0 && strcmp(to, "open_clip") != 0))
+        return clipc_fail(err, CLIPC_ERR_ARG, "%s, %s: no such layout or precision", to,
+                          precision);
+    if (!options->overwrite && file_exists(out))
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", out);
+    rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open(&s, found, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
-    if (rc == CLIPC_OK) rc = write_as(n, to, layout, form, k, err);
+    if (rc == CLIPC_OK) about = about_model(&s, options);
+    if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, k, err);
+    json_decref(about);
     net_free(n);
     source_close(&s);
     free(found);

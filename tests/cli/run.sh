@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval info convert tokenize preprocess; do
+    for c in classify similarity embed train eval info convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -198,6 +198,32 @@ converts() {
 
 example
 expect 'convert' converts
+own_format() { # one file; smaller ones; what is wrong with it is said
+    run 0 convert $M "$T/e.clipc" --to clipc --license MIT && run 0 info "$T/e.clipc" &&
+        grep -q 'licence *MIT' "$T/out" && run 3 convert $M "$T/e.clipc" --to clipc && one_line &&
+        run 0 similarity $M/photo.jpg -T waves -m "$T/e.clipc" --json && cp "$T/out" "$T/one" &&
+        run 0 similarity $M/photo.jpg -T waves -m $M --json && cmp -s "$T/out" "$T/one" &&
+        run 0 convert "$T/e.clipc" "$T/back" && run 0 similarity $M/photo.jpg -T waves -m "$T/back" --json &&
+        cmp -s "$T/out" "$T/one" && run 0 quantize "$T/e.clipc" "$T/q.clipc" --json &&
+        grep -q '"rank_agreement":' "$T/out" && run 0 info "$T/q.clipc" && grep -q 'int8' "$T/out" || return 1
+    head -c 100000 "$T/e.clipc" >"$T/cut.clipc"
+    run 3 info "$T/cut.clipc" && one_line &&
+        sed 's/"clipc.version":"1"/"clipc.version":"9"/' "$T/e.clipc" >"$T/v9.clipc" &&
+        run 3 info "$T/v9.clipc" && one_line && grep -q 'version 9' "$T/err"
+}
+expect 'the own format' own_format
+any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model of one tower
+    V=tests/golden/variants
+    run 0 info $V/openai_pt/model.pt && grep -q 'from the shapes' "$T/out" &&
+        run 0 info $V/gguf_q8_0/model.gguf && grep -q 'gguf' "$T/out" &&
+        run 0 convert $V/gguf_q8_0/model.gguf "$T/g" && run 0 info "$T/g" || return 1
+    printf '{"id":"a","ids":[48,3,49,0,0,0,0,0,0]}\n{"id":7,"ids":[48,3]}\n' >"$T/ids"
+    run 1 embed -m $V/openai_pt/model.pt --texts-jsonl "$T/ids" --no-normalize -o "$T/i.npy" && one_line &&
+        [ "$(cat "$T/i.npy.jsonl")" = '{"id":"a","row":0}' ] &&
+        run 3 embed -m $V/xlm_roberta -T hello && grep -q 'ids' "$T/err" &&
+        run 2 embed -m $V/openai_pt/model.pt && run 3 embed --pixels "$T/i.npy" && one_line
+}
+expect 'files of any kind' any_file
 expect 'classify: the scores of the golden' classify_golden
 expect 'classify: a folder' classify_folder
 expect 'classify: standard input' classify_stdin
