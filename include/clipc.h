@@ -95,8 +95,9 @@ typedef struct clipc_model_info {
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;
-    const char *tokenizer; /* "openai", "bpe" (the model's own files) or a name that this
-                              clipc has no tokenizer for: texts go by ids */
+    const char *tokenizer; /* "openai", "bpe" or "wordpiece" (the model's own files), or a
+                              name that this clipc has no tokenizer for: texts go by
+                              ids */
     size_t params;         /* trained numbers, both towers */
     float logit_scale;     /* exp(logit_scale): what cosines are multiplied by */
     int has_logit_bias;    /* SigLIP: each pair's probability stands alone (logistic) */

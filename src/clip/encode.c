@@ -16,7 +16,7 @@ void clipc_ctx_free(clipc_ctx *c)
     exec_free(c->e);
     arena_free(&c->mem);
     resize_work_free(&c->resize);
-    bpe_work_free(c->bpe);
+    tokens_work_free(&c->tokens);
     buf_free(&c->file);
     buf_free(&c->text);
     free(c);
@@ -45,7 +45,7 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     if (n->image) rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
     if (rc == CLIPC_OK && n->text)
         rc = n->text_ops->acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
-    if (rc == CLIPC_OK) rc = bpe_work_new(&c->bpe, err);
+    if (rc == CLIPC_OK) rc = tokens_work_new(&c->tokens, err);
     take_buffers(c, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&c->mem, measure.used, "context", err);
     if (rc == CLIPC_OK) take_buffers(c, &c->mem);
@@ -208,17 +208,13 @@ int clipc_tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, const char *tex
                    clipc_err *err)
 {
     if (!c->m->n->text) return no_tower(c, "text", err);
-    if (c->m->source.cfg.foreign_tokens)
+    if (tokenizer_size(&c->m->tokens) > c->m->info.vocab_size)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: its tokenizer, %s, is not supported: give ids",
-                          c->m->source.path, c->m->source.cfg.tokenizer);
-    if (bpe_vocab_size(c->m->bpe) > c->m->info.vocab_size)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: its %zu tokens are not OpenAI's vocabulary of %zu",
+                          "%s: its %zu tokens are not those of its tokenizer, %zu",
                           c->m->source.path, c->m->info.vocab_size,
-                          bpe_vocab_size(c->m->bpe));
-    return bpe_tokenize(c->m->bpe, c->bpe, ids, c->m->info.context_length, n_tokens, text,
-                        c->options.compat, err);
+                          tokenizer_size(&c->m->tokens));
+    return tokenizer_run(&c->m->tokens, &c->tokens, ids, c->m->info.context_length,
+                         n_tokens, text, c->options.compat, c->m->source.path, err);
 }
 
 int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts, size_t n,

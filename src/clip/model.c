@@ -10,26 +10,9 @@ void clipc_model_free(clipc_model *m)
 {
     if (!m) return;
     net_free(m->n);
-    bpe_free(m->bpe);
+    tokenizer_free(&m->tokens);
     source_close(&m->source);
     free(m);
-}
-
-/* A folder's own tokenizer files, else the built-in vocabulary. */
-static int open_tokenizer(clipc_model *m, clipc_err *err)
-{
-    char *vocab = path_join(m->source.path, "vocab.json"),
-         *merges = path_join(m->source.path, "merges.txt");
-    int rc;
-
-    if (!vocab || !merges) rc = clipc_fail_memory(err, m->source.path, 0);
-    else if (!m->source.cfg.foreign_tokens && file_exists(vocab) && file_exists(merges)) {
-        m->own_tokens = true;
-        rc = bpe_load_hf(&m->bpe, vocab, merges, err);
-    } else rc = bpe_new(&m->bpe, err);
-    free(vocab);
-    free(merges);
-    return rc;
 }
 
 static void fill_info(clipc_model *m)
@@ -71,9 +54,7 @@ static void fill_info(clipc_model *m)
         .text_heads = t->heads,
         .context_length = t->context_length,
         .vocab_size = t->vocab_size,
-        .tokenizer = m->source.cfg.foreign_tokens ? m->source.cfg.tokenizer
-                     : m->own_tokens              ? "bpe"
-                                                  : "openai",
+        .tokenizer = m->tokens.name,
         .params = m->n->params.count,
         .logit_scale = expf(*m->n->logit_scale),
         .has_logit_bias = m->n->logit_bias != NULL,
@@ -99,7 +80,7 @@ int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
     if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
     if (rc == CLIPC_OK) rc = source_open(&m->source, found, err);
     if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
-    if (rc == CLIPC_OK) rc = open_tokenizer(m, err);
+    if (rc == CLIPC_OK) rc = tokenizer_open(&m->tokens, &m->source, err);
     free(found);
     if (rc == CLIPC_OK) {
         fill_info(m);
@@ -122,7 +103,8 @@ void clipc_token_text(const clipc_model *m, int32_t id, char *out, size_t out_si
     buf b = {0};
 
     if (out_size) out[0] = '\0';
-    if (bpe_token(&b, m->bpe, id, NULL) == CLIPC_OK && b.data && out_size)
+    if (m->tokens.bpe && bpe_token(&b, m->tokens.bpe, id, NULL) == CLIPC_OK && b.data &&
+        out_size)
         for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
             out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
     buf_free(&b);

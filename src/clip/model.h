@@ -3,14 +3,13 @@
 #define CLIPC_CLIP_MODEL_H
 
 #include "clip/net.h"
-#include "text/bpe.h"
+#include "clip/tokens.h"
 
 struct clipc_model {
     net *n;
     model_source source; /* its config; closed but for that */
     const kernels *k;    /* whose packing the weights have */
-    bpe *bpe;
-    bool own_tokens; /* bpe is the model's, not the built-in one */
+    tokenizer tokens;
     clipc_model_info info;
 };
 
@@ -25,7 +24,7 @@ struct clipc_ctx {
     uint8_t *crop; /* [S,S,3] */
     int32_t *ids;  /* [B,context_length] */
     resize_work resize;
-    bpe_work *bpe;
+    tokens_work tokens;
     buf file, text;
 };
 
