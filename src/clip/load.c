@@ -179,6 +179,16 @@ static int unpack_all(net *n, const model_source *s, const kernels *k, clipc_err
     return rc;
 }
 
+/* What a tower says of its config gets the file's name in front. */
+static int named(const model_source *s, int rc, clipc_err *err)
+{
+    char what[sizeof err->msg];
+
+    if (!err || strstr(err->msg, s->path)) return rc;
+    memcpy(what, err->msg, sizeof what);
+    return clipc_fail(err, rc, "%s: %s", s->path, what);
+}
+
 int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
              clipc_err *err)
 {
@@ -189,10 +199,10 @@ int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
     *out = NULL;
     if (map) s->cfg.image.form = s->cfg.text.form = s->form;
     rc = map ? net_shape(&n, &s->cfg, mode, err) : net_make(&n, &s->cfg, mode, err);
-    if (rc == CLIPC_OK)
-        rc = map         ? map_packed(n, s, err)
-             : s->packed ? unpack_all(n, s, k, err)
-                         : load_named(n, s, k, err);
+    if (rc != CLIPC_OK) return named(s, rc, err);
+    rc = map         ? map_packed(n, s, err)
+         : s->packed ? unpack_all(n, s, k, err)
+                     : load_named(n, s, k, err);
     if (rc == CLIPC_OK) *out = n;
     else net_free(n);
     return rc;

@@ -39,7 +39,11 @@ static int open_any(tensor_file **out, const char *path, clipc_err *err)
     const bool torch = torch_is(bytes.data, bytes.size);
     /* A zip that is cut short has no directory; the reader says so. */
     const bool zip = bytes.size > 4 && memcmp(bytes.data, "PK\3\4", 4) == 0;
+    const bool header = bytes.size > 8 && bytes.data[8] == '{';
     file_unmap(&bytes);
+    if (!gguf && !torch && !zip && !header)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: no model: neither safetensors nor PyTorch nor GGUF", path);
     return gguf           ? gguf_open(out, path, err)
            : torch || zip ? torch_open(out, path, err)
                           : safetensors_open(out, path, err);
