@@ -59,7 +59,7 @@ static int load_part(loading *l, float *to, const char *name, const param *p,
     return CLIPC_OK;
 }
 
-static void transpose(float *to, const float *from, size_t rows, size_t cols)
+void weights_transpose(float *to, const float *from, size_t rows, size_t cols)
 {
     for (size_t r = 0; r < rows; r++)
         for (size_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
@@ -94,7 +94,8 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
     if (s.transposed) to += p->n;
     for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)
         rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
-    if (rc == CLIPC_OK && s.transposed) transpose(l->plain, to, p->dims[1], p->dims[0]);
+    if (rc == CLIPC_OK && s.transposed)
+        weights_transpose(l->plain, to, p->dims[1], p->dims[0]);
     if (rc == CLIPC_OK) weights_place(*p->slot, p, l->plain, form, l->k);
     return rc;
 }

@@ -39,6 +39,9 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err);
 int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
              clipc_err *err);
 
+/* to [cols,rows] = from [rows,cols], transposed. */
+void weights_transpose(float *to, const float *from, size_t rows, size_t cols);
+
 /* Plain values of a parameter into a form: *to holds param_bytes(p, form). */
 void weights_place(void *to, const param *p, const float *plain, weight_form form,
                    const kernels *k);

@@ -9,12 +9,6 @@
 #include "io/safetensors.h"
 #include "text/bpe.h"
 
-static void transpose(float *to, const float *from, size_t rows, size_t cols)
-{
-    for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols; c++) to[c * rows + r] = from[r * cols + c];
-}
-
 /* The tensors that a parameter is stored as; *made is memory of a transposed copy. */
 static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
                       const naming *names, clipc_err *err)
@@ -25,7 +19,7 @@ static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
     if (s->transposed) {
         *made = malloc(p->n * sizeof **made);
         if (!*made) return clipc_fail_memory(err, p->name, p->n * sizeof **made);
-        transpose(*made, data, p->dims[0], p->dims[1]);
+        weights_transpose(*made, data, p->dims[0], p->dims[1]);
         data = *made;
     }
     for (size_t i = 0; i < s->n; i++) {
