@@ -187,13 +187,15 @@ static int get_block(block_extras *x, act *f, float *eps, const json_t *o,
     return rc;
 }
 
-/* timm's ViTs that open_clip's configs name: SigLIP's, pooled by a learned query. */
+/* timm's ViTs that open_clip's configs name: SigLIP's, pooled by a learned query, and one
+ * that is built as OpenAI's. */
 static const struct {
     const char *name;
     size_t patch, width, depth, heads;
     double mlp_ratio;
     act act;
 } timm_vits[] = {
+    {"vit_large_patch14_clip_224", 14, 1024, 24, 16, 4.0, ACT_GELU},
     {"vit_base_patch32_siglip_256", 32, 768, 12, 12, 4.0, ACT_GELU_TANH},
     {"vit_base_patch16_siglip_224", 16, 768, 12, 12, 4.0, ACT_GELU},
     {"vit_base_patch16_siglip_256", 16, 768, 12, 12, 4.0, ACT_GELU},
@@ -233,13 +235,19 @@ static int get_timm(clip_cfg *cfg, const json_t *o, const char *name, const char
     if (!cfg->timm)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: the timm tower \"%.60s\" is not supported", where, name);
-    c->eps = 1e-6f;
-    c->no_ln_pre = c->no_class_token = c->conv1_bias = c->pooler = true;
-    c->pooler_form = POOLER_TIMM;
-    c->pooler_queries = 1;
-    if (rc == CLIPC_OK && proj && *proj)
+    c->eps = 1e-5f;
+    if (strstr(name, "siglip")) {
+        c->eps = 1e-6f;
+        c->no_ln_pre = c->no_class_token = c->conv1_bias = c->pooler = true;
+        c->pooler_form = POOLER_TIMM;
+        c->pooler_queries = 1;
+    }
+    /* Without a word about it timm's own classifier projects, which has a bias. */
+    c->proj = PROJ_LINEAR_BIAS;
+    if (rc == CLIPC_OK && proj && *proj) {
         rc = get_word(&word, o, "timm_proj", projections, where, err);
-    c->proj = !word ? PROJ_NONE : bias ? PROJ_LINEAR_BIAS : PROJ_LINEAR;
+        c->proj = !word ? PROJ_NONE : bias ? PROJ_LINEAR_BIAS : PROJ_LINEAR;
+    }
     return rc;
 }
 

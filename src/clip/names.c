@@ -145,6 +145,7 @@ naming naming_of_file(const tensor_file *f)
     if (tensor_find(f, "visual.trunk.pos_embed")) n.image = SPELLING_TIMM;
     else if (tensor_find(f, "vision_model.embeddings.patch_embedding.weight"))
         n.image = SPELLING_HF;
+    n.timm_head = tensor_find(f, "visual.trunk.head.weight") != NULL;
     if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
         n.text = SPELLING_HF;
     n.text_prefix = tensor_find(f, "text.token_embedding.weight") != NULL;
@@ -193,10 +194,12 @@ static void hf_block(stored_as *out, const char *tower, int layer, const char *p
                      in_block[i].hf);
 }
 
-static void timm_name(stored_as *out, const char *name)
+static void timm_name(stored_as *out, const char *name, const naming *n)
 {
     int layer, used = 0;
 
+    if (n->timm_head && strncmp(name, "head.proj.", 10) == 0)
+        set(out, "visual.trunk.head.", name + 10);
     if (strncmp(name, "attn_pool.", 10) == 0) set(out, "visual.trunk.", name);
     if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
         for (size_t i = 0; i < sizeof in_block / sizeof in_block[0]; i++)
@@ -317,7 +320,7 @@ void names_of(stored_as *out, const char *name, const naming *n)
 
     *out = (stored_as){.n = 1};
     set(out, text && n->text_prefix ? "text." : "", name);
-    if (visual && n->image == SPELLING_TIMM) timm_name(out, name + 7);
+    if (visual && n->image == SPELLING_TIMM) timm_name(out, name + 7, n);
     if ((visual && n->image == SPELLING_GGUF) || (text && n->text == SPELLING_GGUF))
         gguf_name(out, name, n);
     if (text && n->bert && strncmp(name, "bert.", 5) == 0) bert_name(out, name + 5, n);

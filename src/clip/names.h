@@ -20,6 +20,7 @@ typedef enum spelling {
 typedef struct naming {
     spelling image, text;
     bool text_prefix; /* OpenAI's, behind "text." (open_clip's custom_text) */
+    bool timm_head;   /* timm: its own classifier is the projection */
     bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
     const char *bert, *proj; /* what BERT's names and its projection's begin with */
 } naming;

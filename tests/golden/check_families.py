@@ -243,7 +243,7 @@ CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("ViT-S-32-alt", "open_clip"), ("ViT-L-14-CLIPA", "open_clip"),
          ("ViT-B-16-SigLIP", "open_clip"), ("ViT-B-16-SigLIP", "clipc f32"),
          ("ViT-B-32-SigLIP2-256", "open_clip"), ("coca_ViT-B-32", "open_clip"),
-         ("hf_clip", "hf"), ("hf_siglip", "hf"),
+         ("MobileCLIP2-L-14", "open_clip"), ("hf_clip", "hf"), ("hf_siglip", "hf"),
          ("openai RN50", "pt state_dict"), ("openai ViT-B/32", "pt legacy"),
          ("ViT-B-32", "pt checkpoint"), ("ViT-B-32", "open_clip bin"),
          ("xlm-roberta-base-ViT-B-32", "open_clip"), ("multilingual DistilBERT", "sentence")]
