@@ -126,12 +126,7 @@ static int add_bytes(tensor_file *f, span bytes, const char *where, clipc_err *e
 int safetensors_parse(tensor_file **out, const void *data, size_t size, const char *name,
                       clipc_err *err)
 {
-    int rc = tensor_file_new(out, name, err);
-
-    if (rc == CLIPC_OK) rc = add_bytes(*out, (span){data, size}, name, err);
-    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, name, err);
-    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
-    return rc;
+    return tensor_file_parse(out, (span){data, size}, name, add_bytes, err);
 }
 
 static int add_file(tensor_file *f, const char *path, clipc_err *err)
@@ -181,10 +176,10 @@ static int add_all(tensor_file *f, json_t *map, const char *path, clipc_err *err
     return rc;
 }
 
-static int add_index(tensor_file *f, const char *path, clipc_err *err)
+static int add_index(tensor_file *f, span bytes, const char *path, clipc_err *err)
 {
     json_t *index = NULL, *map = NULL;
-    int rc = json_read(&index, path, err);
+    int rc = json_parse(&index, (const char *)bytes.data, bytes.size, path, err);
 
     if (rc == CLIPC_OK && !json_is_object(map = json_object_get(index, "weight_map")))
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no weight_map", path);
@@ -198,13 +193,8 @@ int safetensors_open(tensor_file **out, const char *path, clipc_err *err)
     const char *tail = ".index.json";
     const size_t len = strlen(path), tail_len = strlen(tail);
     const bool index = len > tail_len && strcmp(path + len - tail_len, tail) == 0;
-    int rc = tensor_file_new(out, path, err);
 
-    if (rc == CLIPC_OK)
-        rc = index ? add_index(*out, path, err) : add_file(*out, path, err);
-    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, path, err);
-    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
-    return rc;
+    return tensor_file_open(out, path, index ? add_index : add_bytes, err);
 }
 
 /* ---- writing -------------------------------------------------------------------------

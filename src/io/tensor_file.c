@@ -142,6 +142,34 @@ int tensor_file_finish(tensor_file *f, const char *where, clipc_err *err)
     return CLIPC_OK;
 }
 
+/* Finished, or freed. */
+static int end(tensor_file **out, int rc, const char *where, clipc_err *err)
+{
+    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, where, err);
+    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
+    return rc;
+}
+
+int tensor_file_open(tensor_file **out, const char *path, tensor_reader *read,
+                     clipc_err *err)
+{
+    span bytes;
+    int rc = tensor_file_new(out, path, err);
+
+    if (rc == CLIPC_OK) rc = tensor_file_map(*out, &bytes, path, err);
+    if (rc == CLIPC_OK) rc = read(*out, bytes, path, err);
+    return end(out, rc, path, err);
+}
+
+int tensor_file_parse(tensor_file **out, span bytes, const char *name,
+                      tensor_reader *read, clipc_err *err)
+{
+    int rc = tensor_file_new(out, name, err);
+
+    if (rc == CLIPC_OK) rc = read(*out, bytes, name, err);
+    return end(out, rc, name, err);
+}
+
 size_t tensor_file_count(const tensor_file *f)
 {
     return f->n;

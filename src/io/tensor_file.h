@@ -61,4 +61,13 @@ int tensor_file_join(tensor_file *f, tensor_file *other, const char *prefix,
 /* Last: sorts; two tensors of one name are an error. */
 int tensor_file_finish(tensor_file *f, const char *where, clipc_err *err);
 
+/* What a reader does with the bytes of a file: adds tensors and metadata to f. */
+typedef int tensor_reader(tensor_file *f, span bytes, const char *where, clipc_err *err);
+/* The whole way around it: a new file, from a path (mapped) or from memory that outlives
+ * *out, finished. */
+int tensor_file_open(tensor_file **out, const char *path, tensor_reader *read,
+                     clipc_err *err);
+int tensor_file_parse(tensor_file **out, span bytes, const char *name,
+                      tensor_reader *read, clipc_err *err);
+
 #endif

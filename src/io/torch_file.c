@@ -879,22 +879,10 @@ static int add_bytes(tensor_file *f, span bytes, const char *where, clipc_err *e
 int torch_parse(tensor_file **out, const void *data, size_t size, const char *name,
                 clipc_err *err)
 {
-    int rc = tensor_file_new(out, name, err);
-
-    if (rc == CLIPC_OK) rc = add_bytes(*out, (span){data, size}, name, err);
-    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, name, err);
-    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
-    return rc;
+    return tensor_file_parse(out, (span){data, size}, name, add_bytes, err);
 }
 
 int torch_open(tensor_file **out, const char *path, clipc_err *err)
 {
-    span bytes;
-    int rc = tensor_file_new(out, path, err);
-
-    if (rc == CLIPC_OK) rc = tensor_file_map(*out, &bytes, path, err);
-    if (rc == CLIPC_OK) rc = add_bytes(*out, bytes, path, err);
-    if (rc == CLIPC_OK) rc = tensor_file_finish(*out, path, err);
-    if (rc != CLIPC_OK) tensor_file_free(*out), *out = NULL;
-    return rc;
+    return tensor_file_open(out, path, add_bytes, err);
 }
