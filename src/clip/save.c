@@ -6,8 +6,8 @@
 #include "clip/find.h"
 #include "clip/names.h"
 #include "clip/net.h"
+#include "clip/tokens.h"
 #include "io/safetensors.h"
-#include "text/bpe.h"
 
 /* The tensors that a parameter is stored as; *made is memory of a transposed copy. */
 static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
@@ -254,6 +254,24 @@ static json_t *about_model(const model_source *s, const clipc_convert_options *o
     return about;
 }
 
+/* What is written has OpenAI's vocabulary, or none: a model with another one would read
+ * texts wrongly afterwards. */
+static int check_tokens(const model_source *s, clipc_err *err)
+{
+    tokenizer t = {0};
+    bpe *openai = NULL;
+    int rc = tokenizer_open(&t, s, err);
+
+    if (rc == CLIPC_OK && t.bpe) rc = bpe_new(&openai, err);
+    if (rc == CLIPC_OK && t.bpe && !bpe_equal(t.bpe, openai))
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: its vocabulary is not OpenAI's, and cannot be written",
+                        s->path);
+    bpe_free(openai);
+    tokenizer_free(&t);
+    return rc;
+}
+
 int clipc_convert(const char *in, const char *out, const clipc_convert_options *options,
                   clipc_err *err)
 {
@@ -277,6 +295,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open(&s, found, err);
+    if (rc == CLIPC_OK) rc = check_tokens(&s, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);
     if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, k, err);

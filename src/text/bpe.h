@@ -34,6 +34,9 @@ int bpe_load_hf(bpe **out, const char *vocab_path, const char *merges_path,
                 clipc_err *err);
 void bpe_free(bpe *b);
 
+/* Whether both give the same ids to every text. */
+bool bpe_equal(const bpe *a, const bpe *b);
+
 int bpe_work_new(bpe_work **out, clipc_err *err);
 void bpe_work_free(bpe_work *w);
 

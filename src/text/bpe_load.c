@@ -86,6 +86,16 @@ void bpe_free(bpe *b)
     free(b);
 }
 
+bool bpe_equal(const bpe *a, const bpe *b)
+{
+    if (a->n_merges != b->n_merges ||
+        memcmp(a->merges, b->merges, a->n_merges * sizeof *a->merges) != 0)
+        return false;
+    for (int32_t t = 0; t <= bpe_token_eot(a); t++)
+        if (bpe_id(a, t) != bpe_id(b, t)) return false;
+    return true;
+}
+
 int32_t bpe_sot(const bpe *b)
 {
     return bpe_id(b, bpe_token_sot(b));
