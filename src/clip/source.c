@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/gguf.h"
-#include "io/safetensors.h"
-#include "io/torch_file.h"
+#include "io/any_file.h"
 
 void source_close(model_source *s)
 {
@@ -19,41 +17,11 @@ void source_close(model_source *s)
 
 /* ---- tensors ---- */
 
-static bool ends_with(const char *s, const char *tail)
-{
-    const size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
-}
-
-/* A file of any kind, by its first bytes. */
-static int open_any(tensor_file **out, const char *path, clipc_err *err)
-{
-    span bytes;
-    int rc;
-
-    *out = NULL;
-    if (ends_with(path, ".index.json")) return safetensors_open(out, path, err);
-    rc = file_map(&bytes, path, err);
-    if (rc != CLIPC_OK) return rc;
-    const bool gguf = gguf_is(bytes.data, bytes.size);
-    const bool torch = torch_is(bytes.data, bytes.size);
-    /* A zip that is cut short has no directory; the reader says so. */
-    const bool zip = bytes.size > 4 && memcmp(bytes.data, "PK\3\4", 4) == 0;
-    const bool header = bytes.size > 8 && bytes.data[8] == '{';
-    file_unmap(&bytes);
-    if (!gguf && !torch && !zip && !header)
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: no model: neither safetensors nor PyTorch nor GGUF", path);
-    return gguf           ? gguf_open(out, path, err)
-           : torch || zip ? torch_open(out, path, err)
-                          : safetensors_open(out, path, err);
-}
-
 static int open_tensors(model_source *s, const char *path, clipc_err *err)
 {
     s->weights_path = strdup(path);
     if (!s->weights_path) return clipc_fail_memory(err, path, strlen(path));
-    return open_any(&s->weights, path, err);
+    return any_file_open(&s->weights, path, err);
 }
 
 /* The first file of the names that is in the folder. */
@@ -118,10 +86,16 @@ static int open_sentence(model_source *s, clipc_err *err)
 static int open_folder(model_source *s, clipc_err *err)
 {
     static const char *const open_clip_names[] = {
-        "open_clip_model.safetensors", "open_clip_pytorch_model.bin", "model.safetensors",
-        "pytorch_model.bin", NULL};
+        "open_clip_model.safetensors",
+        "open_clip_model.safetensors.index.json",
+        "open_clip_pytorch_model.bin",
+        "open_clip_pytorch_model.bin.index.json",
+        "model.safetensors",
+        "pytorch_model.bin",
+        NULL};
     static const char *const hf_names[] = {
-        "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", NULL};
+        "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+        "pytorch_model.bin.index.json", NULL};
     char *open_clip = path_join(s->path, "open_clip_config.json");
     char *hf = path_join(s->path, "config.json");
     char *pre = path_join(s->path, "preprocessor_config.json");

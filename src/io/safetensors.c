@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_MAX = 100 << 20, PARTS_MAX = 1024, WRITE_STEP = 1 << 12, DATA_ALIGN = 64 };
+enum { HEADER_MAX = 100 << 20, WRITE_STEP = 1 << 12, DATA_ALIGN = 64 };
 
 static int bad(clipc_err *err, const char *where, const char *name, const char *why)
 {
@@ -129,72 +129,9 @@ int safetensors_parse(tensor_file **out, const void *data, size_t size, const ch
     return tensor_file_parse(out, (span){data, size}, name, add_bytes, err);
 }
 
-static int add_file(tensor_file *f, const char *path, clipc_err *err)
-{
-    span bytes;
-    const int rc = tensor_file_map(f, &bytes, path, err);
-
-    return rc == CLIPC_OK ? add_bytes(f, bytes, path, err) : rc;
-}
-
-/* Opens one file of an index, in the folder of the index. */
-static int add_named(tensor_file *f, const char *name, const char *index_path,
-                     clipc_err *err)
-{
-    const size_t dir_len = (size_t)(path_base(index_path) - index_path);
-    buf full = {0};
-    int rc = buf_add(&full, index_path, dir_len, err);
-
-    if (rc == CLIPC_OK) rc = buf_puts(&full, name, err);
-    if (rc == CLIPC_OK) rc = add_file(f, full.data, err);
-    buf_free(&full);
-    return rc;
-}
-
-/* All files that an index's weight_map names; each must be a plain name. */
-static int add_all(tensor_file *f, json_t *map, const char *path, clipc_err *err)
-{
-    json_t *seen = json_object(), *value;
-    const char *key;
-    int rc = seen ? CLIPC_OK : clipc_fail_memory(err, path, 0);
-
-    json_object_foreach(map, key, value)
-    {
-        const char *name = json_string_value(value);
-        if (rc != CLIPC_OK) break;
-        if (!name || !*name || strchr(name, '/') || name[0] == '.') {
-            rc = bad(err, path, key, "its file is no plain file name");
-        } else if (!json_object_get(seen, name)) {
-            if (json_object_size(seen) == PARTS_MAX)
-                rc = clipc_fail(err, CLIPC_ERR_LIMIT, "%s: more than %d files", path,
-                                PARTS_MAX);
-            else rc = add_named(f, name, path, err);
-            json_object_set_new(seen, name, json_true());
-        }
-    }
-    json_decref(seen);
-    return rc;
-}
-
-static int add_index(tensor_file *f, span bytes, const char *path, clipc_err *err)
-{
-    json_t *index = NULL, *map = NULL;
-    int rc = json_parse(&index, (const char *)bytes.data, bytes.size, path, err);
-
-    if (rc == CLIPC_OK && !json_is_object(map = json_object_get(index, "weight_map")))
-        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no weight_map", path);
-    if (rc == CLIPC_OK) rc = add_all(f, map, path, err);
-    json_decref(index);
-    return rc;
-}
-
 int safetensors_open(tensor_file **out, const char *path, clipc_err *err)
 {
-    const char *tail = ".index.json";
-    const size_t len = strlen(path), tail_len = strlen(tail);
-    const bool index = len > tail_len && strcmp(path + len - tail_len, tail) == 0;
-
-    return tensor_file_open(out, path, index ? add_index : add_bytes, err);
+    return tensor_file_open(out, path, add_bytes, err);
 }
 
 /* ---- writing -------------------------------------------------------------------------

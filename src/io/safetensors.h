@@ -9,8 +9,7 @@
 
 #include "io/tensor_file.h"
 
-/* Opens a file, or an index (name ending in ".index.json", weight_map to files of the
- * same folder).  Free with tensor_file_free; tensors live as long. */
+/* Free with tensor_file_free; tensors live as long. */
 int safetensors_open(tensor_file **out, const char *path, clipc_err *err);
 /* The same from memory that outlives *out; `name` is for messages. */
 int safetensors_parse(tensor_file **out, const void *data, size_t size, const char *name,
