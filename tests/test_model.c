@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "clip/net.h"
 #include "golden_file.h"
+#include "io/any_file.h"
 #include "nn/rows.h"
 #include "train/loss.h"
 
@@ -476,6 +477,43 @@ static void test_end_to_end(void **state)
     end_to_end(4);
 }
 
+/* index: tensors spread over files that an index names; names that lead elsewhere */
+static void test_index(void **state)
+{
+    const char *part = "build/test_index_part.safetensors";
+    const char *index = "build/test_index.index.json";
+    tensor_file *whole, *f;
+    json_t *map = json_object(), *root = json_pack("{s:o}", "weight_map", map);
+    clipc_err err;
+
+    (void)state;
+    CHECK_OK(any_file_open(&whole, MODELS "hf_vit/model.safetensors", &err), err);
+    assert_int_equal(system("cp " MODELS "hf_vit/model.safetensors "
+                            "build/test_index_part.safetensors"),
+                     0);
+    for (size_t i = 0; i < tensor_file_count(whole); i++)
+        json_object_set_new(map, tensor_file_at(whole, i)->name,
+                            json_string(path_base(part)));
+    assert_int_equal(json_dump_file(root, index, 0), 0);
+    CHECK_OK(any_file_open(&f, index, &err), err);
+    assert_int_equal(tensor_file_count(f), tensor_file_count(whole));
+    for (size_t i = 0; i < tensor_file_count(f); i++) {
+        const tensor *a = tensor_file_at(f, i), *b = tensor_file_at(whole, i);
+        assert_string_equal(a->name, b->name);
+        assert_memory_equal(a->data, b->data, a->n * dtype_size(a->dt));
+    }
+    tensor_file_free(f);
+    json_object_set_new(map, "x",
+                        json_string("../"
+                                    "test_index_part.safetensors"));
+    assert_int_equal(json_dump_file(root, index, 0), 0);
+    CHECK_FAILS(any_file_open(&f, index, &err), CLIPC_ERR_FORMAT, err, "plain file name");
+    assert_null(f);
+    json_decref(root);
+    tensor_file_free(whole);
+    remove(part), remove(index);
+}
+
 /* load: what is wrong with a checkpoint is said in one line */
 static void test_bad_checkpoints(void **state)
 {
@@ -493,10 +531,11 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),    cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_gradients),  cmocka_unit_test(test_running_stats),
-        cmocka_unit_test(test_adamw),      cmocka_unit_test(test_save),
-        cmocka_unit_test(test_packed),     cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_end_to_end), cmocka_unit_test(test_bad_checkpoints)};
+        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_running_stats),
+        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_save),
+        cmocka_unit_test(test_packed),         cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_end_to_end),     cmocka_unit_test(test_index),
+        cmocka_unit_test(test_bad_checkpoints)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }
