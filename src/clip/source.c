@@ -1,6 +1,5 @@
 #include "clip/source.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

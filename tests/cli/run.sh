@@ -221,7 +221,10 @@ any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model 
     run 1 embed -m $V/openai_pt/model.pt --texts-jsonl "$T/ids" --no-normalize -o "$T/i.npy" && one_line &&
         [ "$(cat "$T/i.npy.jsonl")" = '{"id":"a","row":0}' ] &&
         run 3 embed -m $V/xlm_roberta -T hello && grep -q 'ids' "$T/err" &&
-        run 2 embed -m $V/openai_pt/model.pt && run 3 embed --pixels "$T/i.npy" && one_line
+        rm "$T/i.npy" && run 3 embed -m $V/openai_pt/model.pt --texts-jsonl "$T/ids" -o "$T/i.npy" &&
+        one_line && grep -q 'i.npy.jsonl: exists' "$T/err" &&
+        run 3 embed -m $V/openai_pt/model.pt --texts-jsonl /dev/null && one_line &&
+        run 2 embed -m $V/openai_pt/model.pt && run 3 embed --pixels README.md && one_line
 }
 expect 'files of any kind' any_file
 expect 'classify: the scores of the golden' classify_golden
