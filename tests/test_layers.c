@@ -8,6 +8,7 @@
 #include "nn/attnpool.h"
 #include "nn/block.h"
 #include "nn/convbn.h"
+#include "nn/dwconv.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/rows.h"
@@ -106,13 +107,18 @@ static void check_field(layer *l, const field *f)
                  want, sqrt(size));
 }
 
+static void layer_free(layer *l)
+{
+    for (size_t i = 0; i < l->n_mem; i++) free(l->mem[i]);
+    exec_free(l->e);
+}
+
 static void check_layer(layer *l)
 {
     objective(l);
     l->bwd(l);
     for (size_t i = 0; i < l->n_fields; i++) check_field(l, &l->f[i]);
-    for (size_t i = 0; i < l->n_mem; i++) free(l->mem[i]);
-    exec_free(l->e);
+    layer_free(l);
 }
 
 static layer layer_of(const char *isa, void (*fwd)(layer *l), void (*bwd)(layer *l))
@@ -310,8 +316,8 @@ static double conv_at(const conv_shape *s, const float *x, const float *w, size_
     for (size_t i = 0; i < s->I; i++)
         for (size_t ky = 0; ky < s->k; ky++)
             for (size_t kx = 0; kx < s->k; kx++) {
-                const size_t y = oy * s->stride + ky - s->k / 2;
-                const size_t c = ox * s->stride + kx - s->k / 2;
+                const size_t y = oy * s->stride + ky - s->pad;
+                const size_t c = ox * s->stride + kx - s->pad;
                 if (y >= s->H || c >= s->W) continue;
                 const size_t at = s->planes ? ((b * s->I + i) * s->H + y) * s->W + c
                                             : ((b * s->H + y) * s->W + c) * s->I + i;
@@ -384,6 +390,10 @@ static void convs(const char *isa)
     one_conv(isa, conv_shape_of(5, 3, 5, 1, 2, 2)); /* a kernel wider than the picture */
     one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));
+    one_conv(isa, conv_shape_of(6, 7, 2, 2, 8, 7)); /* even: no padding */
+    pixels = conv_shape_of(3, 5, 4, 4, 9, 12);
+    pixels.planes = true;
+    one_conv(isa, pixels);
 }
 
 /* conv: values packed and plain, gradients; strides, sizes, channel orders */
@@ -391,6 +401,69 @@ static void test_conv(void **state)
 {
     (void)state;
     each_isa(convs);
+}
+
+/* ---- depthwise convolution ---- */
+
+static void dw_f(layer *l)
+{
+    const dwconv_shape *s = l->own;
+
+    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, l->f[2].x,
+               floats_of(l, dwconv_work(s), 7.0f), s, CONV_B, ACT_RELU);
+}
+
+static double dw_at(const dwconv_shape *s, const float *x, const float *w, size_t b,
+                    size_t oy, size_t ox, size_t c)
+{
+    double sum = 0.0;
+
+    for (size_t ky = 0; ky < s->k; ky++)
+        for (size_t kx = 0; kx < s->k; kx++) {
+            const size_t y = oy * s->stride + ky - s->k / 2;
+            const size_t z = ox * s->stride + kx - s->k / 2;
+            if (y < s->H && z < s->W)
+                sum += (double)x[((b * s->H + y) * s->W + z) * s->C + c] *
+                       (double)w[(c * s->k + ky) * s->k + kx];
+        }
+    return sum;
+}
+
+static void one_dwconv(const char *isa, dwconv_shape s)
+{
+    layer l = layer_of(isa, dw_f, NULL);
+    size_t at = 0;
+
+    l.own = &s;
+    add_field(&l, "x", CONV_B * s.H * s.W * s.C);
+    add_field(&l, "w", s.C * s.k * s.k);
+    add_field(&l, "bias", s.C);
+    set_output(&l, CONV_B * s.Ho * s.Wo * s.C);
+    dw_f(&l);
+    for (size_t b = 0; b < CONV_B; b++)
+        for (size_t oy = 0; oy < s.Ho; oy++)
+            for (size_t ox = 0; ox < s.Wo; ox++)
+                for (size_t c = 0; c < s.C; c++, at++) {
+                    const double z =
+                        (double)l.f[2].x[c] + dw_at(&s, l.f[0].x, l.f[1].x, b, oy, ox, c);
+                    CHECK_NEAR(l.y[at], z > 0.0 ? z : 0.0, 1e-4);
+                }
+    layer_free(&l);
+}
+
+static void dwconvs(const char *isa)
+{
+    one_dwconv(isa, dwconv_shape_of(5, 3, 1, 4, 6));
+    one_dwconv(isa, dwconv_shape_of(33, 7, 1, 9, 3));
+    one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8));
+    one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9));
+}
+
+/* depthwise convolution: values; strides, sizes beside the vector's */
+static void test_dwconv(void **state)
+{
+    (void)state;
+    each_isa(dwconvs);
 }
 
 /* ---- convolution, batch norm, sum, ReLU ---- */
@@ -548,7 +621,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
         cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_convbn),
-        cmocka_unit_test(test_pool),      cmocka_unit_test(test_attnpool)};
+        cmocka_unit_test(test_conv),      cmocka_unit_test(test_dwconv),
+        cmocka_unit_test(test_convbn),    cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_attnpool)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

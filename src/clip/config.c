@@ -116,6 +116,7 @@ size_t config_times(size_t width, double ratio)
 static int get_stages(image_cfg *c, const json_t *layers, const char *where,
                       clipc_err *err)
 {
+    c->family = IMAGE_RESNET;
     if (json_array_size(layers) != 4)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: a ResNet has 4 stages, \"layers\" has %zu", where,

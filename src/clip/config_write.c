@@ -116,7 +116,7 @@ static json_t *vision_json(const clip_cfg *cfg)
     json_t *v = json_object();
 
     json_object_set_new(v, "image_size", size_of(c->image_size));
-    if (c->layers) {
+    if (c->family == IMAGE_VIT) {
         json_object_set_new(v, "layers", size_of(c->layers));
         json_object_set_new(v, "patch_size", size_of(c->patch_size));
         json_object_set_new(v, "head_width", size_of(c->width / c->heads));
@@ -196,11 +196,12 @@ bool config_fits_hf(const clip_cfg *cfg)
     const image_cfg *i = &cfg->image;
     const text_cfg *t = &cfg->text;
 
-    return i->layers && !block_extras_any(&i->extras) && !block_extras_any(&t->extras) &&
-           !i->no_ln_pre && !i->no_class_token && !i->conv1_bias && !i->pooler &&
-           i->pool == POOL_TOK && i->proj == PROJ_MATRIX && !t->no_causal_mask &&
-           !t->embed_cls && t->pool == TEXT_POOL_ARGMAX && t->proj == PROJ_MATRIX &&
-           !cfg->logit_bias && !cfg->foreign_tokens;
+    return i->family == IMAGE_VIT && !block_extras_any(&i->extras) &&
+           !block_extras_any(&t->extras) && !i->no_ln_pre && !i->no_class_token &&
+           !i->conv1_bias && !i->pooler && i->pool == POOL_TOK &&
+           i->proj == PROJ_MATRIX && !t->no_causal_mask && !t->embed_cls &&
+           t->pool == TEXT_POOL_ARGMAX && t->proj == PROJ_MATRIX && !cfg->logit_bias &&
+           !cfg->foreign_tokens;
 }
 
 static const char *hf_act(act f)

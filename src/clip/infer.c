@@ -43,6 +43,7 @@ static void infer_resnet(image_cfg *c, const tensor_file *f)
 {
     const size_t positions = dim(f, "visual.attnpool.positional_embedding", 0);
 
+    c->family = IMAGE_RESNET;
     for (int s = 0; s < 4; s++) {
         char prefix[32];
         snprintf(prefix, sizeof prefix, "visual.layer%d.", s + 1);

@@ -20,6 +20,9 @@ void net_free(net *n)
     free(n);
 }
 
+static const image_ops *const families[IMAGE_FAMILIES] = {
+    [IMAGE_VIT] = &vit_ops, [IMAGE_RESNET] = &resnet_ops};
+
 /* Makes the towers that the config has and lists their parameters: text, scale, image. */
 static int add_towers(net *n, clipc_err *err)
 {
@@ -36,7 +39,7 @@ static int add_towers(net *n, clipc_err *err)
         rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
                             no_sizes, err);
     if (rc == CLIPC_OK && !cfg->no_image) {
-        n->ops = cfg->image.layers ? &vit_ops : &resnet_ops;
+        n->ops = families[cfg->image.family];
         rc = n->ops->make(&n->image, &cfg->image, err);
         if (rc == CLIPC_OK) rc = n->ops->params(n->image, &n->params, err);
     }

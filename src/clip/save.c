@@ -122,7 +122,7 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
             err, CLIPC_ERR_FEATURE,
             "%s: Hugging Face's CLIP layout holds OpenAI's ViT and text tower, "
             "no %s; use open_clip's",
-            folder, n->cfg.image.layers ? "relative of theirs" : "ResNet");
+            folder, n->cfg.image.family == IMAGE_VIT ? "relative of theirs" : "ResNet");
     if (rc == CLIPC_OK && !hf && n->cfg.image.pooler_form == POOLER_SIGLIP)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: a SigLIP of Hugging Face's layout cannot be written in "

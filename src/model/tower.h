@@ -28,23 +28,42 @@ typedef enum tower_proj {
     PROJ_LINEAR_BIAS
 } tower_proj;
 
+typedef enum image_family {
+    IMAGE_VIT,
+    IMAGE_RESNET,
+    IMAGE_CONVNEXT,
+    IMAGE_FASTVIT,
+    IMAGE_FAMILIES
+} image_family;
+/* What makes a ViT's patches of the pixels: one convolution, MobileCLIP-B's three, or
+ * ViTamin's stages of inverted bottlenecks. */
+typedef enum vit_front { FRONT_PATCHES, FRONT_MCI, FRONT_VITAMIN } vit_front;
+
+enum { IMAGE_STAGES = 5 };
+
 /* open_clip's vision_cfg with derived sizes written out. */
 typedef struct image_cfg {
+    image_family family;
     size_t image_size; /* side of the square input */
     size_t embed_dim;
     size_t
         width; /* ViT: channels; ResNet: channels of stage 1, a quarter of its output */
-    size_t heads;      /* ViT: of each block; ResNet: of the attention pool */
-    size_t layers;     /* ViT: blocks */
-    size_t patch_size; /* ViT */
-    size_t mlp_width;  /* ViT: channels inside the MLP */
-    size_t stages[4];  /* ResNet: bottlenecks of each stage; all 0 for a ViT */
-    act act;           /* ViT */
-    float eps;         /* of layer norm or batch norm; 1e-5 */
-    weight_form form;  /* TOWER_INFER: of linear and conv weights */
+    size_t heads;                  /* ViT: of each block; ResNet: of the attention pool */
+    size_t layers;                 /* ViT: blocks */
+    size_t patch_size;             /* ViT */
+    size_t mlp_width;              /* ViT: channels inside the MLP */
+    size_t stages[IMAGE_STAGES];   /* blocks of each stage (ResNet, ConvNeXt, FastViT,
+                                      ViTamin's front); 0 from the first that is not */
+    size_t dims[IMAGE_STAGES];     /* channels of each stage (ConvNeXt, FastViT); of the
+                                      stem and the stages of a ViT's front */
+    size_t mlp_dims[IMAGE_STAGES]; /* channels inside the MLPs of each stage */
+    act act;                       /* all but ResNet */
+    float eps;                     /* of layer norm or batch norm; 1e-5 */
+    weight_form form;              /* TOWER_INFER: of linear and conv weights */
 
     /* What a ViT has beside or instead of OpenAI's.  All zero: OpenAI's. */
     block_extras extras;
+    vit_front front;
     bool no_ln_pre;
     bool no_class_token; /* timm's SigLIP: patches only */
     bool conv1_bias;
@@ -102,7 +121,7 @@ typedef enum tower_mode {
 } tower_mode;
 
 typedef struct image_ops {
-    const char *family; /* "vit", "resnet" */
+    const char *family; /* "vit", "resnet", "convnext", "fastvit" */
 
     /* Checks the config's numbers (a hostile file may have written them: each size at
      * least 1 and at most 2^20, heads divide width, ...) and allocates the structs, not

@@ -10,14 +10,18 @@ static const float zeros[GEMM_KC];
 
 conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, size_t W)
 {
+    const size_t pad = k % 2 ? k / 2 : 0;
+
+    assert(H + 2 * pad >= k && W + 2 * pad >= k);
     return (conv_shape){.I = I,
                         .O = O,
                         .k = k,
                         .stride = stride,
+                        .pad = pad,
                         .H = H,
                         .W = W,
-                        .Ho = (H - 1) / stride + 1,
-                        .Wo = (W - 1) / stride + 1};
+                        .Ho = (H + 2 * pad - k) / stride + 1,
+                        .Wo = (W + 2 * pad - k) / stride + 1};
 }
 
 /* The matrix of patches [B*Ho*Wo, k*k*I] of an input. */
@@ -35,8 +39,8 @@ typedef struct place {
 
 static void place_corner(place *at, const conv_shape *s)
 {
-    at->y = (ptrdiff_t)(at->oy * s->stride) - (ptrdiff_t)(s->k / 2);
-    at->x = (ptrdiff_t)(at->ox * s->stride) - (ptrdiff_t)(s->k / 2);
+    at->y = (ptrdiff_t)(at->oy * s->stride) - (ptrdiff_t)s->pad;
+    at->x = (ptrdiff_t)(at->ox * s->stride) - (ptrdiff_t)s->pad;
 }
 
 static place place_of(const patches *p, size_t row)

@@ -1,4 +1,5 @@
-/* nn/conv.h -- 2-d convolutions without bias (torch.nn.Conv2d) as matrix products:
+/* nn/conv.h -- 2-d convolutions (torch.nn.Conv2d; a bias goes into gemm_opts) as matrix
+ * products:
  *
  *   y[b,oy,ox,o] = sum over ky, kx, i of w[o,i,ky,kx] * x[b, oy*s+ky-p, ox*s+kx-p, i]
  *
@@ -16,8 +17,9 @@
 
 typedef struct conv_shape {
     size_t I, O;   /* channels in and out */
-    size_t k;      /* side of the kernel, odd; the padding is k/2 */
+    size_t k;      /* side of the kernel */
     size_t stride; /* of the output over the input */
+    size_t pad;    /* zeros on each side: k/2 where k is odd, none where it is even */
     size_t H, W;   /* the input's rows and columns */
     size_t Ho, Wo; /* the output's */
     bool planes;   /* the input is [B,I,H,W] instead: the pixels of a picture */

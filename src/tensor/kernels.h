@@ -15,7 +15,15 @@
 
 #include "base/err.h"
 
-typedef enum act { ACT_NONE, ACT_QUICK_GELU, ACT_GELU, ACT_GELU_TANH, ACT_RELU } act;
+typedef enum act {
+    ACT_NONE,
+    ACT_QUICK_GELU,
+    ACT_GELU,
+    ACT_GELU_TANH,
+    ACT_RELU,
+    ACT_SILU,   /* x sigmoid(x) */
+    ACT_SIGMOID /* forward only */
+} act;
 
 /* One AdamW step's numbers; see kernels.adamw. */
 typedef struct adamw_step {
@@ -39,6 +47,7 @@ typedef struct kernels {
     void (*add)(float *y, const float *x, size_t n);            /* y += x */
     void (*axpy)(float *y, float a, const float *x, size_t n);  /* y += a x */
     void (*scale)(float *y, float a, size_t n);                 /* y *= a */
+    void (*mul)(float *y, const float *x, size_t n);            /* y *= x */
     void (*act_fwd)(float *y, const float *x, size_t n, act f); /* y = f(x); y may be x */
     void (*act_bwd)(float *dx, const float *dy, const float *x, size_t n,
                     act f); /* dx = dy f'(x); may alias */
@@ -86,6 +95,10 @@ typedef struct kernels {
     /* The other way: dx0 and dx1 get (+=, if add) dy / 4 */
     void (*unpool2)(float *dx0, float *dx1, const float *dy, size_t Wo, size_t C,
                     int add);
+    /* y[c] = b[c] + sum over t of rows[t][c] * w[t*C + c]: one pixel of a depthwise
+     * convolution; b NULL: no bias */
+    void (*tap_sum)(float *y, const float *b, const float *const *rows, const float *w,
+                    size_t taps, size_t C);
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
     void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
                    size_t n);

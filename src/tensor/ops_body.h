@@ -107,6 +107,11 @@ static void op_scale(float *y, float a, size_t n)
     for (size_t i = 0; i < n; i++) y[i] *= a;
 }
 
+static void op_mul(float *y, const float *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] *= x[i];
+}
+
 static void op_act_fwd(float *y, const float *x, size_t n, act f)
 {
     switch (f) {
@@ -125,6 +130,12 @@ static void op_act_fwd(float *y, const float *x, size_t n, act f)
     case ACT_RELU:
         /* Written so that NaN stays NaN. */
         for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
+        break;
+    case ACT_SILU:
+        for (size_t i = 0; i < n; i++) y[i] = x[i] * sigmoid_poly(x[i]);
+        break;
+    case ACT_SIGMOID:
+        for (size_t i = 0; i < n; i++) y[i] = sigmoid_poly(x[i]);
         break;
     }
 }
@@ -157,6 +168,13 @@ static void op_act_bwd(float *dx, const float *dy, const float *x, size_t n, act
     case ACT_RELU:
         for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f ? dy[i] : 0.0f;
         break;
+    case ACT_SILU:
+        for (size_t i = 0; i < n; i++) {
+            const float s = sigmoid_poly(x[i]);
+            dx[i] = dy[i] * (s + x[i] * s * (1.0f - s));
+        }
+        break;
+    case ACT_SIGMOID: /* of gates, which are not trained */ break;
     }
 }
 
@@ -368,6 +386,30 @@ static void op_unpool2(float *dx0, float *dx1, const float *dy, size_t Wo, size_
         }
 }
 
+/* Channels are independent: a block of them is summed over all taps in registers. */
+static void op_tap_sum(float *y, const float *b, const float *const *rows, const float *w,
+                       size_t taps, size_t C)
+{
+    lanes x, a, sum;
+    size_t c = 0;
+
+    for (; c + LANES <= C; c += LANES) {
+        if (b) LOAD(sum, b + c);
+        else sum = (lanes){0};
+        for (size_t t = 0; t < taps; t++) {
+            LOAD(x, rows[t] + c);
+            LOAD(a, w + t * C + c);
+            sum += x * a;
+        }
+        memcpy(y + c, &sum, sizeof sum);
+    }
+    for (; c < C; c++) {
+        float s = b ? b[c] : 0.0f;
+        for (size_t t = 0; t < taps; t++) s += rows[t][c] * w[t * C + c];
+        y[c] = s;
+    }
+}
+
 /* Four rows at a time, four by four. */
 static void op_gather(float *dst, size_t stride, const float *const *rows, size_t m,
                       size_t n)
@@ -464,14 +506,14 @@ static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                         \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .act_fwd = op_act_fwd,    \
-    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                 \
-    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,        \
-    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                \
-    .bias_add = op_bias_add, .col_axpy = op_col_axpy, .col_sum = op_col_sum,     \
-    .col_moments = op_col_moments, .affine = op_affine, .col_dots = op_col_dots, \
-    .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,           \
-    .gather = op_gather, .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32,   \
-    .bf16_to_f32 = op_bf16_to_f32, .f32_to_f16 = op_f32_to_f16,                  \
-    .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
+#define OPS_BODY_MEMBERS                                                                \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                   \
+    .tap_sum = op_tap_sum, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot, \
+    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                           \
+    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                   \
+    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,    \
+    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,          \
+    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                \
+    .unpool2 = op_unpool2, .gather = op_gather, .i8_panel = op_i8_panel,                \
+    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                         \
+    .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

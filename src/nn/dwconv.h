@@ -1,0 +1,31 @@
+/* nn/dwconv.h -- depthwise 2-d convolutions (torch.nn.Conv2d with groups = channels), odd
+ * kernels with padding k/2, channels-last:
+ *
+ *   y[b,oy,ox,c] = f(bias[c] + sum over ky, kx of w[c,ky,kx] * x[b, oy*s+ky-p, ox*s+kx-p,
+ * c])
+ *
+ * Inference only. */
+#ifndef CLIPC_NN_DWCONV_H
+#define CLIPC_NN_DWCONV_H
+
+#include "tensor/exec.h"
+
+typedef struct dwconv_shape {
+    size_t C, k, stride;
+    size_t H, W;   /* the input's rows and columns */
+    size_t Ho, Wo; /* the output's */
+} dwconv_shape;
+
+enum { DWCONV_K_MAX = 15 };
+
+/* k odd, up to DWCONV_K_MAX. */
+dwconv_shape dwconv_shape_of(size_t C, size_t k, size_t stride, size_t H, size_t W);
+
+/* Floats of `work`. */
+size_t dwconv_work(const dwconv_shape *s);
+
+/* y [B,Ho,Wo,C] from x [B,H,W,C]; w [C,1,k,k] as torch has it, bias [C] or NULL. */
+void dwconv_fwd(exec *e, float *y, const float *x, const float *w, const float *bias,
+                float *work, const dwconv_shape *s, size_t B, act f);
+
+#endif
