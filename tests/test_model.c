@@ -322,6 +322,9 @@ static void test_save(void **state)
     same_after_saving(MODELS "hf_vit_old", LAYOUT_HF);
     same_after_saving(MODELS "hf_vit", LAYOUT_OPEN_CLIP);
     same_after_saving(MODELS "oc_rn", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP);
 }
 
 /* As written to one file: what mapping it computes, and the weights back. */
@@ -376,9 +379,15 @@ static void check_packed(const char *folder, weight_form form, double most)
 /* packed: clipc's own file in every form, of a ViT, a ResNet and relatives */
 static void test_packed(void **state)
 {
-    static const char *const cases[] = {MODELS "oc_vit_gelu",   MODELS "oc_rn",
-                                        VARIANTS "coca",        VARIANTS "qk_norm",
-                                        VARIANTS "text_siglip", VARIANTS "hf_siglip"};
+    static const char *const cases[] = {MODELS "oc_vit_gelu",
+                                        MODELS "oc_rn",
+                                        VARIANTS "coca",
+                                        VARIANTS "qk_norm",
+                                        VARIANTS "text_siglip",
+                                        VARIANTS "hf_siglip",
+                                        VARIANTS "eva02_base_patch16_clip_224",
+                                        VARIANTS "eva02_enormous_patch14_clip_224",
+                                        VARIANTS "vit_pe_core_base_patch16_224"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i], WEIGHTS_F32, 1e-5);

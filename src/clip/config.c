@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "clip/config_own.h"
+#include "clip/timm.h"
 
 /* Keys that say nothing about what is computed are read over. */
 static const char *const model_keys[] = {"embed_dim",
@@ -45,6 +47,7 @@ static const char *const vision_keys[] = {"image_size",
                                           "timm_drop_path",
                                           "siglip_head",
                                           "siglip_proj",
+                                          "clipc",
                                           BLOCK_KEYS,
                                           NULL};
 static const char *const text_keys[] = {"context_length",
@@ -65,6 +68,7 @@ static const char *const text_keys[] = {"context_length",
                                         "proj_bias",
                                         "proj_type",
                                         "output_tokens",
+                                        "clipc",
                                         BLOCK_KEYS,
                                         NULL};
 static const char *const preprocess_keys[] = {
@@ -188,70 +192,6 @@ static int get_block(block_extras *x, act *f, float *eps, const json_t *o,
     return rc;
 }
 
-/* timm's ViTs that open_clip's configs name: SigLIP's, pooled by a learned query, and one
- * that is built as OpenAI's. */
-static const struct {
-    const char *name;
-    size_t patch, width, depth, heads;
-    double mlp_ratio;
-    act act;
-} timm_vits[] = {
-    {"vit_large_patch14_clip_224", 14, 1024, 24, 16, 4.0, ACT_GELU},
-    {"vit_base_patch32_siglip_256", 32, 768, 12, 12, 4.0, ACT_GELU_TANH},
-    {"vit_base_patch16_siglip_224", 16, 768, 12, 12, 4.0, ACT_GELU},
-    {"vit_base_patch16_siglip_256", 16, 768, 12, 12, 4.0, ACT_GELU},
-    {"vit_base_patch16_siglip_384", 16, 768, 12, 12, 4.0, ACT_GELU},
-    {"vit_base_patch16_siglip_512", 16, 768, 12, 12, 4.0, ACT_GELU},
-    {"vit_large_patch16_siglip_256", 16, 1024, 24, 16, 4.0, ACT_GELU},
-    {"vit_large_patch16_siglip_384", 16, 1024, 24, 16, 4.0, ACT_GELU},
-    {"vit_large_patch16_siglip_512", 16, 1024, 24, 16, 4.0, ACT_GELU_TANH},
-    {"vit_so400m_patch14_siglip_224", 14, 1152, 27, 16, 3.7362, ACT_GELU},
-    {"vit_so400m_patch14_siglip_378", 14, 1152, 27, 16, 3.7362, ACT_GELU},
-    {"vit_so400m_patch14_siglip_384", 14, 1152, 27, 16, 3.7362, ACT_GELU},
-    {"vit_so400m_patch16_siglip_256", 16, 1152, 27, 16, 3.7362, ACT_GELU_TANH},
-    {"vit_so400m_patch16_siglip_384", 16, 1152, 27, 16, 3.7362, ACT_GELU_TANH},
-    {"vit_so400m_patch16_siglip_512", 16, 1152, 27, 16, 3.7362, ACT_GELU_TANH},
-    {"vit_giantopt_patch16_siglip_256", 16, 1536, 40, 16, 4.0, ACT_GELU_TANH},
-    {"vit_giantopt_patch16_siglip_384", 16, 1536, 40, 16, 4.0, ACT_GELU_TANH},
-};
-
-static int get_timm(clip_cfg *cfg, const json_t *o, const char *name, const char *where,
-                    clipc_err *err)
-{
-    static const char *const projections[] = {"none", "linear", NULL};
-    image_cfg *c = &cfg->image;
-    const char *proj = json_string_value(json_object_get(o, "timm_proj"));
-    bool bias = false;
-    int word = 0, rc = json_get_bool(&bias, o, "timm_proj_bias", where, err);
-
-    for (size_t i = 0; i < sizeof timm_vits / sizeof timm_vits[0]; i++) {
-        if (strcmp(timm_vits[i].name, name) != 0) continue;
-        cfg->timm = timm_vits[i].name;
-        c->patch_size = timm_vits[i].patch, c->width = timm_vits[i].width;
-        c->layers = timm_vits[i].depth;
-        c->heads = c->pooler_heads = timm_vits[i].heads;
-        c->mlp_width = config_times(c->width, timm_vits[i].mlp_ratio);
-        c->act = timm_vits[i].act;
-    }
-    if (!cfg->timm)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: the timm tower \"%.60s\" is not supported", where, name);
-    c->eps = 1e-5f;
-    if (strstr(name, "siglip")) {
-        c->eps = 1e-6f;
-        c->no_ln_pre = c->no_class_token = c->conv1_bias = c->pooler = true;
-        c->pooler_form = POOLER_TIMM;
-        c->pooler_queries = 1;
-    }
-    /* Without a word about it timm's own classifier projects, which has a bias. */
-    c->proj = PROJ_LINEAR_BIAS;
-    if (rc == CLIPC_OK && proj && *proj) {
-        rc = get_word(&word, o, "timm_proj", projections, where, err);
-        c->proj = !word ? PROJ_NONE : bias ? PROJ_LINEAR_BIAS : PROJ_LINEAR;
-    }
-    return rc;
-}
-
 /* How the image tower ends. */
 static int get_image_pool(image_cfg *c, const json_t *o, const char *where,
                           clipc_err *err)
@@ -292,6 +232,7 @@ static int get_siglip_head(image_cfg *c, const json_t *o, const char *where,
     c->no_ln_pre = c->no_class_token = c->conv1_bias = c->pooler = true;
     c->pooler_form = form == 1 ? POOLER_SIGLIP : POOLER_TIMM;
     c->pooler_queries = 1, c->pooler_heads = c->heads;
+    c->pooler_mlp_width = c->mlp_width;
     rc = get_word(&proj, o, "siglip_proj", projections, where, err);
     c->proj = (tower_proj)proj;
     return rc;
@@ -301,14 +242,19 @@ static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_e
 {
     const json_t *layers = json_object_get(o, "layers");
     const char *timm = json_string_value(json_object_get(o, "timm_model_name"));
+    const json_t *own = json_object_get(o, "clipc");
     image_cfg *c = &cfg->image;
     size_t head_width = 64, heads = 0;
     double mlp_ratio = 4.0;
     int rc = json_check_keys(o, vision_keys, where, err);
 
+    if (rc == CLIPC_OK && own) {
+        if (timm) snprintf(cfg->timm, sizeof cfg->timm, "%.60s", timm);
+        return own_image_read(c, own, where, err);
+    }
     c->image_size = 224, c->width = 768, c->layers = 12;
     if (rc == CLIPC_OK) rc = json_get_size(&c->image_size, o, "image_size", where, err);
-    if (rc == CLIPC_OK && timm) return get_timm(cfg, o, timm, where, err);
+    if (rc == CLIPC_OK && timm) return timm_facts(cfg, o, timm, where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&c->width, o, "width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&head_width, o, "head_width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&heads, o, "heads", where, err);
@@ -408,16 +354,19 @@ static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err
 {
     const char *tokenizer = json_string_value(json_object_get(o, "hf_tokenizer_name"));
     const char *hf = json_string_value(json_object_get(o, "hf_model_name"));
+    const json_t *own = json_object_get(o, "clipc");
     text_cfg *c = &cfg->text;
     double mlp_ratio = 4.0;
     int rc;
 
-    if (hf) return get_hf_tower(cfg, o, hf, where, err);
+    if (hf && !own) return get_hf_tower(cfg, o, hf, where, err);
     rc = json_check_keys(o, text_keys, where, err);
+    if (rc == CLIPC_OK && own) rc = own_text_read(c, own, where, err);
     if (tokenizer && *tokenizer) {
         cfg->foreign_tokens = true;
         snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "%.60s", tokenizer);
     }
+    if (rc != CLIPC_OK || own) return rc;
     c->context_length = 77, c->vocab_size = 49408;
     c->width = 512, c->heads = 8, c->layers = 12;
     if (rc == CLIPC_OK)

@@ -21,7 +21,7 @@ typedef struct clip_cfg {
     bool logit_bias;        /* SigLIP: logits get a bias */
     bool foreign_tokens;    /* its texts are not OpenAI's byte pairs */
     char tokenizer[64];     /* what they are, for messages */
-    const char *timm; /* name of the timm tower inside an open_clip model, or NULL */
+    char timm[64]; /* name of the timm tower inside an open_clip model, or empty */
     image_cfg image;
     text_cfg text;
     preprocess_cfg preprocess;

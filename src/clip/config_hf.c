@@ -145,6 +145,7 @@ static int siglip_sizes(clip_cfg *cfg, const json_t *text, const json_t *vision,
                         "%s: SigLIP without its pooling head is not supported", where);
     if (rc == CLIPC_OK) rc = json_get_size(&E, text, "projection_size", where, err);
     cfg->image.pooler_heads = cfg->image.heads;
+    cfg->image.pooler_mlp_width = cfg->image.mlp_width;
     cfg->image.embed_dim = cfg->text.embed_dim = E;
     return rc;
 }

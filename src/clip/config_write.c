@@ -1,6 +1,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/config_own.h"
 #include "clip/config_parts.h"
 
 static json_t *floats(const float *x)
@@ -75,25 +76,12 @@ static void put_block(json_t *o, const block_extras *x, act f, float eps)
         json_object_set_new(o, "norm_kwargs", json_pack("{s:f}", "eps", (double)eps));
 }
 
-static void put_siglip_head(json_t *v, const image_cfg *c)
-{
-    static const char *const projections[] = {"matrix", "none", "linear", "linear_bias"};
-
-    json_object_set_new(v, "siglip_head",
-                        json_string(c->pooler_form == POOLER_SIGLIP ? "hf" : "timm"));
-    json_object_set_new(v, "siglip_proj", json_string(projections[c->proj]));
-}
-
 static void put_image_pool(json_t *v, const image_cfg *c)
 {
     put(v, "no_ln_pre", c->no_ln_pre);
     put(v, "final_ln_after_pool", c->ln_post_after_pool);
     if (c->pool == POOL_AVG) json_object_set_new(v, "pool_type", json_string("avg"));
     if (!c->pooler) return;
-    if (c->pooler_form != POOLER_COCA) {
-        put_siglip_head(v, c);
-        return;
-    }
     put(v, "attentional_pool", true);
     json_object_set_new(v, "attn_pooler_queries", size_of(c->pooler_queries));
     json_object_set_new(v, "attn_pooler_heads", size_of(c->pooler_heads));
@@ -110,10 +98,25 @@ static json_t *timm_json(const clip_cfg *cfg)
         p == PROJ_NONE ? "none" : "linear", "timm_proj_bias", p == PROJ_LINEAR_BIAS);
 }
 
-static json_t *vision_json(const clip_cfg *cfg)
+/* For clipc's own format, where open_clip's keys would not do. */
+static json_t *own_vision_json(const clip_cfg *cfg)
+{
+    json_t *v = json_object();
+
+    if (*cfg->timm) json_object_set_new(v, "timm_model_name", json_string(cfg->timm));
+    json_object_set_new(v, "clipc", own_image_json(&cfg->image));
+    return v;
+}
+
+static json_t *vision_json(const clip_cfg *cfg, bool own)
 {
     const image_cfg *c = &cfg->image;
-    json_t *v = json_object();
+    json_t *v;
+
+    if (own && (*cfg->timm || (c->pooler && c->pooler_form != POOLER_COCA)))
+        return own_vision_json(cfg);
+    if (*cfg->timm) return timm_json(cfg);
+    v = json_object();
 
     json_object_set_new(v, "image_size", size_of(c->image_size));
     if (c->family == IMAGE_VIT) {
@@ -177,8 +180,7 @@ int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *e
                         json_boolean(cfg->text.act == ACT_QUICK_GELU));
     put(model, "custom_text", cfg->custom_text);
     if (cfg->logit_bias) json_object_set_new(model, "init_logit_bias", json_real(-10.0));
-    json_object_set_new(model, "vision_cfg",
-                        !own && cfg->timm ? timm_json(cfg) : vision_json(cfg));
+    json_object_set_new(model, "vision_cfg", vision_json(cfg, own));
     json_object_set_new(model, "text_cfg", text_json(cfg));
     json_object_set_new(pre, "mean", floats(cfg->preprocess.mean));
     json_object_set_new(pre, "std", floats(cfg->preprocess.std));

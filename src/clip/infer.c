@@ -2,19 +2,26 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clip/config_parts.h"
 #include "clip/names.h"
 
-/* Dimension d of a tensor, 0 if it or the dimension is not there. */
-static size_t dim(const tensor_file *f, const char *name, size_t d)
+size_t tensor_dim(const tensor_file *f, const char *prefix, const char *name, size_t d)
 {
-    const tensor *t = tensor_find(f, name);
+    char whole[NAME_MAX_LEN];
+
+    snprintf(whole, sizeof whole, "%s%s", prefix, name);
+    const tensor *t = tensor_find(f, whole);
     return t && d < t->n_dims ? t->dims[d] : 0;
 }
 
-/* How many tensors there are of the names prefix + 0, 1, 2 ... + suffix. */
-static size_t count(const tensor_file *f, const char *prefix, const char *suffix)
+static size_t dim(const tensor_file *f, const char *name, size_t d)
 {
-    char name[128];
+    return tensor_dim(f, "", name, d);
+}
+
+size_t tensor_count(const tensor_file *f, const char *prefix, const char *suffix)
+{
+    char name[NAME_MAX_LEN];
     size_t n = 0;
 
     do snprintf(name, sizeof name, "%s%zu%s", prefix, n, suffix);
@@ -33,7 +40,7 @@ static void infer_vit(image_cfg *c, const tensor_file *f)
 
     c->width = dim(f, "visual.conv1.weight", 0);
     c->patch_size = dim(f, "visual.conv1.weight", 3);
-    c->layers = count(f, "visual.transformer.resblocks.", ".ln_1.weight");
+    c->layers = tensor_count(f, "visual.transformer.resblocks.", ".ln_1.weight");
     c->image_size = positions ? root_of(positions - 1) * c->patch_size : 0;
     c->heads = c->width / 64;
     c->mlp_width = dim(f, "visual.transformer.resblocks.0.mlp.c_fc.weight", 0);
@@ -47,7 +54,7 @@ static void infer_resnet(image_cfg *c, const tensor_file *f)
     for (int s = 0; s < 4; s++) {
         char prefix[32];
         snprintf(prefix, sizeof prefix, "visual.layer%d.", s + 1);
-        c->stages[s] = count(f, prefix, ".conv1.weight");
+        c->stages[s] = tensor_count(f, prefix, ".conv1.weight");
     }
     c->width = dim(f, "visual.layer1.0.conv1.weight", 0);
     c->image_size = positions ? root_of(positions - 1) * 32 : 0;
@@ -78,7 +85,7 @@ int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
     t->vocab_size = dim(f, name, 0);
     t->width = dim(f, name, 1);
     snprintf(name, sizeof name, "%stransformer.resblocks.", p);
-    t->layers = count(f, name, ".ln_1.weight");
+    t->layers = tensor_count(f, name, ".ln_1.weight");
     snprintf(name, sizeof name, "%stransformer.resblocks.0.mlp.c_fc.weight", p);
     t->mlp_width = dim(f, name, 0);
     t->heads = t->width / 64;

@@ -40,8 +40,12 @@ static int load_part(loading *l, float *to, const char *name, const param *p,
     const tensor *t = tensor_find(l->file, name);
     bool same;
 
+    if (!*name) {
+        memset(to, 0, p->n / s->n * sizeof *to);
+        return CLIPC_OK;
+    }
     if (!t) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", l->path, name);
-    /* timm's position embeddings have a leading 1. */
+    /* Dimensions of 1 in front, as timm's position embeddings have, are passed over. */
     const size_t skip = t->n_dims > p->n_dims ? t->n_dims - p->n_dims : 0;
     same = t->n == p->n / s->n && (t->n_dims >= p->n_dims || t->n == 1);
     for (size_t i = 0; same && i < skip; i++) same = t->dims[i] == 1;

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clip/timm.h"
+
 /* Names outside the blocks. */
 static const struct {
     const char *own, *hf;
@@ -44,15 +46,16 @@ static const struct {
 
 static const struct {
     const char *own, *timm;
+    size_t lead;
 } trunk[] = {
-    {"class_embedding", "cls_token"},
-    {"positional_embedding", "pos_embed"},
-    {"conv1.weight", "patch_embed.proj.weight"},
-    {"conv1.bias", "patch_embed.proj.bias"},
-    {"ln_pre.weight", "norm_pre.weight"},
-    {"ln_pre.bias", "norm_pre.bias"},
-    {"ln_post.weight", "norm.weight"},
-    {"ln_post.bias", "norm.bias"},
+    {"class_embedding", "cls_token", 2},
+    {"positional_embedding", "pos_embed", 1},
+    {"conv1.weight", "patch_embed.proj.weight", 0},
+    {"conv1.bias", "patch_embed.proj.bias", 0},
+    {"ln_pre.weight", "norm_pre.weight", 0},
+    {"ln_pre.bias", "norm_pre.bias", 0},
+    {"ln_post.weight", "norm.weight", 0},
+    {"ln_post.bias", "norm.bias", 0},
 };
 
 static const struct {
@@ -70,8 +73,28 @@ static const struct {
     {"mlp.c_fc.bias", "mlp.fc1.bias", "mlp.fc1.bias"},
     {"mlp.c_proj.weight", "mlp.fc2.weight", "mlp.fc2.weight"},
     {"mlp.c_proj.bias", "mlp.fc2.bias", "mlp.fc2.bias"},
+    {"attn.ln_inner.weight", "", "attn.norm.weight"},
+    {"attn.ln_inner.bias", "", "attn.norm.bias"},
+    {"mlp.ln.weight", "", "mlp.norm.weight"},
+    {"mlp.ln.bias", "", "mlp.norm.bias"},
     {"ls_1.gamma", "", "ls1.gamma"},
     {"ls_2.gamma", "", "ls2.gamma"},
+};
+
+/* What EVA's blocks spell otherwise; EVA-02's, where they are gated. */
+static const struct {
+    const char *own, *names[3];
+    timm_block of;
+} eva[] = {
+    {"attn.in_proj_bias", {"attn.q_bias", "", "attn.v_bias"}, TIMM_EVA},
+    {"attn.in_proj_weight",
+     {"attn.q_proj.weight", "attn.k_proj.weight", "attn.v_proj.weight"},
+     TIMM_EVA02},
+    {"attn.in_proj_bias", {"attn.q_proj.bias", "", "attn.v_proj.bias"}, TIMM_EVA02},
+    {"mlp.c_fc.weight", {"mlp.fc1_g.weight", NULL, NULL}, TIMM_EVA02},
+    {"mlp.c_fc.bias", {"mlp.fc1_g.bias", NULL, NULL}, TIMM_EVA02},
+    {"mlp.c_fc_x.weight", {"mlp.fc1_x.weight", NULL, NULL}, TIMM_EVA02},
+    {"mlp.c_fc_x.bias", {"mlp.fc1_x.bias", NULL, NULL}, TIMM_EVA02},
 };
 
 /* clip.cpp's names (convert_hf_to_gguf.py). */
@@ -146,6 +169,8 @@ naming naming_of_file(const tensor_file *f)
     else if (tensor_find(f, "vision_model.embeddings.patch_embedding.weight"))
         n.image = SPELLING_HF;
     n.timm_head = tensor_find(f, "visual.trunk.head.weight") != NULL;
+    if (tensor_find(f, "visual.trunk.blocks.0.attn.q_bias")) n.block = TIMM_EVA;
+    if (tensor_find(f, "visual.trunk.blocks.0.attn.q_proj.weight")) n.block = TIMM_EVA02;
     if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
         n.text = SPELLING_HF;
     n.text_prefix = tensor_find(f, "text.token_embedding.weight") != NULL;
@@ -163,10 +188,11 @@ naming naming_of_config(const clip_cfg *cfg)
 {
     const bool hf = cfg->layout == LAYOUT_HF;
 
-    return (naming){.image = hf          ? SPELLING_HF
-                             : cfg->timm ? SPELLING_TIMM
-                                         : SPELLING_OPENAI,
+    return (naming){.image = hf           ? SPELLING_HF
+                             : *cfg->timm ? SPELLING_TIMM
+                                          : SPELLING_OPENAI,
                     .text = hf ? SPELLING_HF : SPELLING_OPENAI,
+                    .block = timm_block_of(cfg),
                     .text_prefix = !hf && cfg->custom_text};
 }
 
@@ -194,6 +220,21 @@ static void hf_block(stored_as *out, const char *tower, int layer, const char *p
                      in_block[i].hf);
 }
 
+static void timm_block_name(stored_as *out, int layer, const char *part, timm_block of)
+{
+    for (size_t i = 0; i < sizeof in_block / sizeof in_block[0]; i++)
+        if (strcmp(in_block[i].own, part) == 0)
+            snprintf(out->names[0], NAME_MAX_LEN, "visual.trunk.blocks.%d.%s", layer,
+                     in_block[i].timm);
+    for (size_t i = 0; i < sizeof eva / sizeof eva[0]; i++) {
+        if (eva[i].of != of || strcmp(eva[i].own, part) != 0) continue;
+        for (out->n = 0; out->n < 3 && eva[i].names[out->n]; out->n++)
+            snprintf(out->names[out->n], NAME_MAX_LEN,
+                     *eva[i].names[out->n] ? "visual.trunk.blocks.%d.%s" : "", layer,
+                     eva[i].names[out->n]);
+    }
+}
+
 static void timm_name(stored_as *out, const char *name, const naming *n)
 {
     int layer, used = 0;
@@ -201,15 +242,13 @@ static void timm_name(stored_as *out, const char *name, const naming *n)
     if (n->timm_head && strncmp(name, "head.proj.", 10) == 0)
         set(out, "visual.trunk.head.", name + 10);
     if (strncmp(name, "attn_pool.", 10) == 0) set(out, "visual.trunk.", name);
-    if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used) {
-        for (size_t i = 0; i < sizeof in_block / sizeof in_block[0]; i++)
-            if (strcmp(in_block[i].own, name + used) == 0)
-                snprintf(out->names[0], NAME_MAX_LEN, "visual.trunk.blocks.%d.%s", layer,
-                         in_block[i].timm);
-        return;
-    }
+    if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used)
+        timm_block_name(out, layer, name + used, n->block);
     for (size_t i = 0; i < sizeof trunk / sizeof trunk[0]; i++)
-        if (strcmp(trunk[i].own, name) == 0) set(out, "visual.trunk.", trunk[i].timm);
+        if (strcmp(trunk[i].own, name) == 0) {
+            set(out, "visual.trunk.", trunk[i].timm);
+            out->lead = trunk[i].lead;
+        }
 }
 
 static void hf_name(stored_as *out, const char *name)

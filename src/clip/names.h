@@ -17,10 +17,13 @@ typedef enum spelling {
     SPELLING_BERT,
     SPELLING_DISTILBERT
 } spelling;
+/* timm: q, k and v together; with biases of q and v alone; apart, and a gated MLP. */
+typedef enum timm_block { TIMM_VIT, TIMM_EVA, TIMM_EVA02 } timm_block;
 typedef struct naming {
     spelling image, text;
     bool text_prefix; /* OpenAI's, behind "text." (open_clip's custom_text) */
     bool timm_head;   /* timm: its own classifier is the projection */
+    timm_block block; /* timm: how its blocks spell the parts that differ */
     bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
     const char *bert, *proj; /* what BERT's names and its projection's begin with */
 } naming;
@@ -30,10 +33,11 @@ naming naming_of_file(const tensor_file *f);
 naming naming_of_config(const clip_cfg *cfg);
 
 /* Where a parameter is stored: under one name, or as rows of several tensors (HF keeps q,
- * k and v apart), maybe transposed (HF's projections). */
+ * k and v apart; an empty name stands for zeros), maybe transposed (HF's projections). */
 typedef struct stored_as {
     char names[3][NAME_MAX_LEN];
     size_t n;
+    size_t lead; /* dimensions of 1 that it has in front (timm's positions) */
     bool transposed;
 } stored_as;
 

@@ -8,9 +8,10 @@
 #include "clip/tokens.h"
 #include "io/safetensors.h"
 
-/* The tensors that a parameter is stored as; *made is memory of a transposed copy. */
-static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
-                      const naming *names, clipc_err *err)
+/* Adds the tensors that a parameter is stored as to t; *made is memory of a transposed
+ * copy. */
+static int add_tensors(tensor *t, size_t *count, stored_as *s, float **made,
+                       const param *p, const naming *names, clipc_err *err)
 {
     const float *data = *p->slot;
 
@@ -22,14 +23,19 @@ static int tensors_of(tensor *t, stored_as *s, float **made, const param *p,
         data = *made;
     }
     for (size_t i = 0; i < s->n; i++) {
-        t[i] = (tensor){.name = s->names[i],
-                        .dt = DT_F32,
-                        .n_dims = p->n_dims,
-                        .n = p->n / s->n,
-                        .data = data + i * (p->n / s->n)};
+        tensor *to = &t[*count];
+        if (!*s->names[i]) continue; /* zeros */
+        *to = (tensor){.name = s->names[i],
+                       .dt = DT_F32,
+                       .n_dims = s->lead + p->n_dims,
+                       .n = p->n / s->n,
+                       .data = data + i * (p->n / s->n)};
+        for (size_t d = 0; d < s->lead; d++) to->dims[d] = 1;
         for (size_t d = 0; d < p->n_dims; d++)
-            t[i].dims[d] = s->transposed ? p->dims[p->n_dims - 1 - d] : p->dims[d];
-        if (s->n > 1) t[i].dims[0] /= s->n;
+            to->dims[s->lead + d] =
+                s->transposed ? p->dims[p->n_dims - 1 - d] : p->dims[d];
+        if (s->n > 1) to->dims[0] /= s->n;
+        ++*count;
     }
     return CLIPC_OK;
 }
@@ -49,14 +55,13 @@ static int save_weights(const net *n, const char *path, dtype stored, const kern
 
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
-        rc = tensors_of(t + count, &s[i], &made[i], p, &names, err);
+        rc = add_tensors(t, &count, &s[i], &made[i], p, &names, err);
         /* Batch norm's counter is a whole number in torch. */
         if (rc == CLIPC_OK && p->kind == PARAM_STAT && p->n_dims == 0) {
             counts[i] = (int64_t) * *p->slot;
-            t[count].dt = DT_I64;
-            t[count].data = &counts[i];
+            t[count - 1].dt = DT_I64;
+            t[count - 1].data = &counts[i];
         }
-        count += s[i].n;
     }
     if (rc == CLIPC_OK) rc = safetensors_write(path, t, count, about, stored, k, err);
     json_decref(about);

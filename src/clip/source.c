@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/timm.h"
 #include "io/any_file.h"
 
 void source_close(model_source *s)
@@ -82,6 +83,15 @@ static int open_sentence(model_source *s, clipc_err *err)
     return rc;
 }
 
+/* What open_clip's config leaves to timm and to transformers. */
+static int open_clip_sizes(model_source *s, clipc_err *err)
+{
+    if (*s->cfg.timm) timm_sizes(&s->cfg, s->weights);
+    return s->cfg.text.family == TEXT_BERT
+               ? config_bert_sizes(&s->cfg, s->weights, s->weights_path, err)
+               : CLIPC_OK;
+}
+
 static int open_folder(model_source *s, clipc_err *err)
 {
     static const char *const open_clip_names[] = {
@@ -107,8 +117,7 @@ static int open_folder(model_source *s, clipc_err *err)
         s->format = "open_clip", s->config_by = "open_clip_config.json";
         rc = config_open_clip_file(&s->cfg, open_clip, err);
         if (rc == CLIPC_OK) rc = open_first(s, open_clip_names, err);
-        if (rc == CLIPC_OK && s->cfg.text.family == TEXT_BERT)
-            rc = config_bert_sizes(&s->cfg, s->weights, s->weights_path, err);
+        if (rc == CLIPC_OK) rc = open_clip_sizes(s, err);
     } else if (modules && file_exists(modules)) {
         rc = open_sentence(s, err);
     } else if (file_exists(hf)) {
@@ -178,6 +187,7 @@ static int read_beside(model_source *s, bool *found, clipc_err *err)
     if (*found) {
         s->format = "open_clip", s->config_by = "open_clip_config.json";
         rc = config_open_clip_file(&s->cfg, path.data, err);
+        if (rc == CLIPC_OK) rc = open_clip_sizes(s, err);
     }
     buf_free(&path);
     return rc;

@@ -72,6 +72,13 @@ typedef struct image_cfg {
     bool pooler;             /* attention pooling, by the fields below */
     pooler_form pooler_form;
     size_t pooler_queries, pooler_heads;
+    size_t pooler_mlp_width; /* SigLIP's */
+    /* Rotary positions of the patches (timm's axial ones): coordinates scaled so that the
+     * grid spans rope_ref, rope_offset added first; the column first if rope_xy.  0: none
+     */
+    size_t rope_ref;
+    float rope_offset;
+    bool rope_xy;
     tower_proj proj;
 } image_cfg;
 

@@ -74,7 +74,8 @@ static block_cfg vit_block_cfg(const vit *v, tower_mode mode)
                        .act = v->cfg.act,
                        .eps = v->cfg.eps,
                        .form = tower_form(mode, v->cfg.form),
-                       .extras = v->cfg.extras};
+                       .extras = v->cfg.extras,
+                       .rope = v->rope};
 }
 
 static bool is_coca(const image_cfg *c)
@@ -95,7 +96,7 @@ static pooler_cfg vit_pooler_cfg(const vit *v)
                         .E = pooled_dim(&v->cfg),
                         .H = v->cfg.pooler_heads,
                         .Q = v->cfg.pooler_queries,
-                        .F = is_coca(&v->cfg) ? 0 : v->cfg.mlp_width,
+                        .F = is_coca(&v->cfg) ? 0 : v->cfg.pooler_mlp_width,
                         .act = v->cfg.act,
                         .eps = v->cfg.eps};
 }
@@ -124,12 +125,18 @@ static int vit_check(const image_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: image size %zu with patches of %zu",
                           c->image_size, c->patch_size);
-    if (c->pooler && (c->pooler_queries < 1 || c->pooler_queries > most ||
-                      c->pooler_heads < 1 || pooled_dim(c) % c->pooler_heads ||
-                      (c->pool == POOL_AVG && c->pooler_queries < 2)))
+    if (c->pooler &&
+        (c->pooler_queries < 1 || c->pooler_queries > most || c->pooler_heads < 1 ||
+         pooled_dim(c) % c->pooler_heads || c->pooler_mlp_width > most ||
+         (!c->pooler_mlp_width && !is_coca(c)) ||
+         (c->pool == POOL_AVG && c->pooler_queries < 2)))
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: a pooler of %zu queries and %zu heads",
                           c->pooler_queries, c->pooler_heads);
+    if (c->rope_ref > most || (c->rope_ref && c->width / c->heads % 4))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: rotary positions of %zu with heads of %zu",
+                          c->rope_ref, c->width / c->heads);
     if (c->proj == PROJ_NONE && pooled_dim(c) != c->embed_dim)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: width %zu without a projection to %zu",
@@ -143,7 +150,28 @@ static void vit_destroy(void *tower)
 
     if (!v) return;
     free(v->blocks);
+    free(v->rope);
     free(v);
+}
+
+/* timm's pos_embed_sincos.py, a float at a time as there: a quarter of a head's channels
+ * are frequencies 10000^(-f/F), for both coordinates.  The class token is not turned. */
+static void fill_rope(vit *v)
+{
+    const image_cfg *c = &v->cfg;
+    const size_t D = c->width / c->heads, F = D / 4, cls = !c->no_class_token;
+    float *to = v->rope;
+
+    for (size_t i = 0; i < cls * D; i++) *to++ = i % 2 ? 0.0f : 1.0f;
+    for (size_t p = 0; p < v->grid * v->grid; p++)
+        for (size_t i = 0; i < 2 * F; i++, to += 2) {
+            const size_t at = (i < F) == c->rope_xy ? p % v->grid : p / v->grid;
+            const float x = ((float)at + c->rope_offset) / (float)v->grid;
+            const float band = 1.0f / powf(10000.0f, (float)(i % F) / (float)F);
+            const float angle = x * (float)c->rope_ref * band;
+            to[0] = (float)cos((double)angle);
+            to[1] = (float)sin((double)angle);
+        }
 }
 
 static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
@@ -154,14 +182,17 @@ static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
     *tower = NULL;
     if (rc != CLIPC_OK) return rc;
     v = calloc(1, sizeof *v);
-    if (v) v->blocks = calloc(cfg->layers, sizeof *v->blocks);
-    if (!v || !v->blocks) {
-        vit_destroy(v);
-        return clipc_fail_memory(err, "image tower", cfg->layers * sizeof(block));
-    }
+    if (!v) return clipc_fail_memory(err, "image tower", sizeof *v);
     v->cfg = *cfg;
     v->grid = cfg->image_size / cfg->patch_size;
     v->T = v->grid * v->grid + !cfg->no_class_token;
+    v->blocks = calloc(cfg->layers, sizeof *v->blocks);
+    if (cfg->rope_ref) v->rope = calloc(v->T, cfg->width / cfg->heads * sizeof *v->rope);
+    if (!v->blocks || (cfg->rope_ref && !v->rope)) {
+        vit_destroy(v);
+        return clipc_fail_memory(err, "image tower", cfg->layers * sizeof(block));
+    }
+    if (v->rope) fill_rope(v);
     *tower = v;
     return CLIPC_OK;
 }
@@ -267,7 +298,8 @@ static void vit_acts_destroy(void *acts)
 static bool vit_is_plain(const image_cfg *c)
 {
     return !block_extras_any(&c->extras) && !c->no_ln_pre && !c->no_class_token &&
-           !c->conv1_bias && c->pool == POOL_TOK && !c->pooler && c->proj == PROJ_MATRIX;
+           !c->conv1_bias && c->pool == POOL_TOK && !c->pooler && !c->rope_ref &&
+           c->proj == PROJ_MATRIX;
 }
 
 static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,

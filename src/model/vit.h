@@ -4,7 +4,7 @@
  *   + positional_embedding; ln_pre; blocks; ln_post of token 0; @ proj [C,E]
  *
  * and its relatives in open_clip and timm: pooling by average or by learned queries, no
- * class token, projections with bias or none (image_cfg in tower.h).
+ * class token, projections with bias or none, rotary positions (image_cfg in tower.h).
  *
  * Reached through vit_ops of model/tower.h. */
 #ifndef CLIPC_MODEL_VIT_H
@@ -28,6 +28,7 @@ typedef struct vit {
     vit_stem stem;
     block *blocks; /* [layers] */
     pooler pool;
+    float *rope; /* [T,D/2,2] as in block_cfg; NULL: none */
 } vit;
 
 #endif

@@ -17,6 +17,7 @@ enum {
     DIM_INNER,
     DIM_ATTN,
     DIM_FC,
+    DIM_GLU,
     DIM_1
 };
 
@@ -49,6 +50,8 @@ static const param_row block_rows[] = {
     {"ln_attn.bias", offsetof(block, ln_attn_b), {DIM_ATTN}, PARAM_GAIN},
     {"mlp.ln.weight", offsetof(block, ln_fc_w), {DIM_FC}, PARAM_GAIN},
     {"mlp.ln.bias", offsetof(block, ln_fc_b), {DIM_FC}, PARAM_GAIN},
+    {"mlp.c_fc_x.weight", offsetof(block, fc_x_w), {DIM_GLU, DIM_C}, PARAM_LINEAR},
+    {"mlp.c_fc_x.bias", offsetof(block, fc_x_b), {DIM_GLU}, PARAM_GAIN},
 };
 
 enum { BLOCK_ROWS = sizeof block_rows / sizeof block_rows[0] };
@@ -69,6 +72,7 @@ int block_params(block *blk, param_list *l, const char *prefix, const block_cfg 
                             [DIM_INNER] = x->scale_attn_inner ? C : 0,
                             [DIM_ATTN] = x->scale_attn ? C : 0,
                             [DIM_FC] = x->scale_fc ? cfg->F : 0,
+                            [DIM_GLU] = x->glu ? cfg->F : 0,
                             [DIM_1] = 1};
     return param_list_add(l, prefix, block_rows, BLOCK_ROWS, blk, sizes, err);
 }
@@ -76,7 +80,7 @@ int block_params(block *blk, param_list *l, const char *prefix, const block_cfg 
 bool block_extras_any(const block_extras *x)
 {
     return x->ls || x->qk_norm || x->scale_heads || x->scale_attn_inner ||
-           x->scale_attn || x->scale_fc;
+           x->scale_attn || x->scale_fc || x->glu || x->post_norm;
 }
 
 void block_init(block *blk, const block_cfg *cfg, const block_init_std *std, rng *r)
@@ -106,6 +110,7 @@ void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, 
     a->qkv = ARENA_FLOATS(mem, N * 3 * C);
     a->ctx = ARENA_FLOATS(mem, N * C);
     a->fc = ARENA_FLOATS(mem, N * F);
+    if (cfg->extras.glu) a->fc_x = ARENA_FLOATS(mem, N * F);
     if (!train) {
         a->ln_2 = a->ln_1; /* the first is read before the second is written */
         return;
@@ -135,6 +140,7 @@ typedef struct extras_job {
     const block *blk;
     const block_cfg *cfg;
     float *x;
+    size_t T; /* rope: tokens of each sequence */
 } extras_job;
 
 /* q and k of each head, in place. */
@@ -149,6 +155,25 @@ static void qk_rows(void *arg, size_t thread, size_t begin, size_t end)
         float *q = j->x + n * 3 * C, *k = q + C;
         j->k->layernorm_fwd(q, NULL, NULL, q, b->ln_q_w, b->ln_q_b, H, D, j->cfg->eps);
         j->k->layernorm_fwd(k, NULL, NULL, k, b->ln_k_w, b->ln_k_b, H, D, j->cfg->eps);
+    }
+}
+
+/* Turns each pair (a, b) of q's and k's channels: (a cos - b sin, b cos + a sin). */
+static void rope_rows(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const extras_job *j = arg;
+    const size_t C = j->cfg->C, D = C / j->cfg->H;
+
+    (void)thread;
+    for (size_t n = begin; n < end; n++) {
+        const float *turn = j->cfg->rope + n % j->T * D;
+        float *x = j->x + n * 3 * C; /* q, then k */
+        for (size_t h = 0; h < 2 * j->cfg->H; h++, x += D)
+            for (size_t d = 0; d < D; d += 2) {
+                const float a = x[d], b = x[d + 1];
+                x[d] = a * turn[d] - b * turn[d + 1];
+                x[d + 1] = b * turn[d] + a * turn[d + 1];
+            }
     }
 }
 
@@ -188,36 +213,51 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
 {
     const size_t N = seqs_rows(s), C = cfg->C, F = cfg->F;
 
+    const bool post = cfg->extras.post_norm;
+
     if (a->x_in) memcpy(a->x_in, x, N * C * sizeof *x);
-    rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b, N,
-                       C, cfg->eps);
-    linear_fwd(e, a->qkv, a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
+    if (!post)
+        rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b,
+                           N, C, cfg->eps);
+    linear_fwd(e, a->qkv, post ? x : a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
                (gemm_opts){.bias = blk->qkv_b});
     if (blk->ln_q_w) {
-        extras_job j = {e->k, blk, cfg, a->qkv};
+        extras_job j = {e->k, blk, cfg, a->qkv, 0};
         exec_range(e, qk_rows, &j, N, EXTRA_ROWS);
+    }
+    if (cfg->rope) {
+        extras_job j = {e->k, blk, cfg, a->qkv, seqs_len(s, 0)};
+        exec_range(e, rope_rows, &j, N, EXTRA_ROWS);
     }
     attention_fwd(e, a->ctx, a->p, a->qkv, s, C, cfg->H, cfg->causal);
     if (blk->head_scale) {
-        extras_job j = {e->k, blk, cfg, a->ctx};
+        extras_job j = {e->k, blk, cfg, a->ctx, 0};
         exec_range(e, head_rows, &j, N, EXTRA_ROWS);
     }
     if (blk->ln_inner_w)
         rows_layernorm_fwd(e, a->ctx, NULL, NULL, a->ctx, blk->ln_inner_w,
                            blk->ln_inner_b, N, C, cfg->eps);
-    branch_out(e, x, a->ctx, blk->out_w, blk->out_b, blk->ls_1, blk->ln_attn_w,
-               blk->ln_attn_b, a->ln_1, N, C, cfg);
+    branch_out(e, x, a->ctx, blk->out_w, blk->out_b, blk->ls_1,
+               post ? blk->ln_1_w : blk->ln_attn_w, post ? blk->ln_1_b : blk->ln_attn_b,
+               a->ln_1, N, C, cfg);
 
     if (a->x_mid) memcpy(a->x_mid, x, N * C * sizeof *x);
-    rows_layernorm_fwd(e, a->ln_2, a->mean_2, a->rstd_2, x, blk->ln_2_w, blk->ln_2_b, N,
-                       C, cfg->eps);
-    linear_fwd(e, a->fc, a->ln_2, blk->fc_w, cfg->form, N, C, F,
+    if (!post)
+        rows_layernorm_fwd(e, a->ln_2, a->mean_2, a->rstd_2, x, blk->ln_2_w, blk->ln_2_b,
+                           N, C, cfg->eps);
+    const float *h = post ? x : a->ln_2;
+    linear_fwd(e, a->fc, h, blk->fc_w, cfg->form, N, C, F,
                (gemm_opts){.bias = blk->fc_b, .f = cfg->act, .pre = a->fc_pre});
+    if (blk->fc_x_w) {
+        linear_fwd(e, a->fc_x, h, blk->fc_x_w, cfg->form, N, C, F,
+                   (gemm_opts){.bias = blk->fc_x_b});
+        rows_mul(e, a->fc, a->fc_x, N * F);
+    }
     if (blk->ln_fc_w)
         rows_layernorm_fwd(e, a->fc, NULL, NULL, a->fc, blk->ln_fc_w, blk->ln_fc_b, N, F,
                            cfg->eps);
-    branch_out(e, x, a->fc, blk->proj_w, blk->proj_b, blk->ls_2, NULL, NULL, a->ln_2, N,
-               F, cfg);
+    branch_out(e, x, a->fc, blk->proj_w, blk->proj_b, blk->ls_2,
+               post ? blk->ln_2_w : NULL, post ? blk->ln_2_b : NULL, a->ln_2, N, F, cfg);
 }
 
 void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,

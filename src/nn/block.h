@@ -6,7 +6,9 @@
  *
  * OpenAI's block has none of ls, ln_attn, ln_inner and mlp.ln; a config may ask for each
  * of them (open_clip transformer.py CustomResidualAttentionBlock), and for q and k to be
- * normalised.  Such a block runs but is not trained. */
+ * normalised.  EVA's blocks (timm eva.py) may turn q and k by their place (rope), gate
+ * the MLP, act(c_fc(h)) * c_fc_x(h), or have ln_1 and ln_2 behind the branches instead.
+ * None of these is trained. */
 #ifndef CLIPC_NN_BLOCK_H
 #define CLIPC_NN_BLOCK_H
 
@@ -30,11 +32,14 @@ typedef struct block {
     float *ln_inner_w, *ln_inner_b; /* [C] */
     float *ln_attn_w, *ln_attn_b;   /* [C] */
     float *ln_fc_w, *ln_fc_b;       /* [F] */
+    float *fc_x_w, *fc_x_b;         /* [F,C], [F] what the gate multiplies */
 } block;
 
-/* Members that open_clip's switches of the same names add. */
+/* Members that open_clip's switches of the same names add; and EVA's. */
 typedef struct block_extras {
     bool ls, qk_norm, scale_heads, scale_attn_inner, scale_attn, scale_fc;
+    bool glu;       /* a gated MLP */
+    bool post_norm; /* ln_1 and ln_2 stand behind their branches */
 } block_extras;
 
 bool block_extras_any(const block_extras *x);
@@ -47,6 +52,9 @@ typedef struct block_cfg {
     bool causal;
     weight_form form; /* of the linear weights */
     block_extras extras;
+    /* [T,C/H/2,2] the cosine and the sine by which each pair of a head's channels is
+     * turned in q and k, for each place of a sequence (all of T tokens); NULL: none. */
+    const float *rope;
 } block_cfg;
 
 /* Adds the parameters of one block under names prefix + "ln_1.weight" and so on. */
@@ -72,6 +80,7 @@ typedef struct block_acts {
     float *ln_2, *mean_2, *rstd_2;
     float *fc_pre; /* T [N,F] before the activation */
     float *fc;     /* [N,F] */
+    float *fc_x;   /* [N,F] of a gated MLP */
 } block_acts;
 
 /* Takes the memory for up to N rows, in sequences of up to T tokens, B of them. */

@@ -132,6 +132,20 @@ void rows_add(exec *e, float *y, const float *x, size_t n)
     exec_range(e, add_piece, &j, n, GRAIN_FLOATS);
 }
 
+static void mul_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const rows_job *j = arg;
+
+    (void)thread;
+    j->k->mul(j->y + begin, j->x + begin, end - begin);
+}
+
+void rows_mul(exec *e, float *y, const float *x, size_t n)
+{
+    rows_job j = {.k = e->k, .y = y, .x = x};
+    exec_range(e, mul_piece, &j, n, GRAIN_FLOATS);
+}
+
 void rows_normalize_fwd(exec *e, float *y, float *norm, const float *x, size_t N,
                         size_t C)
 {

@@ -30,6 +30,8 @@ void rows_act_bwd(exec *e, float *dx, const float *dy, const float *x, size_t n,
 
 /* y += x, n elements. */
 void rows_add(exec *e, float *y, const float *x, size_t n);
+/* y *= x, n elements. */
+void rows_mul(exec *e, float *y, const float *x, size_t n);
 
 /* y[n] = x[n] / |x[n]|, rows of C; norm [N] saved (NULL: not wanted).  A row of zeros
  * stays zero.  y may be x. */

@@ -2,15 +2,20 @@
 tiny models of random weights, what PyTorch computes from them in float64, and how far its own
 float32 is from that.  Writes tests/golden/variants/<case>/.
 
-usage: python3 tests/golden/make_variants.py   (from the project's root; requirements.txt)
+usage: python3 tests/golden/make_variants.py [CASE...]   (from the project's root;
+requirements.txt)
 """
-import copy, json, os, platform, zipfile
+import copy, json, os, platform, sys, zipfile, zlib
+from functools import partial
 import gguf, numpy as np, open_clip, torch, transformers, timm
 import clip.model as openai
 from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.coca_model import CoCa
 from importlib.metadata import version
 from safetensors.torch import save_file
+from timm.layers import LayerNorm
+from timm.models.eva import Eva
+from timm.models.vision_transformer import VisionTransformer
 
 ROOT = "tests/golden/variants"
 VERSIONS = {"python": platform.python_version(), "torch": torch.__version__,
@@ -67,6 +72,38 @@ for name, more in (("bert_pooler", dict(hf_pooler_type="cls_pooler")),
         hf_model_pretrained=False, context_length=9, **more), {})
 
 
+def eva(**more):
+    return lambda **kw: Eva(**dict(img_size=16, patch_size=4, depth=1, mlp_ratio=0.5) | more | kw)
+
+
+def perception(**more):
+    return eva(attn_type="rope", use_pre_transformer_norm=True, use_rot_pos_emb=True,
+               rope_grid_indexing="xy", attn_pool_num_heads=8, attn_pool_mlp_ratio=0.25,
+               norm_layer=partial(LayerNorm, eps=1e-5), **more)
+
+
+# timm's towers, small, under names that open_clip's configs have: timm_pool and the tower.
+TIMM = {
+    "eva02_base_patch16_clip_224": ("token", eva(
+        embed_dim=128, num_heads=2, qkv_fused=False, swiglu_mlp=True, scale_mlp=True,
+        scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16))),
+    "eva_giant_patch14_224": ("token", eva(embed_dim=88, num_heads=1)),
+    "eva02_enormous_patch14_clip_224": ("token", eva(embed_dim=112, num_heads=1,
+                                                     use_post_norm=True)),
+    "vit_pe_core_base_patch16_224": ("map", perception(
+        embed_dim=128, num_heads=2, ref_feat_shape=(14, 14), rope_grid_offset=1.)),
+    "vit_pe_core_gigantic_patch14_448": ("map", perception(
+        embed_dim=96, num_heads=1, ref_feat_shape=(32, 32), class_token=False)),
+    "vit_so400m_patch14_siglip_224": ("map", lambda **kw: VisionTransformer(
+        img_size=16, patch_size=4, embed_dim=72, depth=1, num_heads=1, mlp_ratio=0.6,
+        class_token=False, **kw)),
+}
+open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
+for name, (pool, _) in TIMM.items():
+    OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
+                       {}, {})
+
+
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -118,6 +155,8 @@ def write(case, model, cfg, seed, size, T, V):
     hf = isinstance(model, transformers.SiglipModel)
     state = {k: p.contiguous().clone() for k, p in model.state_dict().items()
              if not k.startswith("text_decoder.") and "position_ids" not in k}
+    if "timm_model_name" in cfg.get("vision_cfg", {}):
+        state = {k: p.half() if p.is_floating_point() else p for k, p in state.items()}
     save_file(state, f"{folder}/" + ("model.safetensors" if hf else "open_clip_model.safetensors"))
     save_file({"pixels": pixels, "ids": ids.int(), "image_features": img.contiguous(),
                "text_features": txt.contiguous()},
@@ -242,24 +281,45 @@ def gguf_model(case, seed, kind, vision=True, text=True):
     return save_golden(case, pixels, ids, single, exact)
 
 
+FIRST_CASES = 19  # numbered; the others' seeds come from their names
+
+
+def open_clip_case(i, case):
+    kind, vision, text, more = OPEN_CLIP[case]
+    seed = 100 + i if i < FIRST_CASES else zlib.crc32(case.encode())
+    text = text if "hf_model_name" in text else TEXT | text
+    vision = (dict(image_size=16) if "timm_model_name" in vision else VISION) | vision
+    cfg = dict(embed_dim=20, vision_cfg=vision, text_cfg=text) | more
+    torch.manual_seed(seed - 100)
+    model = kind(**copy.deepcopy(cfg)).eval()
+    randomize(model, seed)
+    if "timm_model_name" in vision:  # halves: smaller files
+        model.load_state_dict({k: p.half().to(p.dtype) for k, p in model.state_dict().items()})
+    if kind is CustomTextCLIP:
+        cfg["custom_text"] = True
+    return write(case, model, cfg, seed, 16, 9, 50)
+
+
+CASES = {case: lambda i=i, case=case: open_clip_case(i, case) for i, case in enumerate(OPEN_CLIP)}
+CASES |= {
+    "hf_siglip": lambda: siglip(200),
+    "openai_pt": lambda: openai_pt(201),
+    "gguf_q8_0": lambda: gguf_model("gguf_q8_0", 202, gguf.GGMLQuantizationType.Q8_0),
+    "gguf_q4_1": lambda: gguf_model("gguf_q4_1", 203, gguf.GGMLQuantizationType.Q4_1),
+}
+
+
 def main():
     errors = {}
-    for i, (case, (kind, vision, text, more)) in enumerate(OPEN_CLIP.items()):
-        text = text if "hf_model_name" in text else TEXT | text
-        cfg = dict(embed_dim=20, vision_cfg=VISION | vision, text_cfg=text) | more
-        torch.manual_seed(i)
-        model = kind(**copy.deepcopy(cfg)).eval()
-        randomize(model, 100 + i)
-        if kind is CustomTextCLIP:
-            cfg["custom_text"] = True
-        errors[case] = write(case, model, cfg, 100 + i, 16, 9, 50)
-    errors["hf_siglip"] = siglip(200)
-    errors["openai_pt"] = openai_pt(201)
-    errors["gguf_q8_0"] = gguf_model("gguf_q8_0", 202, gguf.GGMLQuantizationType.Q8_0)
-    errors["gguf_q4_1"] = gguf_model("gguf_q4_1", 203, gguf.GGMLQuantizationType.Q4_1)
+    wanted = sys.argv[1:] or list(CASES)
+    if sys.argv[1:]:  # the others stay as they are
+        with open(f"{ROOT}/golden.json") as f:
+            errors = json.load(f)["own_float32_error"]
+    for case in wanted:
+        errors[case] = CASES[case]()
     with open(f"{ROOT}/golden.json", "w") as f:
         json.dump({"command": "python3 tests/golden/make_variants.py", "versions": VERSIONS,
-                   "own_float32_error": errors}, f, indent=1)
+                   "own_float32_error": {case: errors[case] for case in CASES}}, f, indent=1)
         f.write("\n")
 
 

@@ -1,0 +1,21 @@
+/* clip/timm.h -- timm's image towers inside open_clip's models.  A config tells no more
+ * of one than its name: what the name stands for is listed here; all sizes are read off
+ * the tensors. */
+#ifndef CLIPC_CLIP_TIMM_H
+#define CLIPC_CLIP_TIMM_H
+
+#include "clip/names.h"
+
+/* Family, activation, epsilon and how it ends, from vision_cfg; CLIPC_ERR_FEATURE names a
+ * tower that is not supported. */
+int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char *where,
+               clipc_err *err);
+
+/* How the blocks of a cfg's timm tower are spelled. */
+timm_block timm_block_of(const clip_cfg *cfg);
+
+/* The sizes, for a cfg that timm_facts filled.  What is not there becomes 0, which the tower
+ * refuses. */
+void timm_sizes(clip_cfg *cfg, const tensor_file *f);
+
+#endif
