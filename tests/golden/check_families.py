@@ -67,6 +67,8 @@ def open_clip_model(name):
         for key, p in model.named_parameters():
             if p.ndim == 1 and key.endswith(("weight", "bias", "gamma")):
                 p.add_(torch.randn_like(p) * 0.1)
+            elif p.ndim >= 2 and p.std() < 5e-3:  # EVA's gates and heads begin near zero
+                p.normal_(0, p[0].numel() ** -0.5)
         for m in model.modules():
             if isinstance(m, torch.nn.BatchNorm2d):
                 m.running_mean.normal_(0, 0.1)
@@ -243,6 +245,8 @@ CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("ViT-S-32-alt", "open_clip"), ("ViT-L-14-CLIPA", "open_clip"),
          ("ViT-B-16-SigLIP", "open_clip"), ("ViT-B-16-SigLIP", "clipc f32"),
          ("ViT-B-32-SigLIP2-256", "open_clip"), ("coca_ViT-B-32", "open_clip"),
+         ("EVA02-B-16", "open_clip"), ("EVA02-B-16", "clipc f32"), ("EVA02-L-14-336", "open_clip"),
+         ("PE-Core-T-16-384", "open_clip"), ("PE-Core-B-16", "open_clip"),
          ("MobileCLIP2-L-14", "open_clip"), ("hf_clip", "hf"), ("hf_siglip", "hf"),
          ("openai RN50", "pt state_dict"), ("openai ViT-B/32", "pt legacy"),
          ("ViT-B-32", "pt checkpoint"), ("ViT-B-32", "open_clip bin"),
