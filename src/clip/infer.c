@@ -92,6 +92,14 @@ int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
                           where);
     if (stored_dim(f, &n, "visual.layer1.0.conv1.weight", 0)) infer_resnet(i, f, &n);
     else infer_vit(i, f, &n);
+    if (*n.scale_prefix &&
+        stored_dim(f, &n, "transformer.resblocks.0.attn.in_proj_weight", 0) !=
+            3 * stored_dim(f, &n, "token_embedding.weight", 1))
+        return clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "%s: a TinyCLIP whose layers were pruned one by one (its \"auto\" "
+            "models: each layer has its own heads) is not supported",
+            where);
     i->embed_dim = t->embed_dim = stored_dim(f, &n, "text_projection", 1);
     t->context_length = stored_dim(f, &n, "positional_embedding", 0);
     t->vocab_size = stored_dim(f, &n, "token_embedding.weight", 0);

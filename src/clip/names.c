@@ -155,6 +155,7 @@ static const struct {
     {"", "text.", ""},
     {"_image_encoder.", "_text_encoder.", "_logit_scale."},
     {"_image_encoder.module.", "_text_encoder.module.", "_logit_scale.module."},
+    {"image_encoder_without_ddp.", "text_encoder_without_ddp.", "_logit_scale."},
     {"", "", ""},
 };
 
