@@ -57,6 +57,7 @@ static int load_part(loading *l, float *to, const char *name, const param *p,
     if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
     l->any |= t->n_dims > 0;
     dtype_to_f32(l->k, to, t->data, t->dt, t->n);
+    tensor_forget(l->file, t);
     if (!isfinite(l->k->max_abs(to, t->n)))
         return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: %s: holds NaN or infinity", l->path,
                           name);
