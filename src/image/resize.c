@@ -15,6 +15,8 @@ void resize_work_free(resize_work *w)
     free(w->weights);
     free(w->fixed_x);
     free(w->fixed_y);
+    free(w->spread);
+    free(w->row);
     free(w->bounds_x);
     free(w->bounds_y);
     free(w->rows);
@@ -112,52 +114,61 @@ static uint8_t clip8(int32_t x)
     return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
 }
 
-/* Channels are a constant in each use, so that the inner loop unrolls. */
-static inline void filter_row(uint8_t *out, const uint8_t *in, const axis *a,
-                              const size_t c)
+/* The numbers of byte_dot's weights for `taps` pixels of c channels. */
+static size_t spread_size(size_t taps, size_t c)
 {
-    for (size_t i = 0; i < a->out; i++, out += c) {
-        const uint8_t *p = in + a->bounds[2 * i] * c;
-        const int32_t *w = a->weights + i * a->taps;
-        int32_t sum[4] = {1 << (PRECISION - 1), 1 << (PRECISION - 1),
-                          1 << (PRECISION - 1), 1 << (PRECISION - 1)};
-        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++, p += c)
-            for (size_t ch = 0; ch < c; ch++) sum[ch] += p[ch] * w[k];
-        for (size_t ch = 0; ch < c; ch++) out[ch] = clip8(sum[ch]);
+    const size_t pixels = BYTE_STEP / c;
+    return (taps + pixels - 1) / pixels * BYTE_STEP;
+}
+
+/* Weights of pixels become weights of their bytes, as byte_dot wants them. */
+static void spread_weights(int32_t *to, size_t to_size, const axis *a, size_t c)
+{
+    const size_t pixels = BYTE_STEP / c;
+
+    memset(to, 0, a->out * to_size * sizeof *to);
+    for (size_t i = 0; i < a->out; i++, to += to_size)
+        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
+            for (size_t ch = 0; ch < c; ch++)
+                to[k / pixels * BYTE_STEP + k % pixels * c + ch] =
+                    a->weights[i * a->taps + k];
+}
+
+static void filter_row(const kernels *k, uint8_t *out, const uint8_t *in, const axis *a,
+                       const int32_t *spread, size_t c)
+{
+    const size_t size = spread_size(a->taps, c);
+
+    for (size_t i = 0; i < a->out; i++, out += c, spread += size) {
+        int32_t sum[4];
+        k->byte_dot(sum, in + a->bounds[2 * i] * c, spread, a->bounds[2 * i + 1], c);
+        for (size_t ch = 0; ch < c; ch++)
+            out[ch] = clip8(sum[ch] + (1 << (PRECISION - 1)));
     }
 }
 
-static void filter_rows(uint8_t *out, const uint8_t *in, size_t in_stride, size_t rows,
-                        const axis *a, size_t c)
+/* Rows [first, last) of px, which has h rows of `stride` bytes.  The picture's last ones
+ * go through work->row, behind which byte_dot may read. */
+static void filter_rows(resize_work *work, const uint8_t *px, size_t stride, size_t h,
+                        size_t first, size_t last, const axis *a, size_t c)
 {
-    for (size_t y = 0; y < rows; y++, out += a->out * c, in += in_stride) {
-        switch (c) {
-        case 1: filter_row(out, in, a, 1); break;
-        case 2: filter_row(out, in, a, 2); break;
-        case 3: filter_row(out, in, a, 3); break;
-        default: filter_row(out, in, a, 4); break;
-        }
+    uint8_t *out = work->rows;
+
+    for (size_t y = first; y < last; y++, out += a->out * c) {
+        const uint8_t *in = px + y * stride;
+        if ((h - 1 - y) * stride < BYTE_STEP) in = memcpy(work->row, in, stride);
+        filter_row(work->k, out, in, a, work->spread, c);
     }
 }
 
 /* rows: filtered along x already, the first of them being input row `first`. */
-static void filter_columns(uint8_t *out, const uint8_t *rows, size_t first, size_t stride,
-                           const axis *a)
+static void filter_columns(const kernels *k, uint8_t *out, const uint8_t *rows,
+                           size_t first, size_t stride, const axis *a)
 {
-    enum { STRIP = 64 };
-
-    for (size_t i = 0; i < a->out; i++, out += stride) {
-        const uint8_t *p = rows + (a->bounds[2 * i] - first) * stride;
-        const int32_t *w = a->weights + i * a->taps;
-        for (size_t x0 = 0; x0 < stride; x0 += STRIP) {
-            const size_t n = stride - x0 < STRIP ? stride - x0 : STRIP;
-            int32_t sum[STRIP];
-            for (size_t x = 0; x < n; x++) sum[x] = 1 << (PRECISION - 1);
-            for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
-                for (size_t x = 0; x < n; x++) sum[x] += p[k * stride + x0 + x] * w[k];
-            for (size_t x = 0; x < n; x++) out[x0 + x] = clip8(sum[x]);
-        }
-    }
+    for (size_t i = 0; i < a->out; i++, out += stride)
+        k->byte_columns(out, rows + (a->bounds[2 * i] - first) * stride, stride,
+                        a->weights + i * a->taps, a->bounds[2 * i + 1], stride,
+                        PRECISION);
 }
 
 /* Pillow steps by adding the scale, which at halves differs from multiplying: so do we.
@@ -231,13 +242,17 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
     const axis ay = {ch, ty, work->bounds_y, work->fixed_y};
     const size_t first = work->bounds_y[0];
     const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
-    if ((rc = GROW(work, rows, (last - first) * cw * c, err)) != CLIPC_OK) return rc;
+    rc = GROW(work, rows, (last - first) * cw * c, err);
+    if (rc == CLIPC_OK) rc = GROW(work, spread, cw * spread_size(tx, c), err);
+    if (rc == CLIPC_OK) rc = GROW(work, row, im->w * c + BYTE_STEP, err);
+    if (rc != CLIPC_OK) return rc;
+    spread_weights(work->spread, spread_size(tx, c), &ax, c);
     if (w == im->w)
         for (size_t y = first; y < last; y++)
             memcpy(work->rows + (y - first) * cw * c, px + (y * im->w + x0) * c, cw * c);
-    else filter_rows(work->rows, px + first * im->w * c, im->w * c, last - first, &ax, c);
+    else filter_rows(work, px, im->w * c, im->h, first, last, &ax, c);
     if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
-    else filter_columns(out, work->rows, first, cw * c, &ay);
+    else filter_columns(work->k, out, work->rows, first, cw * c, &ay);
     return CLIPC_OK;
 }
 
@@ -333,6 +348,7 @@ int resize_crop(uint8_t *out, resize_work *work, const image *im, size_t w, size
         premultiply(work->premultiplied, im->px, n, c);
         px = work->premultiplied;
     }
+    if (!work->k && (rc = kernels_pick(&work->k, err)) != CLIPC_OK) return rc;
     rc = resample(out, work, px, im, w, h, x0, y0, cw, ch, f, err);
     if (rc == CLIPC_OK && alpha) unpremultiply(out, cw * ch, c);
     return rc;
