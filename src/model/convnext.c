@@ -13,22 +13,19 @@ static int check_size(size_t n, size_t low, size_t high, const char *what, clipc
 {
     if (n >= low && n <= high) return CLIPC_OK;
     return clipc_fail(err, CLIPC_ERR_FORMAT,
-                      "vision config: %s of a ConvNeXt is %zu, wanted %zu to %zu", what, n,
-                      low, high);
+                      "vision config: a ConvNeXt with %s of %zu, wanted %zu to %zu", what,
+                      n, low, high);
 }
 
 static int convnext_check(const image_cfg *c, clipc_err *err)
 {
-    int rc = check_size(c->image_size, 32, 2048, "the image size", err);
+    int rc = check_size(c->image_size, 32, 2048, "image_size", err);
 
     if (rc == CLIPC_OK) rc = check_size(c->embed_dim, 1, 65536, "embed_dim", err);
     for (size_t s = 0; s < STAGES; s++) {
-        if (rc == CLIPC_OK)
-            rc = check_size(c->stages[s], 1, 1024, "the blocks of a stage", err);
-        if (rc == CLIPC_OK)
-            rc = check_size(c->dims[s], 1, 16384, "the channels of a stage", err);
-        if (rc == CLIPC_OK)
-            rc = check_size(c->mlp_dims[s], 1, 65536, "the MLP of a stage", err);
+        if (rc == CLIPC_OK) rc = check_size(c->stages[s], 1, 1024, "stages", err);
+        if (rc == CLIPC_OK) rc = check_size(c->dims[s], 1, 16384, "dims", err);
+        if (rc == CLIPC_OK) rc = check_size(c->mlp_dims[s], 1, 65536, "mlp_dims", err);
     }
     if (rc == CLIPC_OK && c->proj < PROJ_LINEAR)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
@@ -355,12 +352,14 @@ static void block_forward(const run *r, const convnext_stage *t, const convnext_
 static void head(const run *r, const convnext *n, float *out)
 {
     const convnext_stage *t = &n->stages[STAGES - 1];
-    const size_t C = t->C, E = n->cfg.embed_dim, hidden = hidden_of(&n->cfg);
+    const size_t N = t->dw.H * t->dw.W, C = t->C, E = n->cfg.embed_dim;
+    const size_t hidden = hidden_of(&n->cfg);
     const bool mlp = has_mlp(&n->cfg);
     const convnext_ends *d = &n->ends;
     convnext_acts *a = r->a;
 
-    rows_mean(r->e, a->mean, a->x, r->B, t->dw.H * t->dw.W, 0, C);
+    for (size_t b = 0; b < r->B; b++)
+        rows_mean(r->e, a->mean + b * C, a->x + b * N * C, N, C);
     norm(r, a->mean, d->norm_w, d->norm_b, r->B, C);
     if (mlp)
         linear_fwd(r->e, a->hidden, a->mean, d->fc1_w, r->form, r->B, C, hidden,
