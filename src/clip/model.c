@@ -46,7 +46,7 @@ static void fill_info(clipc_model *m)
         .embed_dim = i->embed_dim,
         .image_size = i->image_size,
         .patch_size = i->patch_size,
-        .image_width = i->width,
+        .image_width = i->width ? i->width : i->dims[0],
         .image_layers = i->layers,
         .image_heads = i->heads,
         .text_width = t->width,
