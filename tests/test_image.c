@@ -1,4 +1,4 @@
-/* Decoding and preprocessing against Pillow and torchvision
+/* Decoding and preprocessing against Pillow, torchvision and open_clip
  * (tests/golden/make_pixels.py). */
 #include "check.h"
 
@@ -21,48 +21,66 @@ static buf read_whole(const char *name)
     return b;
 }
 
-static void check_crop(const char *name, size_t size, const uint8_t *want,
+static void check_crop(const char *name, const preprocess_cfg *cfg, const uint8_t *want,
                        resize_work *work)
 {
-    const preprocess_cfg cfg = preprocess_default(size);
+    const size_t bytes = cfg->h * cfg->w * 3;
     buf file = read_whole(name);
-    uint8_t *crop = malloc(size * size * 3);
+    uint8_t *crop = malloc(bytes);
     size_t wrong = 0, most = 0;
     clipc_err err;
     image im;
 
     CHECK_OK(image_decode(&im, file.data, file.len, name, 1, &err), err);
-    CHECK_OK(preprocess_u8(crop, work, &im, &cfg, &err), err);
-    for (size_t i = 0; i < size * size * 3; i++) {
+    CHECK_OK(preprocess_u8(crop, work, &im, cfg, &err), err);
+    for (size_t i = 0; i < bytes; i++) {
         const size_t d = (size_t)abs((int)crop[i] - (int)want[i]);
         wrong += d != 0;
         most = d > most ? d : most;
     }
     if (wrong)
-        fail_msg("%s at %zu: %zu bytes differ, by up to %zu", name, size, wrong, most);
+        fail_msg("%s to %zux%zu, mode %d: %zu bytes differ, by up to %zu", name, cfg->h,
+                 cfg->w, (int)cfg->resize, wrong, most);
     image_free(&im);
     buf_free(&file);
     free(crop);
 }
 
-/* decode, resize, crop, convert: byte for byte what Pillow and torchvision make of 23
- * files */
+/* What a line of index.txt says. */
+static preprocess_cfg settings(size_t h, size_t w, const char *mode,
+                               const char *interpolation, unsigned fill)
+{
+    preprocess_cfg cfg = preprocess_default(h, w);
+
+    cfg.resize = strcmp(mode, "squash") == 0    ? RESIZE_SQUASH
+                 : strcmp(mode, "longest") == 0 ? RESIZE_LONGEST
+                                                : RESIZE_SHORTEST;
+    if (strcmp(interpolation, "bilinear") == 0) cfg.interpolation = FILTER_BILINEAR;
+    cfg.fill = (uint8_t)fill;
+    return cfg;
+}
+
+/* decode, resize, crop or pad, convert: byte for byte what Pillow, torchvision and
+ * open_clip make of 24 files */
 static void test_crops(void **state)
 {
     buf crops = read_whole("crops.bin"), index = read_whole("index.txt");
     resize_work work = {0};
-    size_t n = 0, size, offset;
-    char name[64];
+    size_t n = 0, h, w, offset;
+    char name[64], mode[16], interpolation[16];
+    unsigned fill;
     int used;
 
     (void)state;
     for (const char *p = index.data;
-         sscanf(p, "%63s %zu %zu\n%n", name, &size, &offset, &used) == 3;
+         sscanf(p, "%63s %zu %zu %15s %15s %u %zu\n%n", name, &h, &w, mode, interpolation,
+                &fill, &offset, &used) == 7;
          p += used, n++) {
-        assert_true(offset + size * size * 3 <= crops.len);
-        check_crop(name, size, (const uint8_t *)crops.data + offset, &work);
+        const preprocess_cfg cfg = settings(h, w, mode, interpolation, fill);
+        assert_true(offset + h * w * 3 <= crops.len);
+        check_crop(name, &cfg, (const uint8_t *)crops.data + offset, &work);
     }
-    assert_int_equal(n, 25);
+    assert_int_equal(n, 64);
     resize_work_free(&work);
     buf_free(&crops);
     buf_free(&index);
