@@ -146,20 +146,23 @@ static int list_inputs(embed *m)
 static int encode_ids(embed *m, float *out, const input *in)
 {
     const size_t T = m->s.info->context_length;
+    const int32_t pad = m->s.info->pad_id;
     const json_t *ids = json_object_get(in->line, "ids");
+    const size_t n = json_array_size(ids);
     int32_t row[4096];
-    bool good = json_array_size(ids) == T && T <= sizeof row / sizeof row[0];
+    bool good = T <= sizeof row / sizeof row[0] && (n == T || (n && n < T && pad >= 0));
 
-    for (size_t i = 0; good && i < T; i++) {
+    for (size_t i = 0; good && i < n; i++) {
         const json_int_t id = json_integer_value(json_array_get(ids, i));
         good = json_is_integer(json_array_get(ids, i)) && id >= 0 && id <= INT32_MAX;
         row[i] = (int32_t)id;
     }
+    for (size_t i = n; good && i < T; i++) row[i] = pad;
     if (!good)
         return clipc_fail(&m->s.err, CLIPC_ERR_ARG,
-                          "text line %zu: \"ids\" wants %zu whole numbers, the model's "
+                          "text line %zu: \"ids\" wants %s%zu whole numbers, the model's "
                           "context length",
-                          in->at + 1, T);
+                          in->at + 1, pad >= 0 ? "up to " : "", T);
     return clipc_encode_ids(m->s.ctx, out, row, 1, &m->s.err);
 }
 

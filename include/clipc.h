@@ -107,6 +107,8 @@ typedef struct clipc_model_info {
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;
+    int32_t
+        pad_id; /* may fill up a row of ids behind the text; -1: rows are given whole */
     const char *tokenizer; /* "openai", "bpe" or "wordpiece" (the model's own files), or a
                               name that this clipc has no tokenizer for: texts go by
                               ids */

@@ -42,6 +42,15 @@ void file_unmap(span *s)
     if (s) *s = (span){0};
 }
 
+void file_forget(span bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)bytes.data;
+    const uintptr_t first = (at + page - 1) / page * page;
+    const uintptr_t last = (at + bytes.size) / page * page;
+
+    if (first < last) madvise((void *)first, last - first, MADV_DONTNEED);
+}
+
 static int read_all(buf *out, int fd, const char *path, size_t limit, clipc_err *err)
 {
     enum { STEP = 1 << 16 };

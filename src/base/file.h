@@ -21,6 +21,9 @@ typedef struct span {
  * with the page cache: nothing is read until touched.  Release with file_unmap. */
 int file_map(span *out, const char *path, clipc_err *err);
 void file_unmap(span *s);
+/* The pages that lie wholly inside bytes of a mapping are not needed for now: they no
+ * longer count as this process's memory, and are read again if touched. */
+void file_forget(span bytes);
 
 /* Reads a whole file (or pipe; "-" is standard input) of at most `limit` bytes into *out,
  * which is cleared first. */

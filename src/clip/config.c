@@ -329,7 +329,8 @@ int config_bert_family(clip_cfg *cfg, const char *name, const char *where, clipc
 
     c->family = TEXT_BERT;
     c->roberta = strstr(name, "roberta") != NULL || strstr(name, "xlm") != NULL;
-    if (!c->roberta && !strstr(name, "bert"))
+    if (!c->roberta && !strstr(name, "bert") && !strstr(name, "BERT") &&
+        !strstr(name, "LaBSE"))
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: the Hugging Face text tower \"%.60s\" is not supported",
                           where, name);

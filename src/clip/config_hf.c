@@ -182,15 +182,14 @@ static int siglip_sizes(clip_cfg *cfg, const json_t *text, const json_t *vision,
     return rc;
 }
 
-static int get_hf(clip_cfg *cfg, const json_t *root, const json_t *text,
+static int get_hf(clip_cfg *cfg, const json_t *root, const char *type, const json_t *text,
                   const json_t *vision, const char *where, clipc_err *err)
 {
-    const char *type = "clip";
+    const bool siglip = strcmp(type, "siglip") == 0;
     size_t embed_dim = 512;
-    int rc = json_get_string(&type, root, "model_type", where, err);
-    const bool siglip = rc == CLIPC_OK && strcmp(type, "siglip") == 0;
+    int rc = CLIPC_OK;
 
-    if (rc == CLIPC_OK && !siglip && strcmp(type, "clip") != 0)
+    if (!siglip && strcmp(type, "clip") != 0)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: model_type \"%.40s\" is not supported", where, type);
     if (siglip) hf_siglip_defaults(cfg);
@@ -204,17 +203,36 @@ static int get_hf(clip_cfg *cfg, const json_t *root, const json_t *text,
     return rc;
 }
 
+/* M-CLIP's text towers (M-CLIP/XLM-Roberta-Large-Vit-L-14 and others): the encoder named
+ * by modelBase, the mean of its rows, a linear layer.  Sizes come from the tensors. */
+static int get_mclip(clip_cfg *cfg, const json_t *root, const char *where, clipc_err *err)
+{
+    const char *base = "xlm-roberta-large";
+    int rc = json_get_string(&base, root, "modelBase", where, err);
+
+    if (rc == CLIPC_OK) rc = config_bert_family(cfg, base, where, err);
+    cfg->no_image = cfg->no_logit_scale = true;
+    cfg->text.bert_pool = BERT_MEAN;
+    cfg->image.image_size = 1;
+    return rc;
+}
+
 int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
                     clipc_err *err)
 {
     json_t *root = NULL, *text = NULL, *vision = NULL;
+    const char *type = "clip";
     int rc;
 
     *out = (clip_cfg){.layout = LAYOUT_HF};
     rc = json_read(&root, config, err);
     vision = merged(root, "vision_config", "vision_config_dict");
     text = merged(root, "text_config", "text_config_dict");
-    if (rc == CLIPC_OK) rc = get_hf(out, root, text, vision, config, err);
+    if (rc == CLIPC_OK) rc = json_get_string(&type, root, "model_type", config, err);
+    if (rc == CLIPC_OK)
+        rc = strcmp(type, "M-CLIP") == 0
+                 ? get_mclip(out, root, config, err)
+                 : get_hf(out, root, type, text, vision, config, err);
     out->preprocess = hf_preprocess_default(out);
     if (rc == CLIPC_OK && file_exists(preprocessor))
         rc = get_hf_preprocess(&out->preprocess, preprocessor, err);

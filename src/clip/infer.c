@@ -14,14 +14,9 @@ size_t tensor_dim(const tensor_file *f, const char *prefix, const char *name, si
     return t && d < t->n_dims ? t->dims[d] : 0;
 }
 
-static size_t dim(const tensor_file *f, const char *name, size_t d)
-{
-    return tensor_dim(f, "", name, d);
-}
-
 size_t tensor_count(const tensor_file *f, const char *prefix, const char *suffix)
 {
-    char name[NAME_MAX_LEN];
+    char name[2 * NAME_MAX_LEN];
     size_t n = 0;
 
     do snprintf(name, sizeof name, "%s%zu%s", prefix, n, suffix);
@@ -34,29 +29,49 @@ static size_t root_of(size_t n)
     return (size_t)(sqrt((double)n) + 0.5);
 }
 
-static void infer_vit(image_cfg *c, const tensor_file *f)
+/* Dimension d of the tensor that a parameter is stored as, or of its first part. */
+static size_t stored_dim(const tensor_file *f, const naming *n, const char *name,
+                         size_t d)
 {
-    const size_t positions = dim(f, "visual.positional_embedding", 0);
+    stored_as s;
 
-    c->width = dim(f, "visual.conv1.weight", 0);
-    c->patch_size = dim(f, "visual.conv1.weight", 3);
-    c->layers = tensor_count(f, "visual.transformer.resblocks.", ".ln_1.weight");
-    c->image_size = positions ? root_of(positions - 1) * c->patch_size : 0;
-    c->heads = c->width / 64;
-    c->mlp_width = dim(f, "visual.transformer.resblocks.0.mlp.c_fc.weight", 0);
+    names_of(&s, name, n);
+    return tensor_dim(f, "", s.names[0], d);
 }
 
-static void infer_resnet(image_cfg *c, const tensor_file *f)
+/* How many of the names prefix + 0, 1, 2 ... + suffix a file has. */
+static size_t stored_count(const tensor_file *f, const naming *n, const char *prefix,
+                           const char *suffix)
 {
-    const size_t positions = dim(f, "visual.attnpool.positional_embedding", 0);
+    stored_as s;
+
+    names_of(&s, prefix, n);
+    return tensor_count(f, s.names[0], suffix);
+}
+
+static void infer_vit(image_cfg *c, const tensor_file *f, const naming *n)
+{
+    const size_t positions = stored_dim(f, n, "visual.positional_embedding", 0);
+
+    c->width = stored_dim(f, n, "visual.conv1.weight", 0);
+    c->patch_size = stored_dim(f, n, "visual.conv1.weight", 3);
+    c->layers = stored_count(f, n, "visual.transformer.resblocks.", ".ln_1.weight");
+    c->image_size = positions ? root_of(positions - 1) * c->patch_size : 0;
+    c->heads = c->width / 64;
+    c->mlp_width = stored_dim(f, n, "visual.transformer.resblocks.0.mlp.c_fc.weight", 0);
+}
+
+static void infer_resnet(image_cfg *c, const tensor_file *f, const naming *n)
+{
+    const size_t positions = stored_dim(f, n, "visual.attnpool.positional_embedding", 0);
 
     c->family = IMAGE_RESNET;
     for (int s = 0; s < 4; s++) {
         char prefix[32];
         snprintf(prefix, sizeof prefix, "visual.layer%d.", s + 1);
-        c->stages[s] = tensor_count(f, prefix, ".conv1.weight");
+        c->stages[s] = stored_count(f, n, prefix, ".conv1.weight");
     }
-    c->width = dim(f, "visual.layer1.0.conv1.weight", 0);
+    c->width = stored_dim(f, n, "visual.layer1.0.conv1.weight", 0);
     c->image_size = positions ? root_of(positions - 1) * 32 : 0;
     c->heads = c->width * 32 / 64;
 }
@@ -65,45 +80,39 @@ static void infer_resnet(image_cfg *c, const tensor_file *f)
 int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
                         clipc_err *err)
 {
-    const char *p = tensor_find(f, "text.token_embedding.weight") ? "text." : "";
-    char name[64];
+    const naming n = naming_of_file(f);
     image_cfg *i = &cfg->image;
     text_cfg *t = &cfg->text;
 
-    *cfg = (clip_cfg){.layout = LAYOUT_OPEN_CLIP, .custom_text = *p != '\0'};
-    if (!tensor_find(f, "visual.conv1.weight"))
+    *cfg = (clip_cfg){.layout = LAYOUT_OPEN_CLIP,
+                      .custom_text = strcmp(n.text_prefix, "text.") == 0};
+    if (!stored_dim(f, &n, "visual.conv1.weight", 0))
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: tensors without a config, and not named as OpenAI's",
                           where);
-    if (tensor_find(f, "visual.layer1.0.conv1.weight")) infer_resnet(i, f);
-    else infer_vit(i, f);
-    snprintf(name, sizeof name, "%stext_projection", p);
-    i->embed_dim = t->embed_dim = dim(f, name, 1);
-    snprintf(name, sizeof name, "%spositional_embedding", p);
-    t->context_length = dim(f, name, 0);
-    snprintf(name, sizeof name, "%stoken_embedding.weight", p);
-    t->vocab_size = dim(f, name, 0);
-    t->width = dim(f, name, 1);
-    snprintf(name, sizeof name, "%stransformer.resblocks.", p);
-    t->layers = tensor_count(f, name, ".ln_1.weight");
-    snprintf(name, sizeof name, "%stransformer.resblocks.0.mlp.c_fc.weight", p);
-    t->mlp_width = dim(f, name, 0);
+    if (stored_dim(f, &n, "visual.layer1.0.conv1.weight", 0)) infer_resnet(i, f, &n);
+    else infer_vit(i, f, &n);
+    if (*n.scale_prefix &&
+        stored_dim(f, &n, "transformer.resblocks.0.attn.in_proj_weight", 0) !=
+            3 * stored_dim(f, &n, "token_embedding.weight", 1))
+        return clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "%s: a TinyCLIP whose layers were pruned one by one (its \"auto\" "
+            "models: each layer has its own heads) is not supported",
+            where);
+    i->embed_dim = t->embed_dim = stored_dim(f, &n, "text_projection", 1);
+    t->context_length = stored_dim(f, &n, "positional_embedding", 0);
+    t->vocab_size = stored_dim(f, &n, "token_embedding.weight", 0);
+    t->width = stored_dim(f, &n, "token_embedding.weight", 1);
+    t->layers = stored_count(f, &n, "transformer.resblocks.", ".ln_1.weight");
+    t->mlp_width = stored_dim(f, &n, "transformer.resblocks.0.mlp.c_fc.weight", 0);
     t->heads = t->width / 64;
-    i->act = t->act = ACT_QUICK_GELU;
+    /* TinyCLIP was trained by open_clip's rule: GELU unless a config says otherwise. */
+    i->act = t->act = *n.scale_prefix ? ACT_GELU : ACT_QUICK_GELU;
     i->eps = t->eps = 1e-5f;
     cfg->logit_bias = tensor_find(f, "logit_bias") != NULL;
     cfg->preprocess = preprocess_default(i->image_size, i->image_size);
     return CLIPC_OK;
-}
-
-/* Dimension d of the tensor that a parameter is stored as, or of its first part. */
-static size_t stored_dim(const tensor_file *f, const naming *n, const char *name,
-                         size_t d)
-{
-    stored_as s;
-
-    names_of(&s, name, n);
-    return dim(f, s.names[0], d);
 }
 
 int config_bert_sizes(clip_cfg *cfg, const tensor_file *f, const char *where,
@@ -128,6 +137,11 @@ int config_bert_sizes(clip_cfg *cfg, const tensor_file *f, const char *where,
         if (!tensor_find(f, s.names[0])) break;
     }
     if (!c->heads) c->heads = c->width / 64;
+    if (!c->context_length) { /* all that it has positions for */
+        const size_t before = c->roberta ? (size_t)c->pad_id + 1 : 0;
+        c->context_length = c->positions > before ? c->positions - before : 0;
+        if (c->context_length > 512) c->context_length = 512;
+    }
     if (c->proj_hidden) c->proj_hidden = stored_dim(f, &n, "bert.proj.0.weight", 0);
     if (cfg->no_image) { /* a text tower alone says itself what it gives */
         const size_t E = stored_dim(f, &n, "bert.proj.weight", 0);

@@ -59,6 +59,7 @@ static int load_part(loading *l, float *to, const char *name, const param *p,
     if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
     l->any |= t->n_dims > 0;
     dtype_to_f32(l->k, to, t->data, t->dt, t->n);
+    tensor_forget(l->file, t);
     if (!isfinite(l->k->max_abs(to, t->n)))
         return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: %s: holds NaN or infinity", l->path,
                           name);
@@ -97,14 +98,21 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
         return CLIPC_OK;
     }
     names_of(&s, p->name, &l->names);
-    const tensor *t = tensor_find(l->file, s.names[0]);
+    const tensor *t = s.first_rows ? NULL : tensor_find(l->file, s.names[0]);
     if (positions_differ(l->n, l->s, p, t)) {
         rc = positions_load(l->plain, l->n, l->s, p, t, l->k, err);
         if (rc == CLIPC_OK) weights_place(*p->slot, p, l->plain, form, l->k);
         return rc;
     }
     if (s.transposed) to += p->n;
-    for (size_t i = 0; rc == CLIPC_OK && i < s.n; i++)
+    if (s.first_rows) {
+        const size_t n =
+            (s.first_rows < p->dims[0] ? s.first_rows : p->dims[0]) * (p->n / p->dims[0]);
+        rc = load_part(l, to, s.names[1], p, &s, err);
+        if (rc == CLIPC_OK) rc = load_part(l, to + p->n, s.names[0], p, &s, err);
+        if (rc == CLIPC_OK) memcpy(to, to + p->n, n * sizeof *to);
+    }
+    for (size_t i = 0; rc == CLIPC_OK && !s.first_rows && i < s.n; i++)
         rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
     if (rc == CLIPC_OK && s.transposed)
         weights_transpose(l->plain, to, p->dims[1], p->dims[0]);

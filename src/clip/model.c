@@ -56,6 +56,7 @@ static void fill_info(clipc_model *m)
         .text_heads = t->heads,
         .context_length = t->context_length,
         .vocab_size = t->vocab_size,
+        .pad_id = t->family == TEXT_BERT ? t->pad_id : -1,
         .tokenizer = m->tokens.name,
         .params = m->n->params.count,
         .logit_scale = expf(*m->n->logit_scale),

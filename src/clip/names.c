@@ -147,6 +147,33 @@ static const struct {
     {"distilbert.", "dense.linear."},
 };
 
+/* The towers' prefixes: open_clip's, and those of TinyCLIP's encoders, which are modules
+ * of their own, maybe wrapped for distributed training. */
+static const struct {
+    const char *image, *text, *scale;
+} prefixes[] = {
+    {"", "text.", ""},
+    {"_image_encoder.", "_text_encoder.", "_logit_scale."},
+    {"_image_encoder.module.", "_text_encoder.module.", "_logit_scale.module."},
+    {"image_encoder_without_ddp.", "text_encoder_without_ddp.", "_logit_scale."},
+    {"", "", ""},
+};
+
+static void find_prefix(naming *n, const tensor_file *f)
+{
+    const size_t last = sizeof prefixes / sizeof prefixes[0] - 1;
+    char name[NAME_MAX_LEN];
+    size_t i = 0;
+
+    for (; i < last; i++) {
+        snprintf(name, sizeof name, "%stoken_embedding.weight", prefixes[i].text);
+        if (tensor_find(f, name)) break;
+    }
+    n->image_prefix = prefixes[i].image;
+    n->text_prefix = prefixes[i].text;
+    n->scale_prefix = prefixes[i].scale;
+}
+
 static void find_bert(naming *n, const tensor_file *f)
 {
     for (size_t i = 0; i < sizeof bert_prefixes / sizeof bert_prefixes[0]; i++) {
@@ -173,7 +200,8 @@ naming naming_of_file(const tensor_file *f)
     if (tensor_find(f, "visual.trunk.blocks.0.attn.q_proj.weight")) n.block = TIMM_EVA02;
     if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
         n.text = SPELLING_HF;
-    n.text_prefix = tensor_find(f, "text.token_embedding.weight") != NULL;
+    find_prefix(&n, f);
+    if (tensor_find(f, "positional_embedding_res")) n.first_positions = 20;
     find_bert(&n, f);
     if (tensor_find(f, "v.patch_embd.weight")) n.image = SPELLING_GGUF;
     if (tensor_find(f, "t.token_embd.weight")) n.text = SPELLING_GGUF;
@@ -193,7 +221,9 @@ naming naming_of_config(const clip_cfg *cfg)
                                           : SPELLING_OPENAI,
                     .text = hf ? SPELLING_HF : SPELLING_OPENAI,
                     .block = timm_block_of(cfg),
-                    .text_prefix = !hf && cfg->custom_text};
+                    .image_prefix = "",
+                    .text_prefix = !hf && cfg->custom_text ? "text." : "",
+                    .scale_prefix = ""};
 }
 
 static void set(stored_as *out, const char *prefix, const char *name)
@@ -358,7 +388,12 @@ void names_of(stored_as *out, const char *name, const naming *n)
     const bool text = !visual && strncmp(name, "logit_", 6) != 0;
 
     *out = (stored_as){.n = 1};
-    set(out, text && n->text_prefix ? "text." : "", name);
+    set(out, visual ? n->image_prefix : text ? n->text_prefix : n->scale_prefix, name);
+    if (n->first_positions && strcmp(name, "positional_embedding") == 0) {
+        snprintf(out->names[1], NAME_MAX_LEN, "%spositional_embedding_res",
+                 n->text_prefix);
+        out->first_rows = n->first_positions;
+    }
     if (visual && n->image == SPELLING_TIMM) timm_name(out, name + 7, n);
     if ((visual && n->image == SPELLING_GGUF) || (text && n->text == SPELLING_GGUF))
         gguf_name(out, name, n);

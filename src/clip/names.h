@@ -21,9 +21,13 @@ typedef enum spelling {
 typedef enum timm_block { TIMM_VIT, TIMM_EVA, TIMM_EVA02 } timm_block;
 typedef struct naming {
     spelling image, text;
-    bool text_prefix; /* OpenAI's, behind "text." (open_clip's custom_text) */
-    bool timm_head;   /* timm: its own classifier is the projection */
-    timm_block block; /* timm: how its blocks spell the parts that differ */
+    /* What stands in front of OpenAI's names: "text." in open_clip's custom_text,
+     * TinyCLIP's towers each in a module of its own. */
+    const char *image_prefix, *text_prefix, *scale_prefix;
+    size_t first_positions; /* Long-CLIP: rows of positional_embedding that count; the
+                               others are those of positional_embedding_res */
+    bool timm_head;         /* timm: its own classifier is the projection */
+    timm_block block;       /* timm: how its blocks spell the parts that differ */
     bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
     const char *bert, *proj; /* what BERT's names and its projection's begin with */
 } naming;
@@ -37,7 +41,9 @@ naming naming_of_config(const clip_cfg *cfg);
 typedef struct stored_as {
     char names[3][NAME_MAX_LEN];
     size_t n;
-    size_t lead; /* dimensions of 1 that it has in front (timm's positions) */
+    size_t first_rows; /* not 0: these many rows of the first tensor, the others of the
+                          second, both of the whole shape */
+    size_t lead;       /* dimensions of 1 that it has in front (timm's positions) */
     bool transposed;
 } stored_as;
 

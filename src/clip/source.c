@@ -124,6 +124,8 @@ static int open_folder(model_source *s, clipc_err *err)
         s->format = "hf", s->config_by = "config.json";
         rc = config_hf_files(&s->cfg, hf, pre, err);
         if (rc == CLIPC_OK) rc = open_first(s, hf_names, err);
+        if (rc == CLIPC_OK && s->cfg.text.family == TEXT_BERT)
+            rc = config_bert_sizes(&s->cfg, s->weights, s->weights_path, err);
     } else {
         rc = clipc_fail(
             err, CLIPC_ERR_IO,

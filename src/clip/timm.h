@@ -14,8 +14,8 @@ int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char
 /* How the blocks of a cfg's timm tower are spelled. */
 timm_block timm_block_of(const clip_cfg *cfg);
 
-/* The sizes, for a cfg that timm_facts filled.  What is not there becomes 0, which the tower
- * refuses. */
+/* The sizes, for a cfg that timm_facts filled.  What is not there becomes 0, which the
+ * tower refuses. */
 void timm_sizes(clip_cfg *cfg, const tensor_file *f);
 
 #endif

@@ -186,6 +186,20 @@ const tensor *tensor_find(const tensor_file *f, const char *name)
     return f->n ? bsearch(&key, f->v, f->n, sizeof *f->v, by_name) : NULL;
 }
 
+void tensor_forget(const tensor_file *f, const tensor *t)
+{
+    const uintptr_t at = (uintptr_t)t->data;
+    size_t bytes = 0;
+
+    dtype_bytes(&bytes, t->dt, t->n);
+    for (; f; f = f->joined)
+        for (size_t i = 0; i < f->n_maps; i++) {
+            const uintptr_t start = (uintptr_t)f->maps[i].data;
+            if (at >= start && at < start + f->maps[i].size)
+                file_forget((span){t->data, bytes});
+        }
+}
+
 const json_t *tensor_file_metadata(const tensor_file *f)
 {
     return f->metadata;

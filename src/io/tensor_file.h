@@ -32,6 +32,10 @@ const tensor *tensor_file_at(const tensor_file *f, size_t i);
 /* NULL if there is none of that name. */
 const tensor *tensor_find(const tensor_file *f, const char *name);
 
+/* The bytes of a tensor were read and are not needed again soon: where they are mapped,
+ * their pages are let go. */
+void tensor_forget(const tensor_file *f, const tensor *t);
+
 /* A JSON object: safetensors' __metadata__, GGUF's key-value pairs; empty if the format
  * has none. */
 const json_t *tensor_file_metadata(const tensor_file *f);

@@ -67,6 +67,8 @@ def open_clip_model(name):
         for key, p in model.named_parameters():
             if p.ndim == 1 and key.endswith(("weight", "bias", "gamma")):
                 p.add_(torch.randn_like(p) * 0.1)
+            elif p.ndim >= 2 and p.std() < 5e-3:  # EVA's gates and heads begin near zero
+                p.normal_(0, p[0].numel() ** -0.5)
         for m in model.modules():
             if isinstance(m, torch.nn.BatchNorm2d):
                 m.running_mean.normal_(0, 0.1)
@@ -110,7 +112,7 @@ def compare(name, form, model, cfg, info, make):
     with tempfile.TemporaryDirectory() as work:
         pixels, ids = inputs(model, info, work)
         path = make(model, cfg, info, f"{work}/model")
-        ours = (np.ones((1, 1)) if form == "sentence"  # texts alone
+        ours = (np.ones((1, 1)) if form in ("sentence", "M-CLIP")  # texts alone
                 else embed(path, work, "--pixels", f"{work}/crops.npy"),
                 embed(path, work, "--texts-jsonl", f"{work}/ids.jsonl"))
         with torch.no_grad():
@@ -203,12 +205,13 @@ class Multilingual(torch.nn.Module):
         super().__init__()
         self.bert = transformers.DistilBertModel(transformers.DistilBertConfig(vocab_size=119547))
         self.linear = torch.nn.Linear(768, 512, bias=False)
+        self.pad = 0
 
     def encode_image(self, pixels):
         return torch.ones(1, 1)
 
     def encode_text(self, ids):
-        mask = (ids != 0).long()
+        mask = (ids != self.pad).long()
         x = self.bert(ids, attention_mask=mask).last_hidden_state
         return self.linear((x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
 
@@ -217,6 +220,35 @@ def multilingual(_):
     torch.manual_seed(0)
     return Multilingual().eval(), None, dict(size=1, context=128, vocab=119547, sot=101, eos=102,
                                              **OPENAI)
+
+
+class MClip(Multilingual):
+    """M-CLIP (multilingual_clip.pt_multilingual_clip.MultilingualCLIP)."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.bert = transformers.XLMRobertaModel(transformers.XLMRobertaConfig(
+            vocab_size=250002, max_position_embeddings=514, type_vocab_size=1,
+            layer_norm_eps=1e-5))
+        self.linear = torch.nn.Linear(768, 640)
+        self.pad = 1
+
+
+def m_clip(_):
+    torch.manual_seed(0)
+    return MClip().eval(), None, dict(size=1, context=64, vocab=250002, pad=1, sot=0, eos=2,
+                                      **OPENAI)
+
+
+def as_m_clip(model, cfg, info, folder):
+    os.makedirs(folder)
+    names = {"bert": "transformer", "linear": "LinearTransformation"}
+    torch.save({".".join([names[k.split(".")[0]], *k.split(".")[1:]]): p
+                for k, p in model.state_dict().items()}, f"{folder}/pytorch_model.bin")
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump({"modelBase": "xlm-roberta-base", "model_type": "M-CLIP", "numDims": 640,
+                   "transformerDimensions": 768}, f)
+    return folder
 
 
 def as_sentence(model, cfg, info, folder):
@@ -234,7 +266,7 @@ def as_sentence(model, cfg, info, folder):
 
 FORMS = {"pt state_dict": as_pt("state_dict"), "pt legacy": as_pt("legacy"),
          "pt checkpoint": as_pt("checkpoint"), "open_clip bin": as_bin,
-         "sentence": as_sentence, "open_clip": as_open_clip, "weights": weights_alone, "clipc f32": converted("clipc"),
+         "sentence": as_sentence, "M-CLIP": as_m_clip, "open_clip": as_open_clip, "weights": weights_alone, "clipc f32": converted("clipc"),
          "hf": as_hf}
 CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("RN50x4-quickgelu", "clipc f32"),
@@ -243,13 +275,16 @@ CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("ViT-S-32-alt", "open_clip"), ("ViT-L-14-CLIPA", "open_clip"),
          ("ViT-B-16-SigLIP", "open_clip"), ("ViT-B-16-SigLIP", "clipc f32"),
          ("ViT-B-32-SigLIP2-256", "open_clip"), ("coca_ViT-B-32", "open_clip"),
+         ("EVA02-B-16", "open_clip"), ("EVA02-B-16", "clipc f32"), ("EVA02-L-14-336", "open_clip"),
+         ("PE-Core-T-16-384", "open_clip"), ("PE-Core-B-16", "open_clip"),
          ("MobileCLIP2-L-14", "open_clip"), ("hf_clip", "hf"), ("hf_siglip", "hf"),
          ("openai RN50", "pt state_dict"), ("openai ViT-B/32", "pt legacy"),
          ("ViT-B-32", "pt checkpoint"), ("ViT-B-32", "open_clip bin"),
-         ("xlm-roberta-base-ViT-B-32", "open_clip"), ("multilingual DistilBERT", "sentence")]
+         ("xlm-roberta-base-ViT-B-32", "open_clip"), ("multilingual DistilBERT", "sentence"),
+         ("M-CLIP XLM-R base", "M-CLIP")]
 BUILD = {"hf_clip": hf_clip, "hf_siglip": hf_siglip, "openai RN50": openai_model,
          "openai ViT-B/32": openai_model, "xlm-roberta-base-ViT-B-32": xlm_roberta,
-         "multilingual DistilBERT": multilingual}
+         "multilingual DistilBERT": multilingual, "M-CLIP XLM-R base": m_clip}
 
 
 def main():

@@ -193,18 +193,85 @@ def openai_pt(seed):
     model = openai.CLIP(20, 16, 1, 64, 8, 9, 50, 64, 1, 1).eval()
     randomize(model, seed)
     openai.convert_weights(model)
-    pixels, ids = inputs(seed, 16, 9, 50)
+    errors = openai_golden("openai_pt", model, seed, 9)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, inputs(seed, 16, 9, 50), check_trace=False)
+    traced.save(f"{ROOT}/openai_pt/model.pt")
+    strip_debug(f"{ROOT}/openai_pt/model.pt")
+    return errors
+
+
+def long_clip(seed):
+    """Long-CLIP (arXiv:2403.15378, model_longclip.py): two tables of positions, of which the first
+    20 rows of one and the others of the other are added."""
+    model = openai.CLIP(20, 16, 1, 64, 8, 24, 50, 64, 1, 1).eval()
+    randomize(model, seed)
+    res = torch.randn(24, 64, generator=torch.Generator().manual_seed(seed))
+    state = {k: p.half() for k, p in model.state_dict().items()}
+    state["positional_embedding_res"] = res.half()
+    os.makedirs(f"{ROOT}/long_clip", exist_ok=True)
+    torch.save(state, f"{ROOT}/long_clip/model.pt")
+    model.load_state_dict({k: p.float() for k, p in state.items() if not k.endswith("_res")})
+    with torch.no_grad():
+        model.positional_embedding[20:] = state["positional_embedding_res"][20:].float()
+    return openai_golden("long_clip", model, seed, 24)
+
+
+def openai_golden(case, model, seed, T):
+    pixels, ids = inputs(seed, 16, T, 50)
     with torch.no_grad():
         single = features(copy.deepcopy(model).float(), pixels, ids)
         # Its layer norm casts to float32; here in the input's own type.
         cast, openai.LayerNorm.forward = openai.LayerNorm.forward, torch.nn.LayerNorm.forward
         exact = features(copy.deepcopy(model).double(), pixels.double(), ids)
         openai.LayerNorm.forward = cast
-        errors = save_golden("openai_pt", pixels, ids, single, exact)
-        traced = torch.jit.trace(model, (pixels, ids), check_trace=False)
-    traced.save(f"{ROOT}/openai_pt/model.pt")
-    strip_debug(f"{ROOT}/openai_pt/model.pt")
-    return errors
+    return save_golden(case, pixels, ids, single, exact)
+
+
+def tiny_clip(seed):
+    """A TinyCLIP checkpoint: open_clip's model, its parts in modules (TinyCLIP's model.py
+    CLIPBase, convert_to_new_checkpoint)."""
+    model = CLIP(20, VISION | dict(head_width=64, width=64), TEXT | dict(width=64, heads=1)).eval()
+    randomize(model, seed)
+    state = {}
+    for k, p in model.state_dict().items():
+        part = ("_image_encoder" if k.startswith("visual.") else
+                "_logit_scale" if k == "logit_scale" else "_text_encoder")
+        state[f"{part}.module.{k}"] = p
+    os.makedirs(f"{ROOT}/tiny_clip", exist_ok=True)
+    torch.save({"epoch": 1, "state_dict": state}, f"{ROOT}/tiny_clip/model.pt")
+    pixels, ids = inputs(seed, 16, 9, 50)
+    with torch.no_grad():
+        single = features(model, pixels, ids)
+        exact = features(copy.deepcopy(model).double(), pixels.double(), ids)
+    return save_golden("tiny_clip", pixels, ids, single, exact)
+
+
+def m_clip(seed):
+    """M-CLIP (multilingual_clip/pt_multilingual_clip.py): XLM-RoBERTa, mean, linear layer."""
+    bert = transformers.XLMRobertaModel(HF_TEXT["xlm-roberta-base"], add_pooling_layer=False).eval()
+    linear = torch.nn.Linear(64, 20)
+    randomize(bert, seed), randomize(linear, seed + 1)
+    folder = f"{ROOT}/m_clip"
+    os.makedirs(folder, exist_ok=True)
+    torch.save({f"transformer.{k}": p for k, p in bert.state_dict().items()} |
+               {f"LinearTransformation.{k}": p for k, p in linear.state_dict().items()},
+               f"{folder}/pytorch_model.bin")
+    with open(f"{folder}/config.json", "w") as f:
+        json.dump({"modelBase": "xlm-roberta-base", "model_type": "M-CLIP", "numDims": 20,
+                   "transformerDimensions": 64}, f)
+    _, ids = inputs(seed, 16, 12, 50, 1)
+
+    def run(bert, linear):
+        mask = (ids != 1).long()
+        x = bert(ids, attention_mask=mask).last_hidden_state
+        return linear((x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True))
+
+    with torch.no_grad():
+        single = run(bert, linear)
+        exact = run(bert.double(), linear.double())
+    save_file({"ids": ids.int(), "text_features": exact}, f"{folder}/golden.safetensors")
+    return {"text": float((single - exact).abs().max() / exact.abs().max())}
 
 
 def strip_debug(path):
@@ -304,6 +371,9 @@ CASES = {case: lambda i=i, case=case: open_clip_case(i, case) for i, case in enu
 CASES |= {
     "hf_siglip": lambda: siglip(200),
     "openai_pt": lambda: openai_pt(201),
+    "long_clip": lambda: long_clip(204),
+    "tiny_clip": lambda: tiny_clip(205),
+    "m_clip": lambda: m_clip(206),
     "gguf_q8_0": lambda: gguf_model("gguf_q8_0", 202, gguf.GGMLQuantizationType.Q8_0),
     "gguf_q4_1": lambda: gguf_model("gguf_q4_1", 203, gguf.GGMLQuantizationType.Q4_1),
 }
