@@ -58,7 +58,8 @@ static void rig_open(rig *r, const char *folder, tower_mode mode)
     r->E = r->cfg.image.embed_dim;
     if (r->n->image) {
         r->pixels = golden_f32(r->g, "pixels", &n);
-        assert_int_equal(n, r->B * 3 * r->cfg.image.image_size * r->cfg.image.image_size);
+        assert_int_equal(n, r->B * 3 * r->cfg.image.image_size *
+                                image_columns(&r->cfg.image));
         CHECK_OK(r->n->ops->acts_make(&r->image_acts, r->n->image, r->B, mode, &err),
                  err);
     }

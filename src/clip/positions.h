@@ -1,6 +1,8 @@
 /* clip/positions.h -- position embeddings that a file has for another grid of patches or
  * another context length than the model: interpolated as open_clip 3.3 does on loading
- * (model.py resize_pos_embed, resize_text_pos_embed; timm's resample_abs_pos_embed). */
+ * (model.py resize_pos_embed, resize_text_pos_embed; timm's resample_abs_pos_embed), in
+ * float32 whatever the file holds: of halves PyTorch on a CPU interpolates no grid, and
+ * rounds each step of a text's. */
 #ifndef CLIPC_CLIP_POSITIONS_H
 #define CLIPC_CLIP_POSITIONS_H
 
