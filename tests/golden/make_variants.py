@@ -446,12 +446,12 @@ def interpolations():
         y = torch.nn.functional.interpolate(x.permute(2, 0, 1)[None], size=(H, W), mode="bicubic",
                                             antialias=True, align_corners=False)
         out |= {f"bicubic {h} {w} {H} {W} in": x,
-                f"bicubic {h} {w} {H} {W} out": y[0].permute(1, 2, 0).contiguous()}
+                f"bicubic {h} {w} {H} {W} out": y[0].permute(1, 2, 0).double().contiguous()}
     for n, N in ((9, 13), (77, 248), (248, 77), (5, 1), (1, 3)):
         x = torch.randn(n, 3, generator=g)
         y = torch.nn.functional.interpolate(x.t()[None], size=N, mode="linear",
                                             antialias=False, align_corners=False)
-        out |= {f"linear {n} {N} in": x, f"linear {n} {N} out": y[0].t().contiguous()}
+        out |= {f"linear {n} {N} in": x, f"linear {n} {N} out": y[0].t().double().contiguous()}
     os.makedirs("tests/golden/interpolate", exist_ok=True)
     save_file(out, "tests/golden/interpolate/golden.safetensors")
 
