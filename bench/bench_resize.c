@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     if (argc != 6) return fprintf(stderr, "five arguments, see the source\n"), 2;
     const size_t w = strtoul(argv[2], NULL, 10), h = strtoul(argv[3], NULL, 10);
     const size_t size = strtoul(argv[4], NULL, 10);
-    const preprocess_cfg cfg = preprocess_default(size);
+    const preprocess_cfg cfg = preprocess_default(size, size);
     uint8_t *crop = malloc(size * size * 3);
     int rc = file_read(&pixels, argv[1], 1 << 30, &err);
 

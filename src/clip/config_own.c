@@ -49,6 +49,7 @@ static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};
 static const member image_members[] = {
     IMAGE_WORD(family, families),
     IMAGE(M_SIZE, image_size),
+    IMAGE(M_SIZE, image_width),
     IMAGE(M_SIZE, embed_dim),
     IMAGE(M_SIZE, width),
     IMAGE(M_SIZE, heads),

@@ -225,3 +225,34 @@ int source_open(model_source *s, const char *path, clipc_err *err)
     if (!s->path) return clipc_fail_memory(err, path, strlen(path));
     return file_is_dir(path) ? open_folder(s, err) : open_file(s, err);
 }
+
+static int resize(model_source *s, size_t rows, size_t columns, clipc_err *err)
+{
+    image_cfg *c = &s->cfg.image;
+    const size_t was[2] = {c->image_size, image_columns(c)};
+
+    if (s->cfg.no_image)
+        return clipc_fail(err, CLIPC_ERR_FEATURE, "%s: the model has no image tower",
+                          s->path);
+    if (rows == was[0] && columns == was[1]) return CLIPC_OK;
+    if (c->family == IMAGE_RESNET)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a ResNet with an attention pool takes pictures of %zux%zu "
+                          "only, not %zux%zu",
+                          s->path, was[0], was[1], rows, columns);
+    memcpy(s->stored, was, sizeof was);
+    c->image_size = s->cfg.preprocess.h = rows;
+    c->image_width = s->cfg.preprocess.w = columns;
+    return CLIPC_OK;
+}
+
+int source_open_as(model_source *s, const char *path, const clipc_open_options *options,
+                   clipc_err *err)
+{
+    const int rc = source_open(s, path, err);
+
+    if (rc != CLIPC_OK || !options || !options->image_size) return rc;
+    return resize(s, options->image_size,
+                  options->image_columns ? options->image_columns : options->image_size,
+                  err);
+}

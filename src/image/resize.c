@@ -149,11 +149,9 @@ static void filter_row(const kernels *k, uint8_t *out, const uint8_t *in, const 
 
 /* Rows [first, last) of px, which has h rows of `stride` bytes.  The picture's last ones
  * go through work->row, behind which byte_dot may read. */
-static void filter_rows(resize_work *work, const uint8_t *px, size_t stride, size_t h,
-                        size_t first, size_t last, const axis *a, size_t c)
+static void filter_rows(resize_work *work, uint8_t *out, const uint8_t *px, size_t stride,
+                        size_t h, size_t first, size_t last, const axis *a, size_t c)
 {
-    uint8_t *out = work->rows;
-
     for (size_t y = first; y < last; y++, out += a->out * c) {
         const uint8_t *in = px + y * stride;
         if ((h - 1 - y) * stride < BYTE_STEP) in = memcpy(work->row, in, stride);
@@ -216,8 +214,15 @@ static void unpremultiply(uint8_t *px, size_t n, size_t c)
     }
 }
 
-/* Two passes over px; only the rows that the second needs go through the first.  A pass
- * that would change nothing is left out, as in Pillow. */
+/* Pillow 13 resizes columns first where the height shrinks by more than twice as much as
+ * the width; rounding between the passes makes it visible.  Before, rows came first. */
+static bool columns_first(const image *im, size_t w, size_t h)
+{
+    return w != im->w && h < im->h && (w > im->w || im->h - h > 2 * (im->w - w));
+}
+
+/* Two passes over px; of rows only those that the second needs go through the first.  A
+ * pass that would change nothing is left out, as in Pillow. */
 static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const image *im,
                     size_t w, size_t h, size_t x0, size_t y0, size_t cw, size_t ch,
                     filter f, clipc_err *err)
@@ -240,17 +245,23 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
 
     const axis ax = {cw, tx, work->bounds_x, work->fixed_x};
     const axis ay = {ch, ty, work->bounds_y, work->fixed_y};
+    const bool columns = columns_first(im, w, h);
     const size_t first = work->bounds_y[0];
     const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
-    rc = GROW(work, rows, (last - first) * cw * c, err);
+    rc = GROW(work, rows, (columns ? ch * im->w : (last - first) * cw) * c, err);
     if (rc == CLIPC_OK) rc = GROW(work, spread, cw * spread_size(tx, c), err);
     if (rc == CLIPC_OK) rc = GROW(work, row, im->w * c + BYTE_STEP, err);
     if (rc != CLIPC_OK) return rc;
     spread_weights(work->spread, spread_size(tx, c), &ax, c);
+    if (columns) {
+        filter_columns(work->k, work->rows, px, 0, im->w * c, &ay);
+        filter_rows(work, out, work->rows, im->w * c, ch, 0, ch, &ax, c);
+        return CLIPC_OK;
+    }
     if (w == im->w)
         for (size_t y = first; y < last; y++)
             memcpy(work->rows + (y - first) * cw * c, px + (y * im->w + x0) * c, cw * c);
-    else filter_rows(work, px, im->w * c, im->h, first, last, &ax, c);
+    else filter_rows(work, work->rows, px, im->w * c, im->h, first, last, &ax, c);
     if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
     else filter_columns(work->k, out, work->rows, first, cw * c, &ay);
     return CLIPC_OK;
@@ -276,16 +287,24 @@ static void wide_put(uint8_t *px, image_mode mode, double sum)
     else memcpy(px, &u, sizeof u);
 }
 
-/* One line of n outputs from inputs `step` bytes apart. */
-static void wide_line(uint8_t *out, const uint8_t *in, size_t step, size_t out_step,
-                      image_mode mode, const size_t *bounds, const double *w, size_t taps,
-                      size_t first, size_t n)
+/* As axis, with weights in double. */
+typedef struct wide_axis {
+    const size_t *bounds;
+    const double *weights;
+    size_t taps, out;
+} wide_axis;
+
+/* One line; the pixels of input and output stand `step` bytes apart.  The input's first
+ * pixel is number `first`. */
+static void wide_line(uint8_t *out, const uint8_t *in, size_t step, image_mode mode,
+                      const wide_axis *a, size_t first)
 {
-    for (size_t i = 0; i < n; i++, w += taps) {
+    for (size_t i = 0; i < a->out; i++) {
+        const double *w = a->weights + i * a->taps;
         double sum = 0.0;
-        for (size_t k = 0; k < bounds[2 * i + 1]; k++)
-            sum += wide_get(in + (bounds[2 * i] - first + k) * step, mode) * w[k];
-        wide_put(out + i * out_step, mode, sum);
+        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
+            sum += wide_get(in + (a->bounds[2 * i] - first + k) * step, mode) * w[k];
+        wide_put(out + i * step, mode, sum);
     }
 }
 
@@ -308,19 +327,29 @@ static int resample_wide(uint8_t *out, resize_work *work, const image *im, size_
     fill_axis(NULL, work->bounds_y, work->exact_y, ty, im->h, scale_y, support_y, y0, ch,
               f);
 
+    const bool columns = columns_first(im, w, h);
     const size_t first = work->bounds_y[0];
     const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
-    if ((rc = GROW(work, rows, (last - first) * cw * c, err)) != CLIPC_OK) return rc;
+    const wide_axis ax = {work->bounds_x, work->exact_x, tx, cw};
+    const wide_axis ay = {work->bounds_y, work->exact_y, ty, ch};
+    rc = GROW(work, rows, (columns ? ch * im->w : (last - first) * cw) * c, err);
+    if (rc != CLIPC_OK) return rc;
+    if (columns) {
+        for (size_t x = 0; x < im->w; x++)
+            wide_line(work->rows + x * c, im->px + x * c, im->w * c, im->mode, &ay, 0);
+        for (size_t y = 0; y < ch; y++)
+            wide_line(out + y * cw * c, work->rows + y * im->w * c, c, im->mode, &ax, 0);
+        return CLIPC_OK;
+    }
     for (size_t y = first; y < last; y++) {
         uint8_t *row = work->rows + (y - first) * cw * c;
         const uint8_t *in = im->px + y * im->w * c;
         if (w == im->w) memcpy(row, in + x0 * c, cw * c);
-        else wide_line(row, in, c, c, im->mode, work->bounds_x, work->exact_x, tx, 0, cw);
+        else wide_line(row, in, c, im->mode, &ax, 0);
     }
     if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
     for (size_t x = 0; h != im->h && x < cw; x++)
-        wide_line(out + x * c, work->rows + x * c, cw * c, cw * c, im->mode,
-                  work->bounds_y, work->exact_y, ty, first, ch);
+        wide_line(out + x * c, work->rows + x * c, cw * c, im->mode, &ay, first);
     return CLIPC_OK;
 }
 

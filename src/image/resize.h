@@ -1,7 +1,7 @@
 /* image/resize.h -- Pillow's resampling (python-pillow src/libImaging/Resample.c):
- * weights in 22-bit fixed point, first along rows, then along columns, rounded to 8 bits
- * between.  Pictures of wider numbers (I;16, I) are summed in double and rounded to their
- * own kind. */
+ * weights in 22-bit fixed point, along rows, then along columns or (13.0, tall pictures)
+ * the other way, rounded to 8 bits between.  Pictures of wider numbers (I;16, I) are
+ * summed in double and rounded to their own kind. */
 #ifndef CLIPC_IMAGE_RESIZE_H
 #define CLIPC_IMAGE_RESIZE_H
 

@@ -47,7 +47,8 @@ enum { IMAGE_STAGES = 5 };
 /* open_clip's vision_cfg with derived sizes written out. */
 typedef struct image_cfg {
     image_family family;
-    size_t image_size; /* side of the square input */
+    size_t image_size;  /* rows of the input */
+    size_t image_width; /* its columns; 0: as many, a square */
     size_t embed_dim;
     size_t
         width; /* ViT: channels; ResNet: channels of stage 1, a quarter of its output */
@@ -84,6 +85,12 @@ typedef struct image_cfg {
     bool rope_xy;
     tower_proj proj;
 } image_cfg;
+
+/* Columns of the input. */
+static inline size_t image_columns(const image_cfg *c)
+{
+    return c->image_width ? c->image_width : c->image_size;
+}
 
 /* Which row a text's features come from: of the largest id, of the first id that is
  * eos_id, the first row, the last. */
@@ -152,7 +159,7 @@ typedef struct image_ops {
     /* What to give exec_new as layer_floats. */
     size_t (*scratch)(const void *tower);
 
-    /* out [B,E] = features of pixels [B,3,S,S], not normalised. */
+    /* out [B,E] = features of pixels [B,3,H,W], not normalised. */
     void (*fwd)(exec *x, const void *tower, void *acts, float *out, const float *pixels,
                 size_t B);
     /* Adds the gradients of the last TOWER_TRAIN forward into `grads` (a tower over

@@ -52,8 +52,8 @@ typedef struct vit_acts {
     size_t B; /* largest batch */
     tower_mode mode;
     size_t *start;              /* [B+1] rows of each picture */
-    float *patches;             /* [B*g*g, 3*p*p] */
-    float *embed;               /* [B*g*g, C] conv1's output; its gradient in backward */
+    float *patches;             /* [B*P, 3*p*p] */
+    float *embed;               /* [B*P, C] conv1's output; its gradient in backward */
     float *x0;                  /* train: [B*T,C] before ln_pre */
     float *mean_pre, *rstd_pre; /* train: [B*T] */
     float *x;     /* [B*T,C] the residual stream; its gradient in backward */
@@ -110,8 +110,9 @@ static size_t queries_used(const image_cfg *c)
 static int vit_check(const image_cfg *c, clipc_err *err)
 {
     const size_t most = (size_t)1 << 16;
-    const size_t sizes[] = {c->image_size, c->embed_dim,  c->width,    c->heads,
-                            c->layers,     c->patch_size, c->mlp_width};
+    const size_t columns = image_columns(c);
+    const size_t sizes[] = {c->image_size, columns,   c->embed_dim,  c->width,
+                            c->heads,      c->layers, c->patch_size, c->mlp_width};
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] < 1 || sizes[i] > most)
@@ -121,10 +122,11 @@ static int vit_check(const image_cfg *c, clipc_err *err)
     if (c->width % c->heads)
         return clipc_fail(err, CLIPC_ERR_FORMAT, "vision config: width %zu, %zu heads",
                           c->width, c->heads);
-    if (c->image_size / c->patch_size < 1 || c->image_size / c->patch_size > 256)
+    if (c->image_size / c->patch_size < 1 || c->image_size / c->patch_size > 256 ||
+        columns / c->patch_size < 1 || columns / c->patch_size > 256)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "vision config: image size %zu with patches of %zu",
-                          c->image_size, c->patch_size);
+                          "vision config: image size %zux%zu with patches of %zu",
+                          c->image_size, columns, c->patch_size);
     if (c->pooler &&
         (c->pooler_queries < 1 || c->pooler_queries > most || c->pooler_heads < 1 ||
          pooled_dim(c) % c->pooler_heads || c->pooler_mlp_width > most ||
@@ -166,10 +168,12 @@ static void fill_rope(vit *v)
     float *to = v->rope;
 
     for (size_t i = 0; i < cls * D; i++) *to++ = i % 2 ? 0.0f : 1.0f;
-    for (size_t p = 0; p < v->grid * v->grid; p++)
+    for (size_t p = 0; p < v->rows * v->cols; p++)
         for (size_t i = 0; i < 2 * F; i++, to += 2) {
-            const size_t at = (i < F) == c->rope_xy ? p % v->grid : p / v->grid;
-            const float x = ((float)at + c->rope_offset) / (float)v->grid;
+            const bool across = (i < F) == c->rope_xy;
+            const size_t at = across ? p % v->cols : p / v->cols;
+            const float x =
+                ((float)at + c->rope_offset) / (float)(across ? v->cols : v->rows);
             const float band = 1.0f / powf(10000.0f, (float)(i % F) / (float)F);
             const float angle = x * (float)c->rope_ref * band;
             to[0] = (float)cos((double)angle);
@@ -187,8 +191,9 @@ static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
     v = calloc(1, sizeof *v);
     if (!v) return clipc_fail_memory(err, "image tower", sizeof *v);
     v->cfg = *cfg;
-    v->grid = cfg->image_size / cfg->patch_size;
-    v->T = v->grid * v->grid + !cfg->no_class_token;
+    v->rows = cfg->image_size / cfg->patch_size;
+    v->cols = image_columns(cfg) / cfg->patch_size;
+    v->T = v->rows * v->cols + !cfg->no_class_token;
     v->blocks = calloc(cfg->layers, sizeof *v->blocks);
     if (cfg->rope_ref) v->rope = calloc(v->T, cfg->width / cfg->heads * sizeof *v->rope);
     if (!v->blocks || (cfg->rope_ref && !v->rope)) {
@@ -263,12 +268,12 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
 {
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = a->B * v->T;
+    const size_t C = v->cfg.width, P = v->rows * v->cols, N = a->B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
 
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
-    a->patches = ARENA_FLOATS(mem, a->B * g2 * K);
-    a->embed = ARENA_FLOATS(mem, a->B * g2 * C);
+    a->patches = ARENA_FLOATS(mem, a->B * P * K);
+    a->embed = ARENA_FLOATS(mem, a->B * P * C);
     a->x = ARENA_FLOATS(mem, N * C);
     a->token = ARENA_FLOATS(mem, a->B * C);
     a->post = ARENA_FLOATS(mem, a->B * pooled_dim(&v->cfg));
@@ -350,13 +355,15 @@ static size_t vit_scratch(const void *tower)
 /* Patch (i,j) of a picture becomes the row of its 3*p*p values, channel first as conv1's
  * weights have them.  Rows and columns beyond the last whole patch are left out, as a
  * convolution of stride p leaves them. */
-static void patchify(float *rows, const float *pixels, size_t S, size_t p, size_t grid)
+static void patchify(float *rows, const float *pixels, const vit *v)
 {
-    for (size_t i = 0; i < grid; i++)
-        for (size_t j = 0; j < grid; j++)
+    const size_t H = v->cfg.image_size, W = image_columns(&v->cfg), p = v->cfg.patch_size;
+
+    for (size_t i = 0; i < v->rows; i++)
+        for (size_t j = 0; j < v->cols; j++)
             for (size_t c = 0; c < 3; c++)
                 for (size_t y = 0; y < p; y++, rows += p)
-                    memcpy(rows, pixels + (c * S + i * p + y) * S + j * p,
+                    memcpy(rows, pixels + (c * H + i * p + y) * W + j * p,
                            p * sizeof *rows);
 }
 
@@ -430,15 +437,15 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = v->cfg.width, g2 = v->grid * v->grid, S = v->cfg.image_size;
-    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, N = B * v->T;
+    const size_t C = v->cfg.width, P = v->rows * v->cols, N = B * v->T;
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
+    const size_t picture = 3 * v->cfg.image_size * image_columns(&v->cfg);
     const seqs s = {.B = B, .start = a->start};
 
     assert(B <= a->B);
     for (size_t b = 0; b < B; b++)
-        patchify(a->patches + b * g2 * K, pixels + b * 3 * S * S, S, v->cfg.patch_size,
-                 v->grid);
-    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.form, B * g2, K, C,
+        patchify(a->patches + b * P * K, pixels + b * picture, v);
+    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.form, B * P, K, C,
                (gemm_opts){.bias = v->stem.conv1_b});
 
     float *x0 = train ? a->x0 : a->x;
@@ -487,7 +494,7 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     vit *g = grads;
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
-    const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = B * v->T;
+    const size_t C = v->cfg.width, P = v->rows * v->cols, N = B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
     const seqs s = {.B = B, .start = a->start};
     float *dx = a->x, *dx0 = a->work.d_row;
@@ -504,10 +511,10 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
         const float *d = dx0 + b * v->T * C;
         e->k->add(g->stem.positional_embedding, d, v->T * C);
         e->k->add(g->stem.class_embedding, d, C);
-        memcpy(a->embed + b * g2 * C, d + C, g2 * C * sizeof(float));
+        memcpy(a->embed + b * P * C, d + C, P * C * sizeof(float));
     }
     linear_bwd(e, NULL, g->stem.conv1_w, NULL, a->embed, a->patches, v->stem.conv1_w,
-               B * g2, K, C);
+               B * P, K, C);
 }
 
 const image_ops vit_ops = {

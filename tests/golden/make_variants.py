@@ -13,7 +13,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.coca_model import CoCa
 from importlib.metadata import version
 from safetensors.torch import save_file
-from timm.layers import LayerNorm
+from timm.layers import LayerNorm, to_2tuple
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
@@ -118,6 +118,30 @@ OPEN_CLIP["convnext_tiny"][1].update(image_size=36, timm_proj="linear")
 OPEN_CLIP["convnext_xxlarge"][1].update(image_size=32, timm_proj="mlp", timm_proj_bias=True)
 
 
+# Weights of one size under a config of another, as open_clip loads them: the class, changes of
+# vision_cfg, of text_cfg and of the model, then the config's image_size and context_length (in
+# halves, which timm's cases are stored in, PyTorch interpolates roughly: there it stays).
+SIZES = {
+    "grid_larger": (CLIP, {}, {}, {}, 28, 13),
+    "grid_smaller": (CLIP, dict(image_size=28), dict(context_length=13), {}, 12, 7),
+    "rectangle": (CLIP, dict(image_size=(20, 12)), {}, {}, (20, 12), 9),
+    "rectangle_resized": (CustomTextCLIP, {}, {}, {}, (26, 13), 9),
+    "rn_rectangle": (CLIP, dict(image_size=64, layers=[1, 1, 1, 1], width=2, head_width=16), {},
+                     {}, (32, 64), 9),
+    "coca_resized": OPEN_CLIP["coca"] + (20, 12),
+    "siglip_resized": (CustomTextCLIP, dict(timm_model_name="vit_so400m_patch14_siglip_resized",
+                                            timm_pool="map", timm_proj=None), {}, {}, (12, 20), 9),
+    "eva02_resized": (CustomTextCLIP, dict(timm_model_name="eva02_base_patch16_clip_resized",
+                                           timm_pool="token", timm_proj=None), {}, {}, (24, 20), 9),
+}
+TIMM |= {
+    "vit_so400m_patch14_siglip_resized": TIMM["vit_so400m_patch14_siglip_224"],
+    "eva02_base_patch16_clip_resized": ("token", eva(
+        embed_dim=64, num_heads=1, qkv_fused=False, swiglu_mlp=True, scale_mlp=True,
+        scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16))),
+}
+
+
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -134,7 +158,7 @@ def randomize(model, seed):
 def inputs(seed, size, T, V, pad=0):
     """Rows with short, full and odd texts: one holds the padding id inside."""
     g = torch.Generator().manual_seed(seed)
-    pixels = torch.randn(4, 3, size, size, generator=g)
+    pixels = torch.randn(4, 3, *to_2tuple(size), generator=g)
     ids = torch.full((4, T), pad, dtype=torch.int64)
     for b, n in enumerate((2, T, 5, 6)):
         ids[b, :n] = torch.randint(8, V - 1, (n,), generator=g)
@@ -385,6 +409,71 @@ def open_clip_case(i, case):
     return write(case, model, cfg, seed, vision["image_size"], 9, 50)
 
 
+def rectangular_resnet(model, rows, cols):
+    """open_clip's pool makes positions of a square alone, but takes those that it is given."""
+    pool = model.visual.attnpool
+    pool.positional_embedding = torch.nn.Parameter(
+        torch.zeros(rows * cols + 1, pool.positional_embedding.shape[1]))
+
+
+def sizes_case(case):
+    kind, vision, text, more, image_size, context = SIZES[case]
+    seed, timm_tower = zlib.crc32(case.encode()), "timm_model_name" in vision
+    vision = (dict(image_size=16) if timm_tower else VISION) | vision
+    cfg = dict(embed_dim=20, vision_cfg=vision, text_cfg=TEXT | text) | more
+    torch.manual_seed(seed)
+    model = kind(**copy.deepcopy(cfg)).eval()
+    resnet = isinstance(vision.get("layers"), list)
+    if resnet:
+        rectangular_resnet(model, image_size[0] // 32, image_size[1] // 32)
+    randomize(model, seed)
+    folder = f"{ROOT}/{case}"
+    os.makedirs(folder, exist_ok=True)
+    state = {k: p.half() if timm_tower and p.is_floating_point() else p.contiguous().clone()
+             for k, p in model.state_dict().items() if not k.startswith("text_decoder.")}
+    save_file(state, f"{folder}/open_clip_model.safetensors")
+
+    asked = copy.deepcopy(cfg)
+    asked["text_cfg"]["context_length"] = context
+    if not timm_tower and not resnet:
+        asked["vision_cfg"]["image_size"] = image_size
+    target = kind(**copy.deepcopy(asked)).eval()
+    if resnet:
+        rectangular_resnet(target, image_size[0] // 32, image_size[1] // 32)
+    open_clip.load_checkpoint(target, f"{folder}/open_clip_model.safetensors",
+                              strict=kind is not CoCa)
+    if timm_tower:  # as force_image_size does
+        target.visual.set_input_size(image_size)
+    asked["vision_cfg"]["image_size"] = image_size
+    if kind is CustomTextCLIP:
+        asked["custom_text"] = True
+    with open(f"{folder}/open_clip_config.json", "w") as f:
+        json.dump({"model_cfg": asked, "preprocess_cfg": {}}, f, indent=1)
+    pixels, ids = inputs(seed, image_size, context, 50)
+    with torch.no_grad():
+        single = features(target, pixels, ids)
+        exact = features(copy.deepcopy(target).double(), pixels.double(), ids)
+    return save_golden(case, pixels, ids, single, exact)
+
+
+def interpolations():
+    """F.interpolate itself, as resize_pos_embed and resize_text_pos_embed call it."""
+    g, out = torch.Generator().manual_seed(5), {}
+    for h, w, H, W in ((7, 7, 12, 9), (16, 16, 5, 7), (3, 5, 3, 2), (14, 14, 37, 37), (4, 4, 4, 5)):
+        x = torch.randn(h, w, 3, generator=g)
+        y = torch.nn.functional.interpolate(x.permute(2, 0, 1)[None], size=(H, W), mode="bicubic",
+                                            antialias=True, align_corners=False)
+        out |= {f"bicubic {h} {w} {H} {W} in": x,
+                f"bicubic {h} {w} {H} {W} out": y[0].permute(1, 2, 0).double().contiguous()}
+    for n, N in ((9, 13), (77, 248), (248, 77), (5, 1), (1, 3)):
+        x = torch.randn(n, 3, generator=g)
+        y = torch.nn.functional.interpolate(x.t()[None], size=N, mode="linear",
+                                            antialias=False, align_corners=False)
+        out |= {f"linear {n} {N} in": x, f"linear {n} {N} out": y[0].t().double().contiguous()}
+    os.makedirs("tests/golden/interpolate", exist_ok=True)
+    save_file(out, "tests/golden/interpolate/golden.safetensors")
+
+
 CASES = {case: lambda i=i, case=case: open_clip_case(i, case) for i, case in enumerate(OPEN_CLIP)}
 CASES |= {
     "hf_siglip": lambda: siglip(200),
@@ -395,6 +484,7 @@ CASES |= {
     "gguf_q8_0": lambda: gguf_model("gguf_q8_0", 202, gguf.GGMLQuantizationType.Q8_0),
     "gguf_q4_1": lambda: gguf_model("gguf_q4_1", 203, gguf.GGMLQuantizationType.Q4_1),
 }
+CASES |= {case: partial(sizes_case, case) for case in SIZES}
 
 
 def main():
@@ -405,6 +495,7 @@ def main():
             errors = json.load(f)["own_float32_error"]
     for case in wanted:
         errors[case] = CASES[case]()
+    interpolations()
     with open(f"{ROOT}/golden.json", "w") as f:
         json.dump({"command": "python3 tests/golden/make_variants.py", "versions": VERSIONS,
                    "own_float32_error": {case: errors[case] for case in CASES}}, f, indent=1)
