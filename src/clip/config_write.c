@@ -3,6 +3,7 @@
 
 #include "clip/config_own.h"
 #include "clip/config_parts.h"
+#include "clip/timm.h"
 
 static json_t *floats(const float *x)
 {
@@ -91,11 +92,11 @@ static json_t *timm_json(const clip_cfg *cfg)
 {
     const tower_proj p = cfg->image.proj;
 
-    return json_pack(
-        "{s:I,s:s,s:b,s:s,s:s,s:b}", "image_size", (json_int_t)cfg->image.image_size,
-        "timm_model_name", cfg->timm, "timm_model_pretrained", 0, "timm_pool",
-        cfg->image.pooler ? "map" : "token", "timm_proj",
-        p == PROJ_NONE ? "none" : "linear", "timm_proj_bias", p == PROJ_LINEAR_BIAS);
+    return json_pack("{s:I,s:s,s:b,s:s,s:s,s:b}", "image_size",
+                     (json_int_t)cfg->image.image_size, "timm_model_name", cfg->timm,
+                     "timm_model_pretrained", 0, "timm_pool", timm_pool(cfg), "timm_proj",
+                     p == PROJ_NONE ? "none" : "linear", "timm_proj_bias",
+                     p == PROJ_LINEAR_BIAS);
 }
 
 /* For clipc's own format, where open_clip's keys would not do. */

@@ -11,6 +11,9 @@
 int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char *where,
                clipc_err *err);
 
+/* Its timm_pool in open_clip's configs. */
+const char *timm_pool(const clip_cfg *cfg);
+
 /* How the blocks of a cfg's timm tower are spelled. */
 timm_block timm_block_of(const clip_cfg *cfg);
 
