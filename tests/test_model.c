@@ -331,6 +331,8 @@ static void test_save(void **state)
     same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP);
     same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP);
     same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP);
 }
 
 /* As written to one file: what mapping it computes, and the weights back. */
@@ -393,7 +395,9 @@ static void test_packed(void **state)
                                         VARIANTS "hf_siglip",
                                         VARIANTS "eva02_base_patch16_clip_224",
                                         VARIANTS "eva02_enormous_patch14_clip_224",
-                                        VARIANTS "vit_pe_core_base_patch16_224"};
+                                        VARIANTS "vit_pe_core_base_patch16_224",
+                                        VARIANTS "vitamin_small_224",
+                                        VARIANTS "vit_base_mci_224"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i], WEIGHTS_F32, 1e-5);
