@@ -570,6 +570,49 @@ static void test_pool(void **state)
     each_isa(pools);
 }
 
+/* The mean of what of a window is inside. */
+static double pool3_at(const float *x, size_t H, size_t W, size_t oy, size_t ox, size_t c)
+{
+    double sum = 0.0, n = 0.0;
+
+    for (size_t y = 0; y < H; y++)
+        for (size_t z = 0; z < W; z++)
+            if (y + 1 >= 2 * oy && y <= 2 * oy + 1 && z + 1 >= 2 * ox && z <= 2 * ox + 1)
+                sum += (double)x[(y * W + z) * POOL_C + c], n++;
+    return sum / n;
+}
+
+static void one_pool3(const char *isa, size_t H, size_t W)
+{
+    layer l = layer_of(isa, NULL, NULL);
+    const float *x = add_field(&l, "x", POOL_B * H * W * POOL_C)->x;
+    size_t at = 0;
+
+    set_output(&l, POOL_B * ((H + 1) / 2) * ((W + 1) / 2) * POOL_C);
+    pool3_fwd(l.e, l.y, x, POOL_B, H, W, POOL_C);
+    for (size_t b = 0; b < POOL_B; b++)
+        for (size_t oy = 0; oy < (H + 1) / 2; oy++)
+            for (size_t ox = 0; ox < (W + 1) / 2; ox++)
+                for (size_t c = 0; c < POOL_C; c++)
+                    CHECK_NEAR(l.y[at++],
+                               pool3_at(x + b * H * W * POOL_C, H, W, oy, ox, c), 1e-6);
+    layer_free(&l);
+}
+
+static void pool3s(const char *isa)
+{
+    one_pool3(isa, 6, 8);
+    one_pool3(isa, 5, 4);
+    one_pool3(isa, 1, 3);
+}
+
+/* pool: three by three over even and odd sides, the padding not counted */
+static void test_pool3(void **state)
+{
+    (void)state;
+    each_isa(pool3s);
+}
+
 typedef struct ap_own {
     attnpool w, g;
     attnpool_cfg cfg;
@@ -658,10 +701,11 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_dwconv),
-        cmocka_unit_test(test_convbn),    cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_attnpool),  cmocka_unit_test(test_interpolate)};
+        cmocka_unit_test(test_linear),     cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),  cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),       cmocka_unit_test(test_dwconv),
+        cmocka_unit_test(test_convbn),     cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),      cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

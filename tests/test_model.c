@@ -472,6 +472,8 @@ static void test_save(void **state)
                       RESIZE_SHORTEST);
     same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "rectangle", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
     same_after_saving(VARIANTS "rn_rectangle", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
 }
@@ -540,7 +542,9 @@ static void test_packed(void **state)
                                         VARIANTS "convnext_tiny",
                                         VARIANTS "convnext_xxlarge",
                                         VARIANTS "rectangle_resized",
-                                        VARIANTS "eva02_resized"};
+                                        VARIANTS "eva02_resized",
+                                        VARIANTS "vitamin_small_224",
+                                        VARIANTS "vit_base_mci_224"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i], WEIGHTS_F32, 1e-5);

@@ -44,7 +44,7 @@ static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};
     of(M_BOOL, extras.ls), of(M_BOOL, extras.qk_norm), of(M_BOOL, extras.scale_heads), \
         of(M_BOOL, extras.scale_attn_inner), of(M_BOOL, extras.scale_attn),            \
         of(M_BOOL, extras.scale_fc), of(M_BOOL, extras.glu),                           \
-        of(M_BOOL, extras.post_norm)
+        of(M_BOOL, extras.post_norm), of(M_BOOL, extras.mlp_norm)
 
 static const member image_members[] = {
     IMAGE_WORD(family, families),
@@ -65,6 +65,7 @@ static const member image_members[] = {
     IMAGE_WORD(front, fronts),
     IMAGE(M_BOOL, no_ln_pre),
     IMAGE(M_BOOL, no_class_token),
+    IMAGE(M_BOOL, no_class_position),
     IMAGE(M_BOOL, conv1_bias),
     IMAGE_WORD(pool, image_pools),
     IMAGE(M_BOOL, ln_post_after_pool),

@@ -26,7 +26,7 @@ static size_t rows_of(const param *p, const tensor *t)
 /* The class token's row, which stays as it is. */
 static size_t class_rows(const net *n)
 {
-    return n->cfg.image.no_class_token ? 0 : 1;
+    return n->cfg.image.no_class_token || n->cfg.image.no_class_position ? 0 : 1;
 }
 
 static void wanted_grid(size_t grid[2], const net *n)

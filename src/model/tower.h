@@ -69,7 +69,8 @@ typedef struct image_cfg {
     block_extras extras;
     vit_front front;
     bool no_ln_pre;
-    bool no_class_token; /* timm's SigLIP: patches only */
+    bool no_class_token;    /* timm's SigLIP: patches only */
+    bool no_class_position; /* no position is added to the class token */
     bool conv1_bias;
     image_pool pool;
     bool ln_post_after_pool; /* open_clip's final_ln_after_pool */

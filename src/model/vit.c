@@ -12,7 +12,7 @@
 
 enum {
     DIM_C = 1,
-    DIM_T,
+    DIM_POS,
     DIM_3,
     DIM_P,
     DIM_E,
@@ -29,7 +29,7 @@ static const param_row stem_rows[] = {
     {"class_embedding", offsetof(vit_stem, class_embedding), {DIM_CLS}, PARAM_GAIN},
     {"positional_embedding",
      offsetof(vit_stem, positional_embedding),
-     {DIM_T, DIM_C},
+     {DIM_POS, DIM_C},
      PARAM_MATRIX},
     {"proj", offsetof(vit_stem, proj), {DIM_MATRIX, DIM_E}, PARAM_MATRIX},
     {"head.proj.weight", offsetof(vit_stem, proj), {DIM_LINEAR, DIM_C}, PARAM_MATRIX},
@@ -53,6 +53,7 @@ typedef struct vit_acts {
     tower_mode mode;
     size_t *start;              /* [B+1] rows of each picture */
     float *patches;             /* [B*P, 3*p*p] */
+    front_acts front;           /* instead of patches */
     float *embed;               /* [B*P, C] conv1's output; its gradient in backward */
     float *x0;                  /* train: [B*T,C] before ln_pre */
     float *mean_pre, *rstd_pre; /* train: [B*T] */
@@ -101,6 +102,12 @@ static pooler_cfg vit_pooler_cfg(const vit *v)
                         .eps = v->cfg.eps};
 }
 
+/* Without a position of its own. */
+static bool class_is_bare(const image_cfg *c)
+{
+    return c->no_class_position && !c->no_class_token;
+}
+
 /* Queries that are computed: for the token, the first; for the average, all others. */
 static size_t queries_used(const image_cfg *c)
 {
@@ -146,7 +153,7 @@ static int vit_check(const image_cfg *c, clipc_err *err)
     if (c->proj > PROJ_LINEAR_BIAS)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "vision config: a ViT projected by an MLP is not supported");
-    return CLIPC_OK;
+    return c->front == FRONT_PATCHES ? CLIPC_OK : front_check(c, err);
 }
 
 static void vit_destroy(void *tower)
@@ -154,6 +161,7 @@ static void vit_destroy(void *tower)
     vit *v = tower;
 
     if (!v) return;
+    front_free(&v->front);
     free(v->blocks);
     free(v->rope);
     free(v);
@@ -183,7 +191,7 @@ static void fill_rope(vit *v)
 
 static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
 {
-    const int rc = vit_check(cfg, err);
+    int rc = vit_check(cfg, err);
     vit *v;
 
     *tower = NULL;
@@ -201,8 +209,10 @@ static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
         return clipc_fail_memory(err, "image tower", cfg->layers * sizeof(block));
     }
     if (v->rope) fill_rope(v);
-    *tower = v;
-    return CLIPC_OK;
+    if (cfg->front != FRONT_PATCHES) rc = front_make(&v->front, cfg, err);
+    if (rc == CLIPC_OK) *tower = v;
+    else vit_destroy(v);
+    return rc;
 }
 
 static int vit_params(void *tower, param_list *l, clipc_err *err)
@@ -212,13 +222,14 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
     const image_cfg *c = &v->cfg;
     const size_t C = c->width, E = c->embed_dim;
     const bool linear = c->proj == PROJ_LINEAR || c->proj == PROJ_LINEAR_BIAS;
+    const bool patches = c->front == FRONT_PATCHES;
     const size_t sizes[] = {[DIM_C] = C,
-                            [DIM_T] = v->T,
-                            [DIM_3] = 3,
+                            [DIM_POS] = v->T - class_is_bare(c),
+                            [DIM_3] = patches ? 3 : 0,
                             [DIM_P] = c->patch_size,
                             [DIM_E] = E,
                             [DIM_CLS] = c->no_class_token ? 0 : C,
-                            [DIM_BIAS] = c->conv1_bias ? C : 0,
+                            [DIM_BIAS] = patches && c->conv1_bias ? C : 0,
                             [DIM_PRE] = c->no_ln_pre ? 0 : C,
                             [DIM_POST] = pooled_dim(c),
                             [DIM_MATRIX] = c->proj == PROJ_MATRIX ? pooled_dim(c) : 0,
@@ -227,6 +238,7 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
     const pooler_cfg pc = vit_pooler_cfg(v);
     int rc = param_list_add(l, "visual.", stem_rows, STEM_ROWS, &v->stem, sizes, err);
 
+    if (rc == CLIPC_OK && !patches) rc = front_params(&v->front, l, c, err);
     if (rc == CLIPC_OK && c->pooler)
         rc = pooler_params(&v->pool, l, "visual.attn_pool.", &pc, err);
 
@@ -272,7 +284,8 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
 
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
-    a->patches = ARENA_FLOATS(mem, a->B * P * K);
+    if (v->cfg.front != FRONT_PATCHES) front_acts_take(&a->front, mem, &v->front);
+    else a->patches = ARENA_FLOATS(mem, a->B * P * K);
     a->embed = ARENA_FLOATS(mem, a->B * P * C);
     a->x = ARENA_FLOATS(mem, N * C);
     a->token = ARENA_FLOATS(mem, a->B * C);
@@ -307,7 +320,7 @@ static bool vit_is_plain(const image_cfg *c)
 {
     return !block_extras_any(&c->extras) && !c->no_ln_pre && !c->no_class_token &&
            !c->conv1_bias && c->pool == POOL_TOK && !c->pooler && !c->rope_ref &&
-           c->proj == PROJ_MATRIX;
+           c->front == FRONT_PATCHES && !c->no_class_position && c->proj == PROJ_MATRIX;
 }
 
 static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
@@ -367,15 +380,34 @@ static void patchify(float *rows, const float *pixels, const vit *v)
                            p * sizeof *rows);
 }
 
+/* a->embed of the pixels. */
+static void embed_patches(exec *e, const vit *v, vit_acts *a, const float *pixels,
+                          size_t B)
+{
+    const weight_form form = tower_form(a->mode, v->cfg.form);
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, P = v->rows * v->cols;
+    const size_t picture = 3 * v->cfg.image_size * image_columns(&v->cfg);
+
+    if (v->cfg.front != FRONT_PATCHES) {
+        front_fwd(e, a->embed, &v->front, &a->front, pixels, &v->cfg, form, B);
+        return;
+    }
+    for (size_t b = 0; b < B; b++)
+        patchify(a->patches + b * P * K, pixels + b * picture, v);
+    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, form, B * P, K, v->cfg.width,
+               (gemm_opts){.bias = v->stem.conv1_b});
+}
+
 /* x[b] = class_embedding if there is one, then the patches; + positional_embedding */
 static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t B)
 {
     const size_t C = v->cfg.width, row = v->T * C, cls = v->cfg.no_class_token ? 0 : C;
+    const size_t bare = class_is_bare(&v->cfg) ? C : 0;
 
     for (size_t b = 0; b < B; b++, x += row, embed += row - cls) {
         if (cls) memcpy(x, v->stem.class_embedding, C * sizeof *x);
         memcpy(x + cls, embed, (row - cls) * sizeof *x);
-        e->k->add(x, v->stem.positional_embedding, row);
+        e->k->add(x + bare, v->stem.positional_embedding, row - bare);
     }
 }
 
@@ -437,17 +469,11 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = v->cfg.width, P = v->rows * v->cols, N = B * v->T;
-    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
-    const size_t picture = 3 * v->cfg.image_size * image_columns(&v->cfg);
+    const size_t C = v->cfg.width, N = B * v->T;
     const seqs s = {.B = B, .start = a->start};
 
     assert(B <= a->B);
-    for (size_t b = 0; b < B; b++)
-        patchify(a->patches + b * P * K, pixels + b * picture, v);
-    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.form, B * P, K, C,
-               (gemm_opts){.bias = v->stem.conv1_b});
-
+    embed_patches(e, v, a, pixels, B);
     float *x0 = train ? a->x0 : a->x;
     assemble(e, x0, a->embed, v, B);
     if (!v->cfg.no_ln_pre)

@@ -13,10 +13,12 @@ from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.coca_model import CoCa
 from importlib.metadata import version
 from safetensors.torch import save_file
-from timm.layers import LayerNorm, to_2tuple
+from timm.layers import HybridEmbed, LayerNorm, to_2tuple
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_hybrid import ConvStem
+from timm.models.vitamin import GeGluMlp, MbConvStages, VitCfg
 
 ROOT = "tests/golden/variants"
 VERSIONS = {"python": platform.python_version(), "torch": torch.__version__,
@@ -91,6 +93,23 @@ def convnext(**more):
     return make
 
 
+def hybrid(backbone, size, **more):
+    def make(**kw):
+        trunk = VisionTransformer(**dict(
+            img_size=size, patch_size=1, depth=1, num_heads=1, mlp_ratio=0.5,
+            embed_layer=partial(HybridEmbed, backbone=copy.deepcopy(backbone), proj=False)
+        ) | more | kw)
+        trunk.default_cfg = {}
+        return trunk
+    return make
+
+
+def vitamin(size, stem, dims, depths):
+    backbone = MbConvStages(VitCfg(embed_dim=dims, depths=depths, stem_width=stem))
+    return hybrid(backbone, size, embed_dim=dims[2], mlp_layer=GeGluMlp, class_token=False,
+                  global_pool="avg")
+
+
 # timm's towers, small, under names that open_clip's configs have: timm_pool and the tower.
 TIMM = {
     "eva02_base_patch16_clip_224": ("token", eva(
@@ -108,14 +127,21 @@ TIMM = {
         class_token=False, **kw)),
     "convnext_tiny": ("", convnext(depths=(1, 1, 2, 1), dims=(8, 12, 20, 36))),
     "convnext_xxlarge": ("", convnext(depths=(1, 1, 1, 1), dims=(8, 20, 16, 12), norm_eps=1e-5)),
+    "vitamin_small_224": ("", vitamin(48, 8, (8, 12, 64), (2, 1))),
+    "vitamin_xlarge_384": ("", vitamin(32, 12, (8, 8, 72), (1, 2))),
+    "vit_base_mci_224": ("token", hybrid(
+        ConvStem(channels=(12, 20, 64), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0,
+                 act_layer=torch.nn.GELU), 48, embed_dim=64, no_embed_class=True)),
 }
 open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
 for name, (pool, _) in TIMM.items():
-    OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
-                       {}, {})
+    OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool,
+                                            timm_proj=None if pool else "linear"), {}, {})
 # What open_clip puts behind timm's pooling.
-OPEN_CLIP["convnext_tiny"][1].update(image_size=36, timm_proj="linear")
+OPEN_CLIP["convnext_tiny"][1].update(image_size=36)
 OPEN_CLIP["convnext_xxlarge"][1].update(image_size=32, timm_proj="mlp", timm_proj_bias=True)
+OPEN_CLIP["vitamin_small_224"][1]["image_size"] = OPEN_CLIP["vit_base_mci_224"][1]["image_size"] = 48
+OTHER_SIZE = {"vitamin_xlarge_384": 32}  # than the config says, as in open_clip's own
 
 
 # Weights of one size under a config of another, as open_clip loads them: the class, changes of
@@ -153,6 +179,11 @@ def randomize(model, seed):
             else:
                 gain = name.endswith(("weight", "gamma", "head_scale"))
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
+        for name, b in model.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(torch.randn(b.shape, generator=g) * 0.2)
+            if name.endswith("running_var"):
+                b.copy_(torch.rand(b.shape, generator=g) + 0.5)
 
 
 def inputs(seed, size, T, V, pad=0):
@@ -406,7 +437,7 @@ def open_clip_case(i, case):
         model.load_state_dict({k: p.half().to(p.dtype) for k, p in model.state_dict().items()})
     if kind is CustomTextCLIP:
         cfg["custom_text"] = True
-    return write(case, model, cfg, seed, vision["image_size"], 9, 50)
+    return write(case, model, cfg, seed, OTHER_SIZE.get(case, vision["image_size"]), 9, 50)
 
 
 def rectangular_resnet(model, rows, cols):
