@@ -32,7 +32,7 @@ typedef struct adamw_step {
     float gscale; /* 1, or the clipping factor */
 } adamw_step;
 
-enum { BYTE_STEP = 16 };
+enum { BYTE_STEP = 16, KERNELS_DW_BLOCK = 64 };
 
 typedef struct kernels {
     const char *name; /* "ref", "avx2", "avx512" */
@@ -97,10 +97,13 @@ typedef struct kernels {
     /* The other way: dx0 and dx1 get (+=, if add) dy / 4 */
     void (*unpool2)(float *dx0, float *dx1, const float *dy, size_t Wo, size_t C,
                     int add);
-    /* y[c] = b[c] + sum over t of rows[t][c] * w[t*C + c]: one pixel of a depthwise
-     * convolution; b NULL: no bias */
-    void (*tap_sum)(float *y, const float *b, const float *const *rows, const float *w,
-                    size_t taps, size_t C);
+    /* A row of a depthwise convolution with k x k taps, of which kx reaches from -(k/2)
+     * to k/2 and what lies beside the W pixels of a row counts as zero: y[ox,c] = b[c] +
+     * sum over ky, kx of rows[ky][ox*stride + kx, c] * w[ky,kx,c] rows[ky] is NULL for a
+     * row of zeros, b for no bias.  w is cut into blocks of KERNELS_DW_BLOCK channels
+     * (the last has the rest), each [k,k,block]. */
+    void (*dw_row)(float *y, const float *b, const float *const *rows, const float *w,
+                   size_t k, size_t stride, size_t W, size_t Wo, size_t C);
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
     void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
                    size_t n);
