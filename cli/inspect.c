@@ -42,10 +42,13 @@ static void print_info(const clipc_model_info *i)
         printf("image tower  %s: %zu px, patch %zu, width %zu, %zu heads, %zu layers\n",
                i->family, i->image_size, i->patch_size, i->image_width, i->image_heads,
                i->image_layers);
-    else
-        printf("image tower  %s: %zu px, width %zu, stages %zu-%zu-%zu-%zu\n", i->family,
-               i->image_size, i->image_width, i->image_stages[0], i->image_stages[1],
-               i->image_stages[2], i->image_stages[3]);
+    else {
+        printf("image tower  %s: %zu px, width %zu, stages %zu", i->family, i->image_size,
+               i->image_width, i->image_stages[0]);
+        for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+            printf("-%zu", i->image_stages[s]);
+        printf("\n");
+    }
     printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
            i->text_width, i->text_heads, i->text_layers, i->context_length,
            i->vocab_size);

@@ -252,9 +252,10 @@ static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_e
         if (timm) snprintf(cfg->timm, sizeof cfg->timm, "%.60s", timm);
         return own_image_read(c, own, where, err);
     }
-    c->image_size = 224, c->width = 768, c->layers = 12;
+    c->image_size = 224;
     if (rc == CLIPC_OK) rc = json_get_size(&c->image_size, o, "image_size", where, err);
     if (rc == CLIPC_OK && timm) return timm_facts(cfg, o, timm, where, err);
+    c->width = 768, c->layers = 12;
     if (rc == CLIPC_OK) rc = json_get_size(&c->width, o, "width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&head_width, o, "head_width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&heads, o, "heads", where, err);

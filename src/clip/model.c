@@ -46,7 +46,7 @@ static void fill_info(clipc_model *m)
         .embed_dim = i->embed_dim,
         .image_size = i->image_size,
         .patch_size = i->patch_size,
-        .image_width = i->width,
+        .image_width = i->width ? i->width : i->dims[0],
         .image_layers = i->layers,
         .image_heads = i->heads,
         .text_width = t->width,
@@ -62,7 +62,7 @@ static void fill_info(clipc_model *m)
         .logit_bias = m->n->logit_bias ? *m->n->logit_bias : 0.0f,
         .n_templates = m->source.cfg.n_templates,
         .templates = (const char *const *)m->source.cfg.templates};
-    for (int s = 0; s < 4; s++) m->info.image_stages[s] = i->stages[s];
+    for (int s = 0; s < IMAGE_STAGES; s++) m->info.image_stages[s] = i->stages[s];
     for (int c = 0; c < 3; c++) {
         m->info.image_mean[c] = m->source.cfg.preprocess.mean[c];
         m->info.image_std[c] = m->source.cfg.preprocess.std[c];

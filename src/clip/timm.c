@@ -1,5 +1,6 @@
 #include "clip/timm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clip/config_parts.h"
@@ -45,6 +46,20 @@ static void pe_facts(image_cfg *c)
     c->rope_offset = 1.0f;
 }
 
+static void mci_facts(image_cfg *c)
+{
+    c->family = IMAGE_FASTVIT;
+    c->eps = 1e-5f;
+    c->attention_stages = 1, c->squeeze_stages = 2;
+}
+
+static void mci_large_facts(image_cfg *c)
+{
+    mci_facts(c);
+    c->attention_stages = 2, c->squeeze_stages = 0;
+    c->layer_norm = true;
+}
+
 /* The first row whose name begins a tower's. */
 static const struct kind {
     const char *name, *pool; /* timm_pool */
@@ -68,6 +83,11 @@ static const struct kind {
     {"vit_pe_core_base_patch16_", "map", 64, ACT_GELU, pe_facts, 14},
     {"vit_pe_core_gigantic_patch14_", "map", 96, ACT_GELU, pe_g_facts, 32},
     {"vit_pe_core_", "map", 64, ACT_GELU, pe_facts, 24},
+    {"fastvit_mci0", "avg", 32, ACT_GELU, mci_facts, 0},
+    {"fastvit_mci1", "avg", 32, ACT_GELU, mci_facts, 0},
+    {"fastvit_mci2", "avg", 32, ACT_GELU, mci_facts, 0},
+    {"fastvit_mci3", "avg", 32, ACT_GELU, mci_large_facts, 0},
+    {"fastvit_mci4", "avg", 32, ACT_GELU, mci_large_facts, 0},
 };
 
 static const struct kind *kind_of(const char *name)
@@ -139,9 +159,21 @@ static void vit_sizes(image_cfg *c, const tensor_file *f, const struct kind *k)
     c->pooler_mlp_width = dim(f, "attn_pool.mlp.fc1.weight", 0);
 }
 
+static void fastvit_sizes(image_cfg *c, const tensor_file *f)
+{
+    for (size_t s = 0; s < IMAGE_STAGES; s++) {
+        char blocks[64];
+        snprintf(blocks, sizeof blocks, "visual.trunk.stages.%zu.blocks.", s);
+        c->stages[s] = tensor_count(f, blocks, ".mlp.fc1.weight");
+        c->dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 1);
+        c->mlp_dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 0);
+    }
+}
+
 void timm_sizes(clip_cfg *cfg, const tensor_file *f)
 {
     const struct kind *k = kind_of(cfg->timm);
 
-    if (k) vit_sizes(&cfg->image, f, k);
+    if (cfg->image.family == IMAGE_FASTVIT) fastvit_sizes(&cfg->image, f);
+    else if (k) vit_sizes(&cfg->image, f, k);
 }

@@ -57,6 +57,9 @@ typedef struct image_cfg {
     size_t dims[IMAGE_STAGES];     /* channels of each stage (ConvNeXt, FastViT); of the
                                       stem and the stages of a ViT's front */
     size_t mlp_dims[IMAGE_STAGES]; /* channels inside the MLPs of each stage */
+    size_t attention_stages;       /* FastViT: the last so many stages attend, ... */
+    size_t squeeze_stages;         /* ... so many begin with squeeze and excitation */
+    bool layer_norm;               /* FastViT: in front of attention, unless folded */
     act act;                       /* all but ResNet */
     float eps;                     /* of layer norm or batch norm; 1e-5 */
     weight_form form;              /* TOWER_INFER: of linear and conv weights */
@@ -138,7 +141,8 @@ typedef struct image_ops {
 
     /* Adds all parameters with open_clip's names ("visual...."). */
     int (*params)(void *tower, param_list *l, clipc_err *err);
-    /* Random weights as OpenAI's initialize_parameters (clip-facts F4). */
+    /* Random weights as OpenAI's initialize_parameters (clip-facts F4).  NULL, as bwd,
+     * where the tower is not trained: acts_make refuses TOWER_TRAIN. */
     void (*init)(void *tower, rng *r);
 
     /* Memory for batches of up to B. */
@@ -191,6 +195,6 @@ static inline weight_form tower_form(tower_mode mode, weight_form stored)
                                      : stored;
 }
 
-extern const image_ops vit_ops, resnet_ops;
+extern const image_ops vit_ops, resnet_ops, fastvit_ops;
 
 #endif

@@ -15,7 +15,9 @@ from importlib.metadata import version
 from safetensors.torch import save_file
 from timm.layers import LayerNorm
 from timm.models.eva import Eva
+from timm.models.fastvit import FastVit, LayerNorm2d, RepConditionalPosEnc
 from timm.models.vision_transformer import VisionTransformer
+from timm.utils import reparameterize_model
 
 ROOT = "tests/golden/variants"
 VERSIONS = {"python": platform.python_version(), "torch": torch.__version__,
@@ -82,6 +84,19 @@ def perception(**more):
                norm_layer=partial(LayerNorm, eps=1e-5), **more)
 
 
+def fastvit(dims, layers, attention, **more):
+    """attention: of the last so many stages."""
+    n = len(dims)
+    return lambda **kw: FastVit(
+        embed_dims=dims, layers=layers, mlp_ratios=(0.5,) * n, lkc_use_act=True,
+        downsamples=(False,) + (True,) * (n - 1),
+        token_mixers=("repmixer",) * (n - attention) + ("attention",) * attention,
+        pos_embs=(None,) * (n - attention) + (RepConditionalPosEnc,) * attention, **more, **kw)
+
+
+MCI = dict(layers=(2, 1, 1, 1), attention=1, se_downsamples=(False, False, True, True))
+
+
 # timm's towers, small, under names that open_clip's configs have: timm_pool and the tower.
 TIMM = {
     "eva02_base_patch16_clip_224": ("token", eva(
@@ -97,24 +112,41 @@ TIMM = {
     "vit_so400m_patch14_siglip_224": ("map", lambda **kw: VisionTransformer(
         img_size=16, patch_size=4, embed_dim=72, depth=1, num_heads=1, mlp_ratio=0.6,
         class_token=False, **kw)),
+    "fastvit_mci0": ("avg", fastvit((4, 8, 8, 32), **MCI)),
+    "fastvit_mci2": ("avg", lambda **kw: reparameterize_model(
+        fastvit((4, 8, 16, 64), **MCI)(**kw))),
+    "fastvit_mci3": ("avg", fastvit(
+        (4, 8, 8, 32, 32), (1, 1, 2, 1, 1), 2, se_downsamples=(False,) * 5,
+        norm_layer=partial(LayerNorm2d, eps=1e-5), stem_use_scale_branch=False)),
 }
 open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
 for name, (pool, _) in TIMM.items():
     OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
                        {}, {})
+for name in TIMM:
+    if name.startswith("fastvit"):  # odd sizes on the way: 17, 9, 5, 3, 2, 1
+        OPEN_CLIP[name][1]["image_size"] = 33
 
 
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
+    # Of convolutions behind one another each sum has to stay as large as its terms.
+    kernels = any(isinstance(m, FastVit) for m in model.modules())
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name.endswith(("logit_scale", "logit_bias")) and "attn" not in name:
                 p.fill_(2.1 if name.endswith("scale") else -3.0)
             elif p.ndim >= 2 and p.numel() > p.shape[0] and "sin_cos" not in name:
-                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / p.shape[-1] ** 0.5)
+                fan_in = p[0].numel() if kernels else p.shape[-1]
+                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / fan_in ** 0.5)
             else:
                 gain = name.endswith(("weight", "gamma", "head_scale"))
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
+        for name, b in model.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(torch.randn(b.shape, generator=g) * 0.2)
+            if name.endswith("running_var"):
+                b.copy_(torch.rand(b.shape, generator=g) + 0.5)
 
 
 def inputs(seed, size, T, V, pad=0):
@@ -364,7 +396,7 @@ def open_clip_case(i, case):
         model.load_state_dict({k: p.half().to(p.dtype) for k, p in model.state_dict().items()})
     if kind is CustomTextCLIP:
         cfg["custom_text"] = True
-    return write(case, model, cfg, seed, 16, 9, 50)
+    return write(case, model, cfg, seed, vision["image_size"], 9, 50)
 
 
 CASES = {case: lambda i=i, case=case: open_clip_case(i, case) for i, case in enumerate(OPEN_CLIP)}
