@@ -130,7 +130,7 @@ for name in TIMM:
 
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
-    # Of convolutions behind one another each sum has to stay as large as its terms.
+    # What goes through many convolutions must stay about as large as it is.
     kernels = any(isinstance(m, FastVit) for m in model.modules())
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -142,6 +142,8 @@ def randomize(model, seed):
             else:
                 gain = name.endswith(("weight", "gamma", "head_scale"))
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
+                if kernels and name.endswith("gamma"):
+                    p.mul_(0.25)
         for name, b in model.named_buffers():
             if name.endswith("running_mean"):
                 b.copy_(torch.randn(b.shape, generator=g) * 0.2)
