@@ -21,16 +21,10 @@ typedef struct loading {
 
 static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_err *err)
 {
-    char want[64] = "", have[64] = "";
-    size_t at = 0;
+    char want[64], have[64];
 
-    for (size_t i = 0; i < p->n_dims; i++)
-        at += (size_t)snprintf(want + at, sizeof want - at, "%s%zu", i ? "," : "",
-                               p->dims[i]);
-    at = 0;
-    for (size_t i = 0; i < t->n_dims && at < sizeof have; i++)
-        at += (size_t)snprintf(have + at, sizeof have - at, "%s%zu", i ? "," : "",
-                               t->dims[i]);
+    tensor_shape(want, sizeof want, p->dims, p->n_dims);
+    tensor_shape(have, sizeof have, t->dims, t->n_dims);
     return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: shape [%s], wanted [%s]%s", l->path,
                       t->name, have, want, p->n_dims == 2 ? " or its parts" : "");
 }

@@ -67,7 +67,7 @@ static void fill_info(clipc_model *m)
         .stored_context = m->n->stored_context,
         .n_templates = m->source.cfg.n_templates,
         .templates = (const char *const *)m->source.cfg.templates};
-    for (int s = 0; s < 4; s++) m->info.image_stages[s] = i->stages[s];
+    for (int s = 0; s < IMAGE_STAGES; s++) m->info.image_stages[s] = i->stages[s];
     for (int c = 0; c < 3; c++) {
         m->info.image_mean[c] = m->source.cfg.preprocess.mean[c];
         m->info.image_std[c] = m->source.cfg.preprocess.std[c];

@@ -127,11 +127,17 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
             err, CLIPC_ERR_FEATURE,
             "%s: Hugging Face's CLIP layout holds OpenAI's ViT and text tower, "
             "no %s; use open_clip's",
-            folder, n->cfg.image.family == IMAGE_VIT ? "relative of theirs" : "ResNet");
+            folder,
+            n->cfg.image.family == IMAGE_VIT ? "relative of theirs" : n->ops->family);
     if (rc == CLIPC_OK && !hf && n->cfg.image.pooler_form == POOLER_SIGLIP)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: a SigLIP of Hugging Face's layout cannot be written in "
                         "open_clip's",
+                        folder);
+    if (rc == CLIPC_OK && n->cfg.image.family == IMAGE_FASTVIT)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: a FastViT, whose branches were folded, cannot be written in "
+                        "open_clip's layout; clipc's own holds it",
                         folder);
     if (rc == CLIPC_OK) rc = file_mkdirs(folder, err);
     if (rc == CLIPC_OK)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/fold.h"
 #include "clip/timm.h"
 #include "io/any_file.h"
 
@@ -86,10 +87,14 @@ static int open_sentence(model_source *s, clipc_err *err)
 /* What open_clip's config leaves to timm and to transformers. */
 static int open_clip_sizes(model_source *s, clipc_err *err)
 {
-    if (*s->cfg.timm) timm_sizes(&s->cfg, s->weights);
-    return s->cfg.text.family == TEXT_BERT
+    int rc = s->cfg.image.family == IMAGE_FASTVIT
+                 ? fold_fastvit(s->weights, s->weights_path, err)
+                 : CLIPC_OK;
+
+    if (rc == CLIPC_OK && *s->cfg.timm) timm_sizes(&s->cfg, s->weights);
+    return rc == CLIPC_OK && s->cfg.text.family == TEXT_BERT
                ? config_bert_sizes(&s->cfg, s->weights, s->weights_path, err)
-               : CLIPC_OK;
+               : rc;
 }
 
 static int open_folder(model_source *s, clipc_err *err)

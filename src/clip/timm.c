@@ -1,5 +1,6 @@
 #include "clip/timm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clip/config_parts.h"
@@ -71,6 +72,20 @@ static void vitamin_facts(image_cfg *c)
     c->ln_post_after_pool = true;
 }
 
+static void fastvit_facts(image_cfg *c)
+{
+    c->family = IMAGE_FASTVIT;
+    c->eps = 1e-5f;
+    c->attention_stages = 1, c->squeeze_stages = 2;
+}
+
+static void fastvit_large_facts(image_cfg *c)
+{
+    fastvit_facts(c);
+    c->attention_stages = 2, c->squeeze_stages = 0;
+    c->layer_norm = true;
+}
+
 /* The first row whose name begins a tower's, up to the end of a word: convnext_large_mlp
  * is another tower than convnext_large. */
 static const struct kind {
@@ -104,6 +119,11 @@ static const struct kind {
     {"vit_base_mci_224", "token", 64, ACT_GELU, mci_facts, 0},
     {"vitamin_xlarge_", "", 72, ACT_GELU, vitamin_facts, 0},
     {"vitamin_", "", 64, ACT_GELU, vitamin_facts, 0},
+    {"fastvit_mci0", "avg", 32, ACT_GELU, fastvit_facts, 0},
+    {"fastvit_mci1", "avg", 32, ACT_GELU, fastvit_facts, 0},
+    {"fastvit_mci2", "avg", 32, ACT_GELU, fastvit_facts, 0},
+    {"fastvit_mci3", "avg", 32, ACT_GELU, fastvit_large_facts, 0},
+    {"fastvit_mci4", "avg", 32, ACT_GELU, fastvit_large_facts, 0},
 };
 
 static const struct kind *kind_of(const char *name)
@@ -229,11 +249,23 @@ static void convnext_sizes(image_cfg *c, const tensor_file *f)
     }
 }
 
+static void fastvit_sizes(image_cfg *c, const tensor_file *f)
+{
+    for (size_t s = 0; s < IMAGE_STAGES; s++) {
+        char blocks[64];
+        snprintf(blocks, sizeof blocks, "visual.trunk.stages.%zu.blocks.", s);
+        c->stages[s] = tensor_count(f, blocks, ".mlp.fc1.weight");
+        c->dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 1);
+        c->mlp_dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 0);
+    }
+}
+
 void timm_sizes(clip_cfg *cfg, const tensor_file *f)
 {
     const struct kind *k = kind_of(cfg->timm);
 
     if (cfg->image.family == IMAGE_CONVNEXT) convnext_sizes(&cfg->image, f);
+    else if (cfg->image.family == IMAGE_FASTVIT) fastvit_sizes(&cfg->image, f);
     else if (k) vit_sizes(&cfg->image, f, k);
     /* open_clip's config of ViTamin-XL-384 has the image size of another. */
     if (cfg->image.front == FRONT_VITAMIN)

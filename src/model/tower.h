@@ -61,6 +61,9 @@ typedef struct image_cfg {
     size_t dims[IMAGE_STAGES];     /* channels of each stage (ConvNeXt, FastViT); of the
                                       stem and the stages of a ViT's front */
     size_t mlp_dims[IMAGE_STAGES]; /* channels inside the MLPs of each stage */
+    size_t attention_stages;       /* FastViT: the last so many stages attend, ... */
+    size_t squeeze_stages;         /* ... so many begin with squeeze and excitation */
+    bool layer_norm;               /* FastViT: in front of attention, unless folded */
     act act;                       /* all but ResNet */
     float eps;                     /* of layer norm or batch norm; 1e-5 */
     weight_form form;              /* TOWER_INFER: of linear and conv weights */
@@ -203,6 +206,6 @@ static inline weight_form tower_form(tower_mode mode, weight_form stored)
                                      : stored;
 }
 
-extern const image_ops vit_ops, resnet_ops, convnext_ops;
+extern const image_ops vit_ops, resnet_ops, convnext_ops, fastvit_ops;
 
 #endif

@@ -16,9 +16,11 @@ from safetensors.torch import save_file
 from timm.layers import HybridEmbed, LayerNorm, to_2tuple
 from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
+from timm.models.fastvit import FastVit, LayerNorm2d, RepConditionalPosEnc
 from timm.models.vision_transformer import VisionTransformer
 from timm.models.vision_transformer_hybrid import ConvStem
 from timm.models.vitamin import GeGluMlp, MbConvStages, VitCfg
+from timm.utils import reparameterize_model
 
 ROOT = "tests/golden/variants"
 VERSIONS = {"python": platform.python_version(), "torch": torch.__version__,
@@ -108,6 +110,17 @@ def vitamin(size, stem, dims, depths):
     backbone = MbConvStages(VitCfg(embed_dim=dims, depths=depths, stem_width=stem))
     return hybrid(backbone, size, embed_dim=dims[2], mlp_layer=GeGluMlp, class_token=False,
                   global_pool="avg")
+def fastvit(dims, layers, attention, **more):
+    """attention: of the last so many stages."""
+    n = len(dims)
+    return lambda **kw: FastVit(
+        embed_dims=dims, layers=layers, mlp_ratios=(0.5,) * n, lkc_use_act=True,
+        downsamples=(False,) + (True,) * (n - 1),
+        token_mixers=("repmixer",) * (n - attention) + ("attention",) * attention,
+        pos_embs=(None,) * (n - attention) + (RepConditionalPosEnc,) * attention, **more, **kw)
+
+
+MCI = dict(layers=(2, 1, 1, 1), attention=1, se_downsamples=(False, False, True, True))
 
 
 # timm's towers, small, under names that open_clip's configs have: timm_pool and the tower.
@@ -132,6 +145,12 @@ TIMM = {
     "vit_base_mci_224": ("token", hybrid(
         ConvStem(channels=(12, 20, 64), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0,
                  act_layer=torch.nn.GELU), 48, embed_dim=64, no_embed_class=True)),
+    "fastvit_mci0": ("avg", fastvit((4, 8, 8, 32), **MCI)),
+    "fastvit_mci2": ("avg", lambda **kw: reparameterize_model(
+        fastvit((4, 8, 16, 64), **MCI)(**kw))),
+    "fastvit_mci3": ("avg", fastvit(
+        (4, 8, 8, 32, 32), (1, 1, 2, 1, 1), 2, se_downsamples=(False,) * 5,
+        norm_layer=partial(LayerNorm2d, eps=1e-5), stem_use_scale_branch=False)),
 }
 open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
 for name, (pool, _) in TIMM.items():
@@ -141,6 +160,9 @@ for name, (pool, _) in TIMM.items():
 OPEN_CLIP["convnext_tiny"][1].update(image_size=36)
 OPEN_CLIP["convnext_xxlarge"][1].update(image_size=32, timm_proj="mlp", timm_proj_bias=True)
 OPEN_CLIP["vitamin_small_224"][1]["image_size"] = OPEN_CLIP["vit_base_mci_224"][1]["image_size"] = 48
+for name in TIMM:
+    if name.startswith("fastvit"):  # odd sizes on the way: 17, 9, 5, 3, 2, 1
+        OPEN_CLIP[name][1]["image_size"] = 33
 OTHER_SIZE = {"vitamin_xlarge_384": 32}  # than the config says, as in open_clip's own
 
 
@@ -170,15 +192,20 @@ TIMM |= {
 
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
+    # What goes through many convolutions must stay about as large as it is.
+    kernels = any(isinstance(m, FastVit) for m in model.modules())
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name.endswith(("logit_scale", "logit_bias")) and "attn" not in name:
                 p.fill_(2.1 if name.endswith("scale") else -3.0)
             elif p.ndim >= 2 and p.numel() > p.shape[0] and "sin_cos" not in name:
-                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / p.shape[-1] ** 0.5)
+                fan_in = p[0].numel() if kernels else p.shape[-1]
+                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / fan_in ** 0.5)
             else:
                 gain = name.endswith(("weight", "gamma", "head_scale"))
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
+                if kernels and name.endswith("gamma"):
+                    p.mul_(0.25)
         for name, b in model.named_buffers():
             if name.endswith("running_mean"):
                 b.copy_(torch.randn(b.shape, generator=g) * 0.2)
