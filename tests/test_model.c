@@ -472,6 +472,8 @@ static void test_save(void **state)
                       RESIZE_SHORTEST);
     same_after_saving(VARIANTS "rectangle", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
     same_after_saving(VARIANTS "rn_rectangle", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
 }
 
 /* As written to one file: what mapping it computes, and the weights back. */
@@ -535,6 +537,8 @@ static void test_packed(void **state)
                                         VARIANTS "eva02_base_patch16_clip_224",
                                         VARIANTS "eva02_enormous_patch14_clip_224",
                                         VARIANTS "vit_pe_core_base_patch16_224",
+                                        VARIANTS "convnext_tiny",
+                                        VARIANTS "convnext_xxlarge",
                                         VARIANTS "rectangle_resized",
                                         VARIANTS "eva02_resized"};
     (void)state;
@@ -672,6 +676,48 @@ static void test_index(void **state)
     remove(part), remove(index);
 }
 
+static int open_config(clip_cfg *cfg, const char *vision, clipc_err *err)
+{
+    json_t *root = json_pack("{s:i,s:o,s:{}}", "embed_dim", 20, "vision_cfg",
+                             json_loads(vision, 0, NULL), "text_cfg");
+    const int rc = config_open_clip(cfg, root, NULL, "config", err);
+
+    json_decref(root);
+    return rc;
+}
+
+/* config: a ConvNeXt is taken for no other, and needs timm's name in clipc's own words */
+static void test_convnext_config(void **state)
+{
+    clipc_err err;
+    clip_cfg cfg;
+    void *acts, *tower;
+
+    (void)state;
+    CHECK_OK(open_config(&cfg,
+                         "{\"timm_model_name\": \"convnext_xxlarge.x\", "
+                         "\"timm_pool\": \"\", \"timm_proj\": \"mlp\"}",
+                         &err),
+             err);
+    assert_int_equal(cfg.image.family, IMAGE_CONVNEXT);
+    assert_int_equal(cfg.image.proj, PROJ_MLP);
+    CHECK_FAILS(convnext_ops.make(&tower, &cfg.image, &err), CLIPC_ERR_FORMAT, err,
+                "a ConvNeXt with stages of 0");
+    for (size_t s = 0; s < 4; s++)
+        cfg.image.stages[s] = 1, cfg.image.dims[s] = 3, cfg.image.mlp_dims[s] = 5;
+    CHECK_OK(convnext_ops.make(&tower, &cfg.image, &err), err);
+    CHECK_FAILS(convnext_ops.acts_make(&acts, tower, 1, TOWER_TRAIN, &err),
+                CLIPC_ERR_FEATURE, err, "is not trained: it is a ConvNeXt");
+    convnext_ops.destroy(tower);
+    CHECK_FAILS(open_config(&cfg,
+                            "{\"timm_model_name\": \"convnext_large_mlp\", "
+                            "\"timm_pool\": \"\", \"timm_proj\": \"linear\"}",
+                            &err),
+                CLIPC_ERR_FEATURE, err, "\"convnext_large_mlp\" is not supported");
+    CHECK_FAILS(open_config(&cfg, "{\"clipc\": {\"family\": \"convnext\"}}", &err),
+                CLIPC_ERR_FORMAT, err, "without timm's name");
+}
+
 /* load: what is wrong with a checkpoint is said in one line */
 static void test_bad_checkpoints(void **state)
 {
@@ -688,18 +734,13 @@ static void test_bad_checkpoints(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward),
-                                       cmocka_unit_test(test_variants),
-                                       cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_running_stats),
-                                       cmocka_unit_test(test_adamw),
-                                       cmocka_unit_test(test_save),
-                                       cmocka_unit_test(test_packed),
-                                       cmocka_unit_test(test_shapes),
-                                       cmocka_unit_test(test_end_to_end),
-                                       cmocka_unit_test(test_index),
-                                       cmocka_unit_test(test_bad_checkpoints),
-                                       cmocka_unit_test(test_image_size),
-                                       cmocka_unit_test(test_preprocess_config)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_forward),         cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_gradients),       cmocka_unit_test(test_running_stats),
+        cmocka_unit_test(test_adamw),           cmocka_unit_test(test_save),
+        cmocka_unit_test(test_packed),          cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_end_to_end),      cmocka_unit_test(test_index),
+        cmocka_unit_test(test_convnext_config), cmocka_unit_test(test_bad_checkpoints),
+        cmocka_unit_test(test_image_size),      cmocka_unit_test(test_preprocess_config)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -256,6 +256,17 @@ static int get_image_size(image_cfg *c, const json_t *o, const char *where,
     return CLIPC_OK;
 }
 
+/* Whether open_clip's layout could say it too. */
+static int check_own(const image_cfg *c, const char *timm, const char *where,
+                     clipc_err *err)
+{
+    const bool of_timm = c->family > IMAGE_RESNET;
+
+    if (timm ? c->proj != PROJ_MATRIX : !of_timm) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: a tower %s timm's name for it", where,
+                      timm ? "that cannot have" : "without");
+}
+
 static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_err *err)
 {
     const json_t *layers = json_object_get(o, "layers");
@@ -268,11 +279,13 @@ static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_e
 
     if (rc == CLIPC_OK && own) {
         if (timm) snprintf(cfg->timm, sizeof cfg->timm, "%.60s", timm);
-        return own_image_read(c, own, where, err);
+        rc = own_image_read(c, own, where, err);
+        return rc == CLIPC_OK ? check_own(c, timm, where, err) : rc;
     }
-    c->image_size = 224, c->width = 768, c->layers = 12;
+    c->image_size = 224;
     if (rc == CLIPC_OK) rc = get_image_size(c, o, where, err);
     if (rc == CLIPC_OK && timm) return timm_facts(cfg, o, timm, where, err);
+    c->width = 768, c->layers = 12;
     if (rc == CLIPC_OK) rc = json_get_size(&c->width, o, "width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&head_width, o, "head_width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&heads, o, "heads", where, err);

@@ -18,8 +18,8 @@ static const char *const families[] = {"vit", "resnet", "convnext", "fastvit", N
 static const char *const fronts[] = {"patches", "mci", "vitamin", NULL};
 static const char *const image_pools[] = {"tok", "avg", NULL};
 static const char *const pooler_forms[] = {"coca", "siglip", "timm", NULL};
-static const char *const projections[] = {"matrix", "none", "linear", "linear_bias",
-                                          NULL};
+static const char *const projections[] = {"matrix", "none",     "linear", "linear_bias",
+                                          "mlp",    "mlp_bias", NULL};
 static const char *const text_pools[] = {"argmax", "eos", "first", "last", NULL};
 static const char *const text_families[] = {"clip", "bert", NULL};
 static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};

@@ -3,6 +3,7 @@
 
 #include "clip/config_own.h"
 #include "clip/config_parts.h"
+#include "clip/timm.h"
 
 static json_t *floats(const float *x)
 {
@@ -98,13 +99,17 @@ static json_t *image_size(const image_cfg *c)
 
 static json_t *timm_json(const clip_cfg *cfg)
 {
+    static const char *const projections[] = {[PROJ_NONE] = "none",
+                                              [PROJ_LINEAR] = "linear",
+                                              [PROJ_LINEAR_BIAS] = "linear",
+                                              [PROJ_MLP] = "mlp",
+                                              [PROJ_MLP_BIAS] = "mlp"};
     const tower_proj p = cfg->image.proj;
 
     return json_pack("{s:o,s:s,s:b,s:s,s:s,s:b}", "image_size", image_size(&cfg->image),
                      "timm_model_name", cfg->timm, "timm_model_pretrained", 0,
-                     "timm_pool", cfg->image.pooler ? "map" : "token", "timm_proj",
-                     p == PROJ_NONE ? "none" : "linear", "timm_proj_bias",
-                     p == PROJ_LINEAR_BIAS);
+                     "timm_pool", timm_pool_of(cfg), "timm_proj", projections[p],
+                     "timm_proj_bias", p == PROJ_LINEAR_BIAS || p == PROJ_MLP_BIAS);
 }
 
 /* For clipc's own format, where open_clip's keys would not do. */

@@ -48,7 +48,7 @@ static void fill_info(clipc_model *m)
         .image_size = i->image_size,
         .image_columns = image_columns(i),
         .patch_size = i->patch_size,
-        .image_width = i->width,
+        .image_width = i->width ? i->width : i->dims[0],
         .image_layers = i->layers,
         .image_heads = i->heads,
         .text_width = t->width,

@@ -45,7 +45,19 @@ static void pe_facts(image_cfg *c)
     c->rope_offset = 1.0f;
 }
 
-/* The first row whose name begins a tower's. */
+static void convnext_facts(image_cfg *c)
+{
+    c->family = IMAGE_CONVNEXT;
+}
+
+static void convnext_xxlarge_facts(image_cfg *c)
+{
+    convnext_facts(c);
+    c->eps = 1e-5f;
+}
+
+/* The first row whose name begins a tower's, up to the end of a word: convnext_large_mlp
+ * is another tower than convnext_large. */
 static const struct kind {
     const char *name, *pool; /* timm_pool */
     size_t head_width;
@@ -68,12 +80,22 @@ static const struct kind {
     {"vit_pe_core_base_patch16_", "map", 64, ACT_GELU, pe_facts, 14},
     {"vit_pe_core_gigantic_patch14_", "map", 96, ACT_GELU, pe_g_facts, 32},
     {"vit_pe_core_", "map", 64, ACT_GELU, pe_facts, 24},
+    {"convnext_tiny", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_small", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_base", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_large", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_xlarge", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_xxlarge", "", 0, ACT_GELU, convnext_xxlarge_facts, 0},
 };
 
 static const struct kind *kind_of(const char *name)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strncmp(name, kinds[i].name, strlen(kinds[i].name)) == 0) return &kinds[i];
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *own = kinds[i].name;
+        const size_t n = strlen(own);
+        if (strncmp(name, own, n) == 0 && (own[n - 1] == '_' || name[n] != '_'))
+            return &kinds[i];
+    }
     return NULL;
 }
 
@@ -104,10 +126,17 @@ int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char
     if (proj && strcmp(proj, "none") == 0) c->proj = PROJ_NONE;
     else if (proj && strcmp(proj, "linear") == 0)
         c->proj = bias ? PROJ_LINEAR_BIAS : PROJ_LINEAR;
+    else if (proj && strcmp(proj, "mlp") == 0) c->proj = bias ? PROJ_MLP_BIAS : PROJ_MLP;
     else if (proj && *proj && rc == CLIPC_OK)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: timm_proj \"%.20s\" is not supported", where, proj);
     return rc;
+}
+
+const char *timm_pool_of(const clip_cfg *cfg)
+{
+    const struct kind *k = kind_of(cfg->timm);
+    return k ? k->pool : "avg";
 }
 
 timm_block timm_block_of(const clip_cfg *cfg)
@@ -139,9 +168,21 @@ static void vit_sizes(image_cfg *c, const tensor_file *f, const struct kind *k)
     c->pooler_mlp_width = dim(f, "attn_pool.mlp.fc1.weight", 0);
 }
 
+static void convnext_sizes(image_cfg *c, const tensor_file *f)
+{
+    for (size_t s = 0; s < 4; s++) {
+        char blocks[64];
+        snprintf(blocks, sizeof blocks, "visual.trunk.stages.%zu.blocks.", s);
+        c->stages[s] = tensor_count(f, blocks, ".gamma");
+        c->dims[s] = tensor_dim(f, blocks, "0.gamma", 0);
+        c->mlp_dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 0);
+    }
+}
+
 void timm_sizes(clip_cfg *cfg, const tensor_file *f)
 {
     const struct kind *k = kind_of(cfg->timm);
 
-    if (k) vit_sizes(&cfg->image, f, k);
+    if (cfg->image.family == IMAGE_CONVNEXT) convnext_sizes(&cfg->image, f);
+    else if (k) vit_sizes(&cfg->image, f, k);
 }

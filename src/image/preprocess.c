@@ -23,6 +23,17 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk)
     }
 }
 
+/* Whole numbers are clipped, not scaled. */
+static uint8_t clip_wide(const uint8_t *px, image_mode mode)
+{
+    int32_t v = 0;
+    uint16_t u;
+
+    if (mode == IMAGE_I) memcpy(&v, px, sizeof v);
+    else memcpy(&u, px, sizeof u), v = u;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
 void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
 {
     const size_t c = image_channels(im->mode);
@@ -36,6 +47,8 @@ void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
         case IMAGE_RGB:
         case IMAGE_RGBA: memcpy(rgb, px, 3); break;
         case IMAGE_CMYK: cmyk_to_rgb(rgb, px); break;
+        case IMAGE_I16:
+        case IMAGE_I: memset(rgb, clip_wide(px, im->mode), 3); break;
         }
     }
 }
@@ -78,9 +91,10 @@ static void resized(size_t *w, size_t *h, const image *im, const preprocess_cfg 
 
 static void fill_ground(uint8_t *crop, const image *im, const preprocess_cfg *cfg)
 {
-    uint8_t px[4];
+    const bool wide = im->mode == IMAGE_I16 || im->mode == IMAGE_I;
+    uint8_t px[4] = {cfg->fill};
 
-    memset(px, cfg->fill, sizeof px);
+    if (!wide) memset(px, cfg->fill, sizeof px);
     for (size_t i = 0; i < cfg->h * cfg->w; i++) pixels_to_rgb(crop + 3 * i, px, 1, im);
 }
 

@@ -20,12 +20,15 @@
 
 /* Which tokens the features come from; with a pooler, which of its queries. */
 typedef enum image_pool { POOL_TOK, POOL_AVG } image_pool;
-/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), or a linear layer. */
+/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), a linear layer, or an
+ * MLP of 2E channels inside, its second layer with a bias or without (ConvNeXt). */
 typedef enum tower_proj {
     PROJ_MATRIX,
     PROJ_NONE,
     PROJ_LINEAR,
-    PROJ_LINEAR_BIAS
+    PROJ_LINEAR_BIAS,
+    PROJ_MLP,
+    PROJ_MLP_BIAS
 } tower_proj;
 
 typedef enum image_family {
@@ -145,7 +148,8 @@ typedef struct image_ops {
 
     /* Adds all parameters with open_clip's names ("visual...."). */
     int (*params)(void *tower, param_list *l, clipc_err *err);
-    /* Random weights as OpenAI's initialize_parameters (clip-facts F4). */
+    /* Random weights as OpenAI's initialize_parameters (clip-facts F4).  NULL, as bwd,
+     * where the tower is not trained: acts_make refuses TOWER_TRAIN. */
     void (*init)(void *tower, rng *r);
 
     /* Memory for batches of up to B. */
@@ -198,6 +202,6 @@ static inline weight_form tower_form(tower_mode mode, weight_form stored)
                                      : stored;
 }
 
-extern const image_ops vit_ops, resnet_ops;
+extern const image_ops vit_ops, resnet_ops, convnext_ops;
 
 #endif

@@ -143,6 +143,9 @@ static int vit_check(const image_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: width %zu without a projection to %zu",
                           c->width, c->embed_dim);
+    if (c->proj > PROJ_LINEAR_BIAS)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "vision config: a ViT projected by an MLP is not supported");
     return CLIPC_OK;
 }
 
@@ -380,11 +383,8 @@ static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t
 static void mean_rows(exec *e, float *out, const float *x, size_t B, size_t T,
                       size_t skip, size_t C)
 {
-    for (size_t b = 0; b < B; b++, out += C, x += T * C) {
-        memset(out, 0, C * sizeof *out);
-        e->k->col_sum(out, x + skip * C, T - skip, C);
-        e->k->scale(out, 1.0f / (float)(T - skip), C);
-    }
+    for (size_t b = 0; b < B; b++, out += C, x += T * C)
+        rows_mean(e, out, x + skip * C, T - skip, C);
 }
 
 static void ln_post(exec *e, float *y, const float *x, const vit *v, size_t N)

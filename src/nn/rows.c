@@ -146,6 +146,13 @@ void rows_mul(exec *e, float *y, const float *x, size_t n)
     exec_range(e, mul_piece, &j, n, GRAIN_FLOATS);
 }
 
+void rows_mean(exec *e, float *y, const float *x, size_t N, size_t C)
+{
+    memset(y, 0, C * sizeof *y);
+    e->k->col_sum(y, x, N, C);
+    e->k->scale(y, 1.0f / (float)N, C);
+}
+
 void rows_normalize_fwd(exec *e, float *y, float *norm, const float *x, size_t N,
                         size_t C)
 {

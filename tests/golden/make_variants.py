@@ -14,6 +14,7 @@ from open_clip.coca_model import CoCa
 from importlib.metadata import version
 from safetensors.torch import save_file
 from timm.layers import LayerNorm, to_2tuple
+from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
 from timm.models.vision_transformer import VisionTransformer
 
@@ -82,6 +83,14 @@ def perception(**more):
                norm_layer=partial(LayerNorm, eps=1e-5), **more)
 
 
+def convnext(**more):
+    def make(**_):  # open_clip removes the classifier itself
+        tower = ConvNeXt(num_classes=0, **more)
+        tower.default_cfg = {"pool_size": (1, 1)}
+        return tower
+    return make
+
+
 # timm's towers, small, under names that open_clip's configs have: timm_pool and the tower.
 TIMM = {
     "eva02_base_patch16_clip_224": ("token", eva(
@@ -97,11 +106,16 @@ TIMM = {
     "vit_so400m_patch14_siglip_224": ("map", lambda **kw: VisionTransformer(
         img_size=16, patch_size=4, embed_dim=72, depth=1, num_heads=1, mlp_ratio=0.6,
         class_token=False, **kw)),
+    "convnext_tiny": ("", convnext(depths=(1, 1, 2, 1), dims=(8, 12, 20, 36))),
+    "convnext_xxlarge": ("", convnext(depths=(1, 1, 1, 1), dims=(8, 20, 16, 12), norm_eps=1e-5)),
 }
 open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
 for name, (pool, _) in TIMM.items():
     OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
                        {}, {})
+# What open_clip puts behind timm's pooling.
+OPEN_CLIP["convnext_tiny"][1].update(image_size=36, timm_proj="linear")
+OPEN_CLIP["convnext_xxlarge"][1].update(image_size=32, timm_proj="mlp", timm_proj_bias=True)
 
 
 # Weights of one size under a config of another, as open_clip loads them: the class, changes of
@@ -117,6 +131,8 @@ SIZES = {
     "coca_resized": OPEN_CLIP["coca"] + (20, 12),
     "siglip_resized": (CustomTextCLIP, dict(timm_model_name="vit_so400m_patch14_siglip_resized",
                                             timm_pool="map", timm_proj=None), {}, {}, (12, 20), 9),
+    "convnext_rectangle": (CustomTextCLIP, dict(timm_model_name="convnext_tiny", timm_pool="",
+                                                timm_proj="linear"), {}, {}, (32, 68), 9),
     "eva02_resized": (CustomTextCLIP, dict(timm_model_name="eva02_base_patch16_clip_resized",
                                            timm_pool="token", timm_proj=None), {}, {}, (24, 20), 9),
 }
@@ -384,11 +400,15 @@ def open_clip_case(i, case):
     torch.manual_seed(seed - 100)
     model = kind(**copy.deepcopy(cfg)).eval()
     randomize(model, seed)
+    if case.startswith("convnext"):  # so small that the epsilon matters
+        with torch.no_grad():
+            for p in model.visual.trunk.stem[0].parameters():
+                p.mul_(0.01)
     if "timm_model_name" in vision:  # halves: smaller files
         model.load_state_dict({k: p.half().to(p.dtype) for k, p in model.state_dict().items()})
     if kind is CustomTextCLIP:
         cfg["custom_text"] = True
-    return write(case, model, cfg, seed, 16, 9, 50)
+    return write(case, model, cfg, seed, vision["image_size"], 9, 50)
 
 
 def rectangular_resnet(model, rows, cols):
