@@ -179,6 +179,10 @@ SIZES = {
     "coca_resized": OPEN_CLIP["coca"] + (20, 12),
     "siglip_resized": (CustomTextCLIP, dict(timm_model_name="vit_so400m_patch14_siglip_resized",
                                             timm_pool="map", timm_proj=None), {}, {}, (12, 20), 9),
+    "convnext_rectangle": (CustomTextCLIP, dict(timm_model_name="convnext_tiny", timm_pool="",
+                                                timm_proj="linear"), {}, {}, (32, 68), 9),
+    "fastvit_rectangle": (CustomTextCLIP, dict(timm_model_name="fastvit_mci0", timm_pool="avg",
+                                               timm_proj=None), {}, {}, (33, 70), 9),
     "eva02_resized": (CustomTextCLIP, dict(timm_model_name="eva02_base_patch16_clip_resized",
                                            timm_pool="token", timm_proj=None), {}, {}, (24, 20), 9),
 }
