@@ -14,6 +14,7 @@
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/rows.h"
+#include "nn/squeeze.h"
 
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
@@ -453,19 +454,85 @@ static void one_dwconv(const char *isa, dwconv_shape s)
     layer_free(&l);
 }
 
+/* Of more numbers than are widened at once. */
+static void widened(const char *isa)
+{
+    enum { N = 40000, M = 3 };
+    layer l = layer_of(isa, NULL, NULL);
+    float *x = floats_of(&l, N, 1.0f), *y = floats_of(&l, N * M, 7.0f);
+
+    dwconv_widen(l.e, y, x, N, M);
+    for (size_t i = 0; i < N * M; i++) assert_true(y[i] == x[i / M]);
+    layer_free(&l);
+}
+
 static void dwconvs(const char *isa)
 {
     one_dwconv(isa, dwconv_shape_of(5, 3, 1, 4, 6));
     one_dwconv(isa, dwconv_shape_of(33, 7, 1, 9, 3));
     one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8));
     one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9));
+    widened(isa);
 }
 
-/* depthwise convolution: values; strides, sizes beside the vector's */
+/* depthwise convolution: values; inputs for several outputs; strides, sizes beside the
+ * vector's */
 static void test_dwconv(void **state)
 {
     (void)state;
     each_isa(dwconvs);
+}
+
+/* ---- squeeze and excitation ---- */
+
+enum { SQ_B = 3, SQ_N = 50, SQ_C = 19, SQ_R = 6 };
+
+/* What channel c of picture b is multiplied by. */
+static double gate_at(const squeeze *q, const float *x, size_t b, size_t c)
+{
+    double z = (double)q->fc2_b[c];
+
+    for (size_t r = 0; r < SQ_R; r++) {
+        double inner = (double)q->fc1_b[r];
+        for (size_t i = 0; i < SQ_C; i++) {
+            double mean = 0.0;
+            for (size_t n = 0; n < SQ_N; n++)
+                mean += (double)x[(b * SQ_N + n) * SQ_C + i] / SQ_N;
+            inner += (double)q->fc1_w[r * SQ_C + i] * mean;
+        }
+        if (inner > 0.0) z += (double)q->fc2_w[c * SQ_R + r] * inner;
+    }
+    return 1.0 / (1.0 + exp(-z));
+}
+
+static void squeezes(const char *isa)
+{
+    const size_t n = SQ_B * SQ_N * SQ_C;
+    layer l = layer_of(isa, NULL, NULL);
+    const squeeze q = {.fc1_w = floats_of(&l, SQ_R * SQ_C, 1.0f),
+                       .fc1_b = floats_of(&l, SQ_R, 1.0f),
+                       .fc2_w = floats_of(&l, SQ_C * SQ_R, 1.0f),
+                       .fc2_b = floats_of(&l, SQ_C, 1.0f)};
+    float *x = floats_of(&l, n, 1.0f), *y = floats_of(&l, n, 0.0f);
+    float *work = floats_of(&l, squeeze_work(SQ_B, SQ_C, SQ_R), 7.0f);
+
+    for (int relu = 0; relu < 2; relu++) {
+        memcpy(y, x, n * sizeof *y);
+        squeeze_fwd(l.e, y, work, &q, WEIGHTS_PLAIN, SQ_B, SQ_N, SQ_C, SQ_R,
+                    relu ? ACT_RELU : ACT_NONE);
+        for (size_t i = 0; i < n; i++) {
+            const double z = (double)x[i] * gate_at(&q, x, i / (SQ_N * SQ_C), i % SQ_C);
+            CHECK_NEAR(y[i], relu && z < 0.0 ? 0.0 : z, 1e-5);
+        }
+    }
+    layer_free(&l);
+}
+
+/* squeeze and excitation: values against plain loops in double */
+static void test_squeeze(void **state)
+{
+    (void)state;
+    each_isa(squeezes);
 }
 
 /* ---- convolution, batch norm, sum, ReLU ---- */
@@ -701,11 +768,11 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),     cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention),  cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),       cmocka_unit_test(test_dwconv),
-        cmocka_unit_test(test_convbn),     cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_pool3),      cmocka_unit_test(test_attnpool),
-        cmocka_unit_test(test_interpolate)};
+        cmocka_unit_test(test_linear),      cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),   cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),        cmocka_unit_test(test_dwconv),
+        cmocka_unit_test(test_convbn),      cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),       cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate), cmocka_unit_test(test_squeeze)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }
