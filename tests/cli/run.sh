@@ -119,6 +119,18 @@ preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
         run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
 }
+recipes() { # crops without a model: a picture that fails takes no row
+    local F=tests/golden/formats
+    run 1 preprocess $F/palette.gif $F/crops.bin $F/rgba.bmp --recipe hf --size 32 -o "$T/c.npy" &&
+        one_line && [ "$(wc -c <"$T/c.npy")" = $((128 + 2 * 32 * 32 * 3)) ] &&
+        [ "$(tail -n 1 "$T/c.npy.jsonl")" = '{"image":"'$F'/rgba.bmp","row":1}' ] || return 1
+    run 3 preprocess $F/rgba.bmp --recipe hf -o "$T/c.npy" && one_line && grep -q exists "$T/err" &&
+        run 3 preprocess $F/rgba.bmp --recipe no-such -o "$T/d.npy" && one_line &&
+        run 2 preprocess $F/rgba.bmp --size 32 -o "$T/d.npy" && one_line &&
+        run 2 preprocess $F/rgba.bmp $F/1.bmp --recipe hf -o "$T/d.png" && one_line &&
+        run 0 preprocess $F/rgba.bmp $F/1.bmp --recipe squash --size 20x30 --interpolation bilinear \
+            -o "$T/d.npy" && [ "$(wc -c <"$T/d.npy")" = $((128 + 2 * 20 * 30 * 3)) ]
+}
 evals() {
     cp $M/*.jpg $M/*.png "$T/"
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
@@ -284,6 +296,7 @@ expect 'similarity' similarities
 expect 'tokenize' tokens
 expect 'info' infos
 expect 'preprocess' preprocesses
+expect 'preprocess: recipes' recipes
 expect 'eval' evals
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
