@@ -182,7 +182,7 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
         run 0 info "$T/rn" && grep -q 'stages 1-1-1-1' "$T/out" &&
         run 0 classify $M/photo.jpg -m "$T/rn" -l 'a,b' &&
         run 0 convert "$T/rn" "$T/rn2" --to open_clip -p f32 &&
-        run 3 convert "$T/rn" "$T/rn3" --to hf && one_line && grep -q ResNet "$T/err" || return 1
+        run 3 convert "$T/rn" "$T/rn3" --to hf && one_line && grep -q resnet "$T/err" || return 1
     mv "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
     rm "$T/rn/checkpoints/step-0000000006.safetensors"
     run 0 train --out "$T/rn" --resume && cmp -s "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
