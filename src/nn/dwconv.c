@@ -2,6 +2,8 @@
 
 #include <assert.h>
 
+enum { WIDEN_GRAIN = 1 << 14 };
+
 dwconv_shape dwconv_shape_of(size_t C, size_t k, size_t stride, size_t H, size_t W)
 {
     assert(k % 2 && k <= DWCONV_K_MAX && H && W);
@@ -17,6 +19,29 @@ dwconv_shape dwconv_shape_of(size_t C, size_t k, size_t stride, size_t H, size_t
 size_t dwconv_work(const dwconv_shape *s)
 {
     return s->k * s->k * s->C;
+}
+
+typedef struct widen_job {
+    float *y;
+    const float *x;
+    size_t m;
+} widen_job;
+
+static void widen(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const widen_job *j = arg;
+    float *y = j->y + begin * j->m;
+
+    (void)thread;
+    for (size_t i = begin; i < end; i++)
+        for (size_t k = 0; k < j->m; k++) *y++ = j->x[i];
+}
+
+void dwconv_widen(exec *e, float *y, const float *x, size_t n, size_t m)
+{
+    widen_job j = {y, x, m};
+
+    exec_range(e, widen, &j, n, WIDEN_GRAIN);
 }
 
 typedef struct dwconv_job {

@@ -28,6 +28,8 @@ void rows_mean(exec *e, float *y, const float *x, size_t N, size_t C);
  */
 void rows_sum(exec *e, float *sum, const float *x, size_t N, size_t C);
 
+/* y = f(x), n elements; y may be x. */
+void rows_act_fwd(exec *e, float *y, const float *x, size_t n, act f);
 /* dx = dy * f'(x), n elements; dx may be dy. */
 void rows_act_bwd(exec *e, float *dx, const float *dy, const float *x, size_t n, act f);
 

@@ -32,7 +32,7 @@ typedef struct adamw_step {
     float gscale; /* 1, or the clipping factor */
 } adamw_step;
 
-enum { KERNELS_DW_BLOCK = 64 };
+enum { BYTE_STEP = 16, KERNELS_DW_BLOCK = 64 };
 
 typedef struct kernels {
     const char *name; /* "ref", "avx2", "avx512" */
@@ -107,6 +107,17 @@ typedef struct kernels {
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
     void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
                    size_t n);
+
+    /* -- pictures of bytes: whole-number sums, the same on every instruction set -- */
+    /* sum[ch] = sum over i of x[i*c + ch] * w, i < n, c 1 to 4.  w holds BYTE_STEP
+     * numbers for every BYTE_STEP / c (rounded down) pixels: a weight for each byte,
+     * zeros behind. */
+    void (*byte_dot)(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
+                     size_t c);
+    /* y[i] = (half + sum over k of x[k*stride + i] * w[k]) >> shift, clipped to a byte;
+     * i < n, half = 1 << (shift - 1) */
+    void (*byte_columns)(uint8_t *y, const uint8_t *x, size_t stride, const int32_t *w,
+                         size_t taps, size_t n, int shift);
 
     /* -- conversions; y and x do not overlap -- */
     /* y[r,c] = x[r,c] * scale[c], rows of 32: a panel of int8 weights */
