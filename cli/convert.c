@@ -63,8 +63,7 @@ int cmd_convert(int argc, char **argv)
  */
 typedef struct loss {
     clipc_drift drift;
-    clipc_eval_result result[2];
-    double agreement;
+    clipc_eval_change accuracy;
     const char *not_measured; /* why there is no accuracy; NULL: there is */
 } loss;
 
@@ -80,8 +79,8 @@ static int measure(loss *l, session *a, session *b, bool no_eval)
     l->not_measured = "--no-eval";
     if (no_eval) return EXIT_DONE;
     p = progress_start("pictures", 0);
-    rc = clipc_eval_compare(l->result, &l->agreement, a->ctx, b->ctx, NULL,
-                            progress_of_total, &p, &a->err);
+    rc = clipc_eval_compare(&l->accuracy, a->ctx, b->ctx, NULL, progress_of_total, &p,
+                            &a->err);
     progress_end(&p);
     l->not_measured = rc == CLIPC_OK ? NULL : a->err.msg;
     return EXIT_DONE;
@@ -96,6 +95,7 @@ static double megabytes(const char *path)
 static void print_json(const loss *l, const char *out)
 {
     const clipc_drift *d = &l->drift;
+    const clipc_eval_change *a = &l->accuracy;
     const double *i = d->image_error, *t = d->text_error;
 
     printf("{\"megabytes\":%.3f,\"images\":%zu,\"image_error\":[%.3g,%.3g,%.3g],"
@@ -109,16 +109,19 @@ static void print_json(const loss *l, const char *out)
         return;
     }
     printf(",\"accuracy\":{\"set\":");
-    json_print_string(l->result[0].name);
-    printf(",\"pictures\":%zu,\"top1\":[%.6f,%.6f],\"agreement\":%.6f}}\n",
-           l->result[0].pictures, l->result[0].top1, l->result[1].top1, l->agreement);
+    json_print_string(a->before.name);
+    printf(",\"pictures\":%zu,\"top1\":[%.6f,%.6f],\"same\":%zu,\"lost\":%zu,"
+           "\"gained\":%zu}}\n",
+           a->before.pictures, a->before.top1, a->after.top1, a->same, a->lost,
+           a->gained);
 }
 
 static void print_loss(const loss *l, const char *out)
 {
     const clipc_drift *d = &l->drift;
+    const clipc_eval_change *a = &l->accuracy;
     const double *i = d->image_error, *t = d->text_error;
-    const double before = 100 * l->result[0].top1, after = 100 * l->result[1].top1;
+    const double before = 100 * a->before.top1, after = 100 * a->after.top1;
 
     printf("%s: %.1f MB\n", out, megabytes(out));
     printf("drift, 1 - cosine:   median      90 %%   largest\n");
@@ -132,10 +135,10 @@ static void print_loss(const loss *l, const char *out)
         printf("accuracy: not measured: %s\n", l->not_measured);
         return;
     }
-    printf("accuracy on the %zu pictures of %s: top-1 %.2f %% before, %.2f %% after "
-           "(%+.2f points), the same answer for %.1f %%\n",
-           l->result[0].pictures, l->result[0].name, before, after, after - before,
-           100 * l->agreement);
+    printf("accuracy on the %zu pictures of %s: top-1 %.2f %% before, %.2f %% after\n"
+           "  %+.2f points: %zu lost, %zu gained; the same answer for %.1f %%\n",
+           a->before.pictures, a->before.name, before, after, after - before, a->lost,
+           a->gained, 100.0 * (double)a->same / (double)a->before.pictures);
 }
 
 int cmd_quantize(int argc, char **argv)

@@ -276,10 +276,16 @@ CLIPC_API int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx,
                                   void (*on_progress)(void *user, size_t done,
                                                       size_t total),
                                   void *user, clipc_err *err);
-/* The same of two models at a time: out[0] of a, out[1] of b.  *agreement is the share of
- * the pictures for which both put the same class first.  `path` NULL: that of a. */
-CLIPC_API int clipc_eval_compare(clipc_eval_result *out, double *agreement, clipc_ctx *a,
-                                 clipc_ctx *b, const char *path,
+/* What became of the answers from one model to another. */
+typedef struct clipc_eval_change {
+    clipc_eval_result before, after;
+    size_t same;         /* pictures for which both put the same class first */
+    size_t lost, gained; /* pictures that only the first, only the second has right */
+} clipc_eval_change;
+
+/* The same for two models, on the same pictures.  `path` NULL: as for a. */
+CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
+                                 const char *path,
                                  void (*on_progress)(void *user, size_t done,
                                                      size_t total),
                                  void *user, clipc_err *err);

@@ -10,7 +10,9 @@ typedef struct judge {
     size_t E;
     float *weights, *image, *logits; /* [n_classes,E], [E], [n_classes] */
     clipc_eval_result *result;
-    clipc_err why; /* the last picture could not be encoded */
+    size_t best; /* of the last picture: the class that came first, n_classes without */
+    bool right;
+    clipc_err why; /* the last picture that could not be encoded */
 } judge;
 
 static void judge_free(judge *j)
@@ -48,26 +50,27 @@ static int encode(judge *j, const eval_set *v, const eval_sample *s)
     return rc;
 }
 
-/* The class that comes first, n_classes if there is no picture to see.  The right one is
- * right only ahead of all others: a tie is no success. */
-static size_t judge_sample(judge *j, const eval_set *v, const eval_sample *s)
+/* The right class is right only ahead of all others: a tie is no success. */
+static void judge_sample(judge *j, const eval_set *v, const eval_sample *s)
 {
     const size_t set = v->set[s->label];
-    size_t best = set, rank = 0;
+    size_t rank = 0;
 
+    j->best = v->n_classes, j->right = false;
     j->result->pictures++;
     if (encode(j, v, s) != CLIPC_OK) {
         j->result->failed++;
-        return v->n_classes;
+        return;
     }
+    j->best = set;
     clipc_similarity(j->logits, j->image, 1, j->weights, v->n_classes, j->E, 1.0f);
     for (size_t i = set; i < v->n_classes && v->set[i] == set; i++) {
         rank += i != s->label && !(j->logits[i] < j->logits[s->label]);
-        if (j->logits[i] > j->logits[best]) best = i;
+        if (j->logits[i] > j->logits[j->best]) j->best = i;
     }
+    j->right = rank < 1;
     j->result->top1 += rank < 1;
     j->result->top5 += rank < 5;
-    return best;
 }
 
 static int judge_close(judge *j, double seconds, clipc_err *err)
@@ -81,21 +84,25 @@ static int judge_close(judge *j, double seconds, clipc_err *err)
                                    : clipc_fail(err, j->why.code, "%s", j->why.msg);
 }
 
-/* Every judge looks at a picture before any sees the next; *same counts the pictures for
- * which the first and the last put the same class first. */
-static int judge_all(size_t *same, judge *judges, size_t n, const eval_set *v,
+static void count_change(clipc_eval_change *c, const judge *a, const judge *b)
+{
+    c->same += a->best == b->best;
+    c->lost += a->right && !b->right;
+    c->gained += b->right && !a->right;
+}
+
+/* All judges look at a picture before any sees the next.  c: NULL for a single one. */
+static int judge_all(clipc_eval_change *c, judge *judges, size_t n, const eval_set *v,
                      void (*on_progress)(void *user, size_t done, size_t total),
                      void *user, clipc_err *err)
 {
     const double begin = clock_now();
-    size_t best[2];
     int rc = CLIPC_OK;
 
     for (size_t m = 0; rc == CLIPC_OK && m < n; m++) rc = judge_open(&judges[m], v, err);
     for (size_t i = 0; rc == CLIPC_OK && i < v->n; i++) {
-        for (size_t m = 0; m < n; m++)
-            best[m] = judge_sample(&judges[m], v, &v->samples[i]);
-        *same += best[0] == best[n - 1];
+        for (size_t m = 0; m < n; m++) judge_sample(&judges[m], v, &v->samples[i]);
+        if (c) count_change(c, &judges[0], &judges[1]);
         if (on_progress) on_progress(user, i + 1, v->n);
     }
     for (size_t m = 0; rc == CLIPC_OK && m < n; m++)
@@ -103,14 +110,13 @@ static int judge_all(size_t *same, judge *judges, size_t n, const eval_set *v,
     return rc;
 }
 
-static int evaluate(double *agreement, judge *judges, size_t n, const char *path,
+static int evaluate(clipc_eval_change *c, judge *judges, size_t n, const char *path,
                     void (*on_progress)(void *user, size_t done, size_t total),
                     void *user, clipc_err *err)
 {
     const clipc_model_info *i = clipc_model_info_of(clipc_ctx_model(judges[0].ctx));
     char *found = NULL;
     eval_set v = {0};
-    size_t same = 0;
     int rc = path ? CLIPC_OK : find_eval(&found, i->path, err);
 
     if (rc == CLIPC_OK) rc = eval_set_open(&v, path ? path : found, err);
@@ -118,10 +124,7 @@ static int evaluate(double *agreement, judge *judges, size_t n, const char *path
         *judges[m].result = (clipc_eval_result){.classes = v.n_classes};
         memcpy(judges[m].result->name, v.name, sizeof v.name);
     }
-    if (rc == CLIPC_OK) {
-        rc = judge_all(&same, judges, n, &v, on_progress, user, err);
-        *agreement = (double)same / (double)v.n;
-    }
+    if (rc == CLIPC_OK) rc = judge_all(c, judges, n, &v, on_progress, user, err);
     for (size_t m = 0; m < n; m++) judge_free(&judges[m]);
     eval_set_free(&v);
     free(found);
@@ -133,18 +136,17 @@ int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx, const char *path
                         void *user, clipc_err *err)
 {
     judge j = {.ctx = ctx, .result = out};
-    double agreement;
 
-    return evaluate(&agreement, &j, 1, path, on_progress, user, err);
+    return evaluate(NULL, &j, 1, path, on_progress, user, err);
 }
 
-int clipc_eval_compare(clipc_eval_result *out, double *agreement, clipc_ctx *a,
-                       clipc_ctx *b, const char *path,
+int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
+                       const char *path,
                        void (*on_progress)(void *user, size_t done, size_t total),
                        void *user, clipc_err *err)
 {
-    judge j[2] = {{.ctx = a, .result = &out[0]}, {.ctx = b, .result = &out[1]}};
+    judge j[2] = {{.ctx = a, .result = &out->before}, {.ctx = b, .result = &out->after}};
 
-    *agreement = 0.0;
-    return evaluate(agreement, j, 2, path, on_progress, user, err);
+    *out = (clipc_eval_change){.same = 0};
+    return evaluate(out, j, 2, path, on_progress, user, err);
 }

@@ -22,6 +22,7 @@ void eval_set_free(eval_set *v)
     free_strings(v->templates, v->n_templates);
     free(v->set);
     free(v->samples);
+    *v = (eval_set){0};
 }
 
 /* ---- a JSON file
