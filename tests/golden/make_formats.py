@@ -1,6 +1,7 @@
 """Pixel goldens of GIF, BMP, PNM and 16-bit PNG: small files, some written by Pillow, some byte by
 byte, and the crop that OpenAI's transform makes of them with Pillow and torchvision.  Writes
-tests/golden/formats/: the files, crops.bin and index.txt ("file size offset").
+tests/golden/formats/: the files, crops.bin and index.txt ("file height width resize_mode interpolation fill
+offset", as make_pixels.py).
 
 usage: python3 tests/golden/make_formats.py      (from the project's root; requirements.txt)
 """
@@ -215,6 +216,8 @@ def pngs():
     x[5:9, 7:20] = 40000
     yield "grey16.png", saved(Image.fromarray(x.astype(np.uint16)), "PNG")
     small = x[:32, :32]
+    tall = np.add.outer(np.arange(150) * 300, np.arange(40) * 500)
+    yield "grey16_tall.png", saved(Image.fromarray(tall.astype(np.uint16) % 400), "PNG")
     yield "grey16_32.png", saved(Image.fromarray(small.astype(np.uint16)), "PNG")
 
 
@@ -228,7 +231,7 @@ def main():
             transform = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])
             im = Image.open(f"{ROOT}/{name}")
             crop = transform(im).convert("RGB")
-            index.append(f"{name} {size} {crops.tell()}\n")
+            index.append(f"{name} {size} {size} shortest bicubic 0 {crops.tell()}\n")
             crops.write(crop.tobytes())
     with open(f"{ROOT}/crops.bin", "wb") as f:
         f.write(crops.getvalue())
