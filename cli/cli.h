@@ -69,6 +69,8 @@ typedef struct progress {
 
 progress progress_start(const char *word, size_t total);
 void progress_show(progress *p, size_t done);
+/* The same as clipc_eval_zeroshot calls it; user is the progress. */
+void progress_of_total(void *user, size_t done, size_t total);
 void progress_end(progress *p);
 
 #endif

@@ -192,6 +192,14 @@ void progress_show(progress *p, size_t done)
             p->total, rate, rate > 0 ? (double)(p->total - done) / rate : 0.0);
 }
 
+void progress_of_total(void *user, size_t done, size_t total)
+{
+    progress *p = user;
+
+    p->total = total;
+    progress_show(p, done);
+}
+
 void progress_end(progress *p)
 {
     if (p->on && p->shown > 0.0) fprintf(stderr, "\r\033[K");

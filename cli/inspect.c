@@ -200,19 +200,13 @@ int cmd_tokenize(int argc, char **argv)
 /* ---- eval
  * ------------------------------------------------------------------------------- */
 
-static void on_progress(void *user, size_t done, size_t total)
-{
-    progress *p = user;
-
-    p->total = total;
-    progress_show(p, done);
-}
-
-static int eval_one(inspect *m, const char *spec)
+/* set: NULL for the one that ships. */
+static int eval_one(inspect *m, const char *set)
 {
     progress p = progress_start("pictures", 0);
     clipc_eval_result r;
-    const int rc = clipc_eval_zeroshot(&r, m->s.ctx, spec, on_progress, &p, &m->s.err);
+    const int rc =
+        clipc_eval_zeroshot(&r, m->s.ctx, set, progress_of_total, &p, &m->s.err);
 
     progress_end(&p);
     if (rc != CLIPC_OK) return rc;
@@ -235,22 +229,24 @@ int cmd_eval(int argc, char **argv)
 {
     static const opt table[] = {SESSION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
     static const opts_usage usage = {
-        "eval", "SPEC.json... [options]",
-        "Zero-shot accuracy on labelled pictures. SPEC.json: see clipc.h, "
-        "clipc_eval_zeroshot.",
+        "eval", "[SET...] [options]",
+        "Zero-shot accuracy on labelled pictures. SET is a SPEC.json or a tar shard of\n"
+        "pictures, each with its label in a .txt (clipc.h, clipc_eval_zeroshot); without "
+        "one\n"
+        "it is the set that ships with the model, else with the bundled model.",
+        "  clipc eval\n"
         "  clipc eval data/eval/openmoji/spec.json --model run/ --json\n"};
     inspect m = {.s.command = "eval"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
+    const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
     int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
 
-    if (at == argc && at >= 0) {
-        rc = cli_usage("eval", "no SPEC.json given");
-    } else if (at >= 0) {
+    if (at >= 0) {
         rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
-        for (int i = at; rc == EXIT_DONE && i < argc; i++)
-            if (eval_one(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
-        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
+        for (int i = 0; rc == EXIT_DONE && i < n; i++)
+            if (eval_one(&m, argv[at + i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
+        if (failed) rc = failed < n ? EXIT_SOME : EXIT_NONE;
     }
     session_close(&m.s);
     return rc;

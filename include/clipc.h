@@ -299,17 +299,36 @@ typedef struct clipc_eval_result {
     double seconds;
 } clipc_eval_result;
 
-/* Zero-shot accuracy by a JSON file:
- *   {"name": "..", "task": "zeroshot", "templates": ["{}"], "classes": ["cat", ..],
- *    "samples": "samples.tsv"}
- * samples.tsv, beside it, has a line for each picture: its path (relative to the JSON
- * file), a tab, the number of its class from 0.  `on_progress` (NULL allowed) is called
- * after each. */
+/* Zero-shot accuracy.  `path` is one of
+ * - a JSON file:
+ *     {"name": "..", "task": "zeroshot", "templates": ["{}"], "classes": ["cat", ..],
+ *      "samples": "samples.tsv"}
+ *   samples.tsv, beside it, has a line for each picture: its path (relative to the JSON
+ *   file), a tab, the number of its class from 0;
+ * - a WebDataset shard (NAME.tar, NAME.tar.gz ..): each picture with a .txt that holds
+ * its class; the classes of a picture are those of its folder in the shard, and the
+ * prompts the model's own templates;
+ * - NULL: the shard that ships with the model (eval.tar.gz in its folder) or, where it
+ * has none, with the bundled model. `on_progress` (NULL allowed) is called after each
+ * picture.  When no picture can be encoded, that is an error. */
 CLIPC_API int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx,
-                                  const char *spec_path,
+                                  const char *path,
                                   void (*on_progress)(void *user, size_t done,
                                                       size_t total),
                                   void *user, clipc_err *err);
+/* What became of the answers from one model to another. */
+typedef struct clipc_eval_change {
+    clipc_eval_result before, after;
+    size_t same;         /* pictures for which both put the same class first */
+    size_t lost, gained; /* pictures that only the first, only the second has right */
+} clipc_eval_change;
+
+/* The same for two models, on the same pictures.  `path` NULL: as for a. */
+CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
+                                 const char *path,
+                                 void (*on_progress)(void *user, size_t done,
+                                                     size_t total),
+                                 void *user, clipc_err *err);
 
 /* ---- about this build ----------------------------------------------------------------
  */

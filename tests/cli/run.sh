@@ -139,6 +139,45 @@ evals() {
         grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667' "$T/out" &&
         echo '{}' >"$T/spec.json" && run 3 eval "$T/spec.json" -m $M && one_line
 }
+shard() { # shard FILE: three pictures in two folders, labelled; the third has no rival in its folder
+    mkdir -p "$T/s/a" "$T/s/b" && cp $M/photo.jpg $M/drawing.png "$T/s/a/" && cp $M/picture.webp "$T/s/b/" &&
+        echo 'a photo of the number 42.' >"$T/s/a/photo.txt" &&
+        printf 'a photo of a cat.' | tee "$T/s/a/drawing.txt" >"$T/s/b/picture.txt" || return 1
+    (cd "$T/s" && tar -cz a/photo.jpg a/photo.txt a/drawing.png a/drawing.txt b/picture.webp b/picture.txt) >"$1"
+}
+shards() { # the set beside the model is the one that eval and quantize take by themselves
+    cp -r $M "$T/own" && shard "$T/own/eval.tar.gz" && run 0 eval -m "$T/own" --json &&
+        grep -q '"name":"own/eval","pictures":3,"classes":3,"failed":0,"top1":0.666667,"top5":1.0' "$T/out" &&
+        run 0 eval "$T/own/eval.tar.gz" -m $M && grep -q 'own/eval .* 66.67 %' "$T/out" &&
+        run 0 quantize "$T/own" "$T/own8.clipc" --json --threads 1 &&
+        grep -q '"accuracy":{"set":"own/eval","pictures":3,"top1":\[0.666667,0.666667\],"same":3,"lost":0,"gained":0}' "$T/out" &&
+        run 0 quantize "$T/own" "$T/own8.clipc" --force --threads 1 &&
+        grep -q '3 pictures of own/eval: top-1 66.67 % before, 66.67 % after' "$T/out" &&
+        grep -q '+0.00 points: 0 lost, 0 gained; the same answer for 100.0 %' "$T/out" || return 1
+    (cd "$T/s" && tar -c a/photo.jpg a/photo.txt b/picture.webp) >"$T/bare.tar"
+    run 3 eval "$T/bare.tar" -m $M && one_line && grep -q 'b/picture: wanted a picture and a .txt' "$T/err" &&
+        (cd "$T/s" && cp a/photo.txt a/photo.png && tar -c a/photo.png a/photo.txt) >"$T/bad.tar" &&
+        run 3 eval "$T/bad.tar" -m $M && one_line
+}
+no_shards() { # what keeps quantize from measuring the accuracy is said; the rest is done
+    mkdir -p "$T/none/clipc-drawings" && export CLIPC_MODEL_PATH="$T/none" &&
+        run 0 quantize $M "$T/n8.clipc" --threads 1 && grep -q '^accuracy: not measured: .*no eval.tar.gz in it' "$T/out" &&
+        run 3 eval -m $M && one_line && run 0 quantize $M "$T/n8.clipc" --json --force --threads 1 &&
+        grep -q '"accuracy":null,"accuracy_not_measured":".*no eval.tar.gz in it"}' "$T/out"
+    no=$?
+    unset CLIPC_MODEL_PATH
+    return $no
+}
+bundled_int8() { # the model that ships, in bytes, on its set: bounds are twice what is measured
+    CLIPC_MODEL_PATH=models run 0 quantize clipc-drawings "$T/d8.clipc" --json --threads 1 &&
+        grep -q '"set":"clipc-drawings/eval","pictures":1000,' "$T/out" || return 1
+    # "top1":[0.310000,0.302000],"same":963,"lost":10,"gained":2
+    tr -cs '0-9.' ' ' <"$T/out" | awk '{
+        lost = $(NF - 1); gained = $NF; same = $(NF - 2); before = $(NF - 4); after = $(NF - 3)
+        moved = 1000 * (after - before) - (gained - lost)
+        exit !(before > 0.3 && after > before - 0.016 && same > 926 && moved * moved < 0.01)
+    }'
+}
 
 TINY='model={"embed_dim":16,"vision_cfg":{"image_size":32,"layers":1,"width":32,"patch_size":8,"head_width":16},"text_cfg":{"context_length":16,"vocab_size":49408,"width":16,"heads":2,"layers":1}}'
 train() { # train OUT MORE...
@@ -216,7 +255,7 @@ own_format() { # one file; smaller ones; what is wrong with it is said
         run 0 similarity $M/photo.jpg -T waves -m "$T/e.clipc" --json && cp "$T/out" "$T/one" &&
         run 0 similarity $M/photo.jpg -T waves -m $M --json && cmp -s "$T/out" "$T/one" &&
         run 0 convert "$T/e.clipc" "$T/back" && run 0 similarity $M/photo.jpg -T waves -m "$T/back" --json &&
-        cmp -s "$T/out" "$T/one" && run 0 quantize "$T/e.clipc" "$T/q.clipc" --json &&
+        cmp -s "$T/out" "$T/one" && run 0 quantize "$T/e.clipc" "$T/q.clipc" --json --no-eval &&
         grep -q '"rank_agreement":' "$T/out" && run 0 info "$T/q.clipc" && grep -q 'int8' "$T/out" || return 1
     head -c 100000 "$T/e.clipc" >"$T/cut.clipc"
     run 3 info "$T/cut.clipc" && one_line &&
@@ -298,6 +337,9 @@ expect 'info' infos
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
 expect 'eval' evals
+expect 'eval and quantize: a shard' shards
+expect 'quantize: no shard' no_shards
+expect 'quantize: the bundled model' bundled_int8
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
