@@ -18,6 +18,8 @@ int session_option(session *s, const char *name, const char *value)
             return cli_usage(s->command, "--long wants mean or max");
         return s->options.long_texts = mean ? CLIPC_LONG_MEAN : CLIPC_LONG_MAX, 0;
     }
+    if (strcmp(name, "image-size") == 0)
+        return cli_image_size(&s->open, s->command, value);
     if (strcmp(name, "threads") == 0)
         return cli_number(&s->options.threads, s->command, name, value, 1, 256);
     if (strcmp(name, "max-megapixels") != 0) return -1;
@@ -33,7 +35,7 @@ int session_open(session *s)
     int rc;
 
     if (!s->options.threads) s->options.threads = cores > 0 ? (size_t)cores : 1;
-    rc = clipc_model_open(&s->model, name, &s->err);
+    rc = clipc_model_open_with(&s->model, name, &s->open, &s->err);
     if (rc == CLIPC_OK) rc = clipc_ctx_new(&s->ctx, s->model, &s->options, &s->err);
     if (rc == CLIPC_OK) s->info = clipc_model_info_of(s->model);
     return rc;

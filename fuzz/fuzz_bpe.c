@@ -19,17 +19,16 @@ static void run(bpe_work *w, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static bpe *b[RULES]; /* made once: the tables are large */
-    bpe_work *w;
+    static bpe *b[RULES]; /* made once: they are large, and must not remember */
+    static bpe_work *w[RULES];
 
     for (int r = 0; r < RULES; r++) {
         if (!b[r]) {
             if (bpe_new(&b[r], NULL) != CLIPC_OK) abort();
             bpe_set_rules(b[r], (bpe_rules)r);
+            if (bpe_work_new(&w[r], b[r], NULL) != CLIPC_OK) abort();
         }
-        if (bpe_work_new(&w, b[r], NULL) != CLIPC_OK) abort();
-        run(w, data, size);
-        bpe_work_free(w);
+        run(w[r], data, size);
     }
     return 0;
 }
