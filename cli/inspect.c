@@ -1,4 +1,4 @@
-/* info, tokenize, preprocess, eval, convert: looking at a model and at what it sees. */
+/* info, tokenize, eval: looking at a model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,10 +33,10 @@ static void print_image_tower(const clipc_model_info *i)
     if (i->patch_size)
         printf(" px, patch %zu, width %zu, %zu heads, %zu layers\n", i->patch_size,
                i->image_width, i->image_heads, i->image_layers);
-    else
-        printf(" px, width %zu, stages %zu-%zu-%zu-%zu\n", i->image_width,
-               i->image_stages[0], i->image_stages[1], i->image_stages[2],
-               i->image_stages[3]);
+    else printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
+    for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+        printf("-%zu", i->image_stages[s]);
+    if (!i->patch_size) printf("\n");
 }
 
 static void print_interpolated(const clipc_model_info *i)
@@ -193,44 +193,6 @@ int cmd_tokenize(int argc, char **argv)
             if (tokenize(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
         if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
     }
-    session_close(&m.s);
-    return rc;
-}
-
-/* ---- preprocess
- * ------------------------------------------------------------------------- */
-
-static int preprocess(inspect *m, const char *image)
-{
-    const size_t H = m->s.info->image_size, W = m->s.info->image_columns;
-    uint8_t *rgb = malloc(H * W * 3);
-    int rc = rgb ? clipc_preprocess_file(m->s.ctx, rgb, image, &m->s.err)
-                 : clipc_fail_memory(&m->s.err, image, H * W * 3);
-
-    if (rc == CLIPC_OK) rc = clipc_write_png(m->out, rgb, W, H, m->force, &m->s.err);
-    free(rgb);
-    return rc;
-}
-
-int cmd_preprocess(int argc, char **argv)
-{
-    static const opt table[] = {SESSION_OPTS,
-                                {"out", 'o', "FILE.png", "where the picture goes"},
-                                {"force", 'f', NULL, "overwrite --out"}};
-    static const opts_usage usage = {"preprocess", "IMAGE --out FILE.png [options]",
-                                     "Writes what the model really sees of a picture: "
-                                     "resized, cropped, 8 bits a channel.",
-                                     "  clipc preprocess cat.jpg -o seen.png\n"};
-    inspect m = {.s.command = "preprocess"};
-    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
-                              on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
-
-    if (at >= 0 && at + 1 != argc) rc = cli_usage("preprocess", "takes one picture");
-    else if (at >= 0 && !m.out) rc = cli_usage("preprocess", "--out is missing");
-    else if (at >= 0)
-        rc = session_open(&m.s) || preprocess(&m, argv[at]) ? cli_fail(&m.s.err)
-                                                            : EXIT_DONE;
     session_close(&m.s);
     return rc;
 }

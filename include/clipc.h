@@ -177,6 +177,23 @@ CLIPC_API int clipc_encode_image_crops(clipc_ctx *ctx, float *out, const uint8_t
 CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, uint8_t *rgb, const char *path,
                                     clipc_err *err);
 
+/* How pictures become crops where no model says it.  Zeroed: OpenAI's, 224 x 224. */
+typedef struct clipc_crop_options {
+    /* "openai" (NULL) or "shortest": the short side resized, the middle kept; "longest":
+     * the long side resized, black around it; "siglip" or "squash": resized to the size.
+     * As open_clip does it, conversion to RGB last.  "hf", "siglip-hf": as transformers'
+     * CLIPImageProcessorPil and SiglipImageProcessorPil, conversion first. */
+    const char *recipe;
+    size_t rows, columns;  /* of the crop; 0: 224, and as many columns as rows */
+    int bilinear;          /* else bicubic */
+    double max_megapixels; /* 0: 256 */
+} clipc_crop_options;
+
+/* rgb [rows,columns,3] of a file; "-" is standard input.  CLIPC_ERR_ARG for an unknown
+ * recipe. */
+CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
+                              const clipc_crop_options *options, clipc_err *err);
+
 /* n texts; out [n,embed_dim].  A text with more tokens than context_length is cut, its
  * end token kept. */
 CLIPC_API int clipc_encode_texts(clipc_ctx *ctx, float *out, const char *const *texts,
@@ -231,6 +248,10 @@ CLIPC_API int clipc_classifier(clipc_ctx *ctx, float *weights, const char *const
  * CLIPC_ERR_EXISTS when it is there and overwrite is 0. */
 CLIPC_API int clipc_write_npy(const char *path, const float *data, size_t rows,
                               size_t cols, int overwrite, clipc_err *err);
+/* Writes n crops, rgb [n,rows,columns,3], as bytes, likewise. */
+CLIPC_API int clipc_write_npy_crops(const char *path, const uint8_t *rgb, size_t n,
+                                    size_t rows, size_t columns, int overwrite,
+                                    clipc_err *err);
 /* Reads a NumPy file of numbers as float32: *data is malloc'd (free it), dims gets up to
  * 8 sizes. */
 CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_t *n_dims,

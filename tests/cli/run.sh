@@ -119,6 +119,18 @@ preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
         run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
 }
+recipes() { # crops without a model: a picture that fails takes no row
+    local F=tests/golden/formats
+    run 1 preprocess $F/palette.gif $F/crops.bin $F/rgba.bmp --recipe hf --size 32 -o "$T/c.npy" &&
+        one_line && [ "$(wc -c <"$T/c.npy")" = $((128 + 2 * 32 * 32 * 3)) ] &&
+        [ "$(tail -n 1 "$T/c.npy.jsonl")" = '{"image":"'$F'/rgba.bmp","row":1}' ] || return 1
+    run 3 preprocess $F/rgba.bmp --recipe hf -o "$T/c.npy" && one_line && grep -q exists "$T/err" &&
+        run 3 preprocess $F/rgba.bmp --recipe no-such -o "$T/d.npy" && one_line &&
+        run 2 preprocess $F/rgba.bmp --size 32 -o "$T/d.npy" && one_line &&
+        run 2 preprocess $F/rgba.bmp $F/1.bmp --recipe hf -o "$T/d.png" && one_line &&
+        run 0 preprocess $F/rgba.bmp $F/1.bmp --recipe squash --size 20x30 --interpolation bilinear \
+            -o "$T/d.npy" && [ "$(wc -c <"$T/d.npy")" = $((128 + 2 * 20 * 30 * 3)) ]
+}
 evals() {
     cp $M/*.jpg $M/*.png "$T/"
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
@@ -209,7 +221,7 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
         run 0 info "$T/rn" && grep -q 'stages 1-1-1-1' "$T/out" &&
         run 0 classify $M/photo.jpg -m "$T/rn" -l 'a,b' &&
         run 0 convert "$T/rn" "$T/rn2" --to open_clip -p f32 &&
-        run 3 convert "$T/rn" "$T/rn3" --to hf && one_line && grep -q ResNet "$T/err" || return 1
+        run 3 convert "$T/rn" "$T/rn3" --to hf && one_line && grep -q resnet "$T/err" || return 1
     mv "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
     rm "$T/rn/checkpoints/step-0000000006.safetensors"
     run 0 train --out "$T/rn" --resume && cmp -s "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
@@ -323,6 +335,7 @@ expect 'similarity' similarities
 expect 'tokenize' tokens
 expect 'info' infos
 expect 'preprocess' preprocesses
+expect 'preprocess: recipes' recipes
 expect 'eval' evals
 expect 'eval and quantize: a shard' shards
 expect 'quantize: no shard' no_shards
