@@ -30,10 +30,12 @@ static void print_image_tower(const clipc_model_info *i)
     if (i->patch_size)
         printf(" px, patch %zu, width %zu, %zu heads, %zu layers\n", i->patch_size,
                i->image_width, i->image_heads, i->image_layers);
-    else printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
-    for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
-        printf("-%zu", i->image_stages[s]);
-    if (!i->patch_size) printf("\n");
+    else {
+        printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
+        for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+            printf("-%zu", i->image_stages[s]);
+        printf("\n");
+    }
 }
 
 static void print_interpolated(const clipc_model_info *i)
