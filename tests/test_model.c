@@ -331,6 +331,8 @@ static void test_save(void **state)
     same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP);
     same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP);
     same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "attn_pool_parallel", LAYOUT_OPEN_CLIP);
+    same_after_saving(VARIANTS "coca_cascade", LAYOUT_OPEN_CLIP);
 }
 
 /* As written to one file: what mapping it computes, and the weights back. */
@@ -388,6 +390,7 @@ static void test_packed(void **state)
     static const char *const cases[] = {MODELS "oc_vit_gelu",
                                         MODELS "oc_rn",
                                         VARIANTS "coca",
+                                        VARIANTS "coca_cascade",
                                         VARIANTS "qk_norm",
                                         VARIANTS "text_siglip",
                                         VARIANTS "hf_siglip",
@@ -529,6 +532,24 @@ static void test_index(void **state)
     remove(part), remove(index);
 }
 
+/* config: two poolers on a width that is not the embedding's, where open_clip's ln_post
+ * would not fit */
+static void test_two_poolers(void **state)
+{
+    json_t *model = json_pack("{s:i,s:{s:s,s:i},s:{}}", "embed_dim", 64, "vision_cfg",
+                              "attentional_pool", "cascade", "width", 128, "text_cfg");
+    clipc_err err;
+    clip_cfg cfg;
+    void *tower;
+
+    (void)state;
+    CHECK_OK(config_open_clip(&cfg, model, NULL, "x", &err), err);
+    assert_int_equal(cfg.image.coca_pool, COCA_CASCADE);
+    CHECK_FAILS(vit_ops.make(&tower, &cfg.image, &err), CLIPC_ERR_FORMAT, err,
+                "two poolers");
+    json_decref(model);
+}
+
 /* load: what is wrong with a checkpoint is said in one line */
 static void test_bad_checkpoints(void **state)
 {
@@ -546,11 +567,11 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_running_stats),
-        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_save),
-        cmocka_unit_test(test_packed),         cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_end_to_end),     cmocka_unit_test(test_index),
-        cmocka_unit_test(test_bad_checkpoints)};
+        cmocka_unit_test(test_forward),     cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_gradients),   cmocka_unit_test(test_running_stats),
+        cmocka_unit_test(test_adamw),       cmocka_unit_test(test_save),
+        cmocka_unit_test(test_packed),      cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_end_to_end),  cmocka_unit_test(test_index),
+        cmocka_unit_test(test_two_poolers), cmocka_unit_test(test_bad_checkpoints)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -196,17 +196,18 @@ static int get_block(block_extras *x, act *f, float *eps, const json_t *o,
 static int get_image_pool(image_cfg *c, const json_t *o, const char *where,
                           clipc_err *err)
 {
-    static const char *const pools[] = {"tok", "avg", NULL};
-    const json_t *attentional = json_object_get(o, "attentional_pool");
-    int pool = 0, rc = get_word(&pool, o, "pool_type", pools, where, err);
+    static const char *const pools[] = {"tok", "avg", NULL}, *const pairs[] = {"parallel",
+                                                                               "cascade",
+                                                                               NULL};
+    const bool pair = json_is_string(json_object_get(o, "attentional_pool"));
+    int pool = 0, second = 0, rc = get_word(&pool, o, "pool_type", pools, where, err);
 
-    c->pool = pool ? POOL_AVG : POOL_TOK;
+    if (rc == CLIPC_OK && pair)
+        rc = get_word(&second, o, "attentional_pool", pairs, where, err);
+    if (pair) c->coca_pool = second ? COCA_CASCADE : COCA_PARALLEL;
+    c->pool = pool && !pair ? POOL_AVG : POOL_TOK;
     c->pooler_queries = 256, c->pooler_heads = 8;
     c->pooler = has(o, "attentional_pool");
-    if (rc == CLIPC_OK && json_is_string(attentional))
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: attentional_pool \"%.40s\" is not supported", where,
-                        json_string_value(attentional));
     if (rc == CLIPC_OK)
         rc = json_get_size(&c->pooler_queries, o, "attn_pooler_queries", where, err);
     if (rc == CLIPC_OK)

@@ -82,7 +82,10 @@ static void put_image_pool(json_t *v, const image_cfg *c)
     put(v, "final_ln_after_pool", c->ln_post_after_pool);
     if (c->pool == POOL_AVG) json_object_set_new(v, "pool_type", json_string("avg"));
     if (!c->pooler) return;
-    put(v, "attentional_pool", true);
+    json_object_set_new(v, "attentional_pool",
+                        c->coca_pool == COCA_ONE        ? json_true()
+                        : c->coca_pool == COCA_PARALLEL ? json_string("parallel")
+                                                        : json_string("cascade"));
     json_object_set_new(v, "attn_pooler_queries", size_of(c->pooler_queries));
     json_object_set_new(v, "attn_pooler_heads", size_of(c->pooler_heads));
 }

@@ -26,9 +26,9 @@ typedef struct vit {
     image_cfg cfg;
     size_t grid, T; /* patches on a side; tokens */
     vit_stem stem;
-    block *blocks; /* [layers] */
-    pooler pool;
-    float *rope; /* [T,D/2,2] as in block_cfg; NULL: none */
+    block *blocks;            /* [layers] */
+    pooler pool, contrastive; /* the second of coca_pool */
+    float *rope;              /* [T,D/2,2] as in block_cfg; NULL: none */
 } vit;
 
 #endif

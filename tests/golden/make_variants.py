@@ -102,6 +102,17 @@ open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[nam
 for name, (pool, _) in TIMM.items():
     OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
                        {}, {})
+OPEN_CLIP |= {
+    "attn_pool_parallel": (CLIP, dict(attentional_pool="parallel", attn_pooler_queries=3,
+                                      attn_pooler_heads=4, norm_kwargs={"eps": 1e-2}), {},
+                           dict(embed_dim=24)),
+    # More queries than tokens.
+    "coca_cascade": (CoCa, dict(attentional_pool="cascade", attn_pooler_queries=20,
+                                attn_pooler_heads=4, pool_type="avg", output_tokens=True),
+                     dict(embed_cls=True, output_tokens=True),
+                     dict(embed_dim=24, multimodal_cfg=dict(
+                         context_length=9, vocab_size=50, width=24, heads=3, layers=1))),
+}
 
 
 def randomize(model, seed):
@@ -138,9 +149,9 @@ def features(model, pixels, ids):
         return (model.visual_projection(model.vision_model(pixels).pooler_output),
                 model.text_projection(model.text_model(ids).pooler_output))
     if isinstance(model, CoCa):
-        return (model._encode_image(pixels, normalize=False)[0],
+        return (model._encode_image(pixels, normalize=False)[0].flatten(1),
                 model._encode_text(ids, normalize=False)[0])
-    return model.encode_image(pixels), model.encode_text(ids)
+    return model.encode_image(pixels).flatten(1), model.encode_text(ids)
 
 
 def write(case, model, cfg, seed, size, T, V):
