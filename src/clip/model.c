@@ -80,8 +80,8 @@ int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
     rc = find_model(&found, path, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
     if (rc == CLIPC_OK) rc = source_open(&m->source, found, err);
-    if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
     if (rc == CLIPC_OK) rc = tokenizer_open(&m->tokens, &m->source, err);
+    if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
     free(found);
     if (rc == CLIPC_OK) {
         fill_info(m);
@@ -104,8 +104,7 @@ void clipc_token_text(const clipc_model *m, int32_t id, char *out, size_t out_si
     buf b = {0};
 
     if (out_size) out[0] = '\0';
-    if (m->tokens.bpe && bpe_token(&b, m->tokens.bpe, id, NULL) == CLIPC_OK && b.data &&
-        out_size)
+    if (tokenizer_text(&b, &m->tokens, id, NULL) == CLIPC_OK && b.data && out_size)
         for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
             out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
     buf_free(&b);

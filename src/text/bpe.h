@@ -30,8 +30,8 @@ int bpe_load(bpe **out, const char *merges, size_t size, const char *name,
              clipc_err *err);
 /* The same with the ids of Hugging Face's vocab.json, {"symbol": id, ...}.  Single bytes
  * that it lacks become the end token, as there; every other symbol must be in it. */
-int bpe_load_hf(bpe **out, const char *vocab_path, const char *merges_path,
-                clipc_err *err);
+int bpe_load_hf(bpe **out, const buf *vocab, const char *vocab_name, const buf *merges,
+                const char *merges_name, clipc_err *err);
 void bpe_free(bpe *b);
 
 /* Whether both give the same ids to every text. */
