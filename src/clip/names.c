@@ -258,10 +258,13 @@ static void timm_block_name(stored_as *out, int layer, const char *part, timm_bl
                      in_block[i].timm);
     for (size_t i = 0; i < sizeof eva / sizeof eva[0]; i++) {
         if (eva[i].of != of || strcmp(eva[i].own, part) != 0) continue;
-        for (out->n = 0; out->n < 3 && eva[i].names[out->n]; out->n++)
-            snprintf(out->names[out->n], NAME_MAX_LEN,
-                     *eva[i].names[out->n] ? "visual.trunk.blocks.%d.%s" : "", layer,
-                     eva[i].names[out->n]);
+        for (out->n = 0; out->n < 3 && eva[i].names[out->n]; out->n++) {
+            const char *name = eva[i].names[out->n];
+            out->names[out->n][0] = '\0';
+            if (*name)
+                snprintf(out->names[out->n], NAME_MAX_LEN, "visual.trunk.blocks.%d.%s",
+                         layer, name);
+        }
     }
 }
 

@@ -20,6 +20,17 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk)
     }
 }
 
+/* Whole numbers are clipped, not scaled. */
+static uint8_t clip_wide(const uint8_t *px, image_mode mode)
+{
+    int32_t v = 0;
+    uint16_t u;
+
+    if (mode == IMAGE_I) memcpy(&v, px, sizeof v);
+    else memcpy(&u, px, sizeof u), v = u;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
 void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
 {
     const size_t c = image_channels(im->mode);
@@ -33,6 +44,8 @@ void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
         case IMAGE_RGB:
         case IMAGE_RGBA: memcpy(rgb, px, 3); break;
         case IMAGE_CMYK: cmyk_to_rgb(rgb, px); break;
+        case IMAGE_I16:
+        case IMAGE_I: memset(rgb, clip_wide(px, im->mode), 3); break;
         }
     }
 }

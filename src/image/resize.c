@@ -20,6 +20,8 @@ void resize_work_free(resize_work *w)
     free(w->rows);
     free(w->premultiplied);
     free(w->out);
+    free(w->exact_x);
+    free(w->exact_y);
     *w = (resize_work){0};
 }
 
@@ -70,14 +72,15 @@ static size_t taps_of(size_t in, size_t out, filter f, double *scale, double *su
 }
 
 /* Fills weights and bounds for outputs [from, from+n) of an axis resized from `in` to
- * `out`. */
+ * `out`: in fixed point (w is scratch of taps), or, fixed NULL, as they are, w [n,taps].
+ */
 static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, size_t in,
                       double scale, double support, size_t from, size_t n, filter f)
 {
     double (*kernel)(double) = f == FILTER_BICUBIC ? bicubic : bilinear;
     const double wide = scale < 1.0 ? 1.0 : scale, inv = 1.0 / wide;
 
-    for (size_t i = 0; i < n; i++, fixed += taps) {
+    for (size_t i = 0; i < n; i++) {
         const double center = ((double)(from + i) + 0.5) * scale;
         /* Truncation of a negative number rounds up to 0: the clip below is then no
          * change. */
@@ -91,9 +94,13 @@ static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, si
             sum += w[k];
         }
         for (size_t k = 0; k < count; k++) {
-            const double x = (sum != 0.0 ? w[k] / sum : w[k]) * (double)(1 << PRECISION);
+            if (sum != 0.0) w[k] /= sum;
+            if (!fixed) continue;
+            const double x = w[k] * (double)(1 << PRECISION);
             fixed[k] = (int32_t)(x < 0 ? x - 0.5 : x + 0.5);
         }
+        if (fixed) fixed += taps;
+        else w += taps;
         bounds[2 * i] = (size_t)lo;
         bounds[2 * i + 1] = count;
     }
@@ -234,6 +241,74 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
     return CLIPC_OK;
 }
 
+/* ---- pixels of more than 8 bits ---- */
+
+static int32_t wide_get(const uint8_t *px, image_mode mode)
+{
+    int32_t v;
+    uint16_t u;
+
+    if (mode == IMAGE_I) return memcpy(&v, px, sizeof v), v;
+    return memcpy(&u, px, sizeof u), u;
+}
+
+static void wide_put(uint8_t *px, image_mode mode, double sum)
+{
+    const int32_t v = (int32_t)(sum >= 0.0 ? sum + 0.5 : sum - 0.5);
+    const uint16_t u = (uint16_t)(v < 0 ? 0 : v > 65535 ? 65535 : v);
+
+    if (mode == IMAGE_I) memcpy(px, &v, sizeof v);
+    else memcpy(px, &u, sizeof u);
+}
+
+/* One line of n outputs from inputs `step` bytes apart. */
+static void wide_line(uint8_t *out, const uint8_t *in, size_t step, size_t out_step,
+                      image_mode mode, const size_t *bounds, const double *w, size_t taps,
+                      size_t first, size_t n)
+{
+    for (size_t i = 0; i < n; i++, w += taps) {
+        double sum = 0.0;
+        for (size_t k = 0; k < bounds[2 * i + 1]; k++)
+            sum += wide_get(in + (bounds[2 * i] - first + k) * step, mode) * w[k];
+        wide_put(out + i * out_step, mode, sum);
+    }
+}
+
+static int resample_wide(uint8_t *out, resize_work *work, const image *im, size_t w,
+                         size_t h, size_t x0, size_t y0, size_t cw, size_t ch, filter f,
+                         clipc_err *err)
+{
+    const size_t c = image_channels(im->mode);
+    double scale_x, support_x, scale_y, support_y;
+    const size_t tx = taps_of(im->w, w, f, &scale_x, &support_x);
+    const size_t ty = taps_of(im->h, h, f, &scale_y, &support_y);
+    int rc = GROW(work, exact_x, cw * tx, err);
+
+    if (rc == CLIPC_OK) rc = GROW(work, bounds_x, cw * 2, err);
+    if (rc == CLIPC_OK) rc = GROW(work, exact_y, ch * ty, err);
+    if (rc == CLIPC_OK) rc = GROW(work, bounds_y, ch * 2, err);
+    if (rc != CLIPC_OK) return rc;
+    fill_axis(NULL, work->bounds_x, work->exact_x, tx, im->w, scale_x, support_x, x0, cw,
+              f);
+    fill_axis(NULL, work->bounds_y, work->exact_y, ty, im->h, scale_y, support_y, y0, ch,
+              f);
+
+    const size_t first = work->bounds_y[0];
+    const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
+    if ((rc = GROW(work, rows, (last - first) * cw * c, err)) != CLIPC_OK) return rc;
+    for (size_t y = first; y < last; y++) {
+        uint8_t *row = work->rows + (y - first) * cw * c;
+        const uint8_t *in = im->px + y * im->w * c;
+        if (w == im->w) memcpy(row, in + x0 * c, cw * c);
+        else wide_line(row, in, c, c, im->mode, work->bounds_x, work->exact_x, tx, 0, cw);
+    }
+    if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
+    for (size_t x = 0; h != im->h && x < cw; x++)
+        wide_line(out + x * c, work->rows + x * c, cw * c, cw * c, im->mode,
+                  work->bounds_y, work->exact_y, ty, first, ch);
+    return CLIPC_OK;
+}
+
 int resize_crop(uint8_t *out, resize_work *work, const image *im, size_t w, size_t h,
                 size_t x0, size_t y0, size_t cw, size_t ch, filter f, clipc_err *err)
 {
@@ -251,6 +326,8 @@ int resize_crop(uint8_t *out, resize_work *work, const image *im, size_t w, size
         nearest(out, im, w, h, x0, y0, cw, ch);
         return CLIPC_OK;
     }
+    if (im->mode == IMAGE_I16 || im->mode == IMAGE_I)
+        return resample_wide(out, work, im, w, h, x0, y0, cw, ch, f, err);
     if (alpha) {
         if ((rc = GROW(work, premultiplied, n * c, err)) != CLIPC_OK) return rc;
         premultiply(work->premultiplied, im->px, n, c);

@@ -1,6 +1,7 @@
 /* image/resize.h -- Pillow's resampling (python-pillow src/libImaging/Resample.c):
  * weights in 22-bit fixed point, first along rows, then along columns, rounded to 8 bits
- * between. */
+ * between.  Pictures of wider numbers (I;16, I) are summed in double and rounded to their
+ * own kind. */
 #ifndef CLIPC_IMAGE_RESIZE_H
 #define CLIPC_IMAGE_RESIZE_H
 
@@ -14,8 +15,9 @@ typedef struct resize_work {
     int32_t *fixed_x, *fixed_y;
     size_t *bounds_x, *bounds_y;
     uint8_t *rows, *premultiplied, *out;
+    double *exact_x, *exact_y; /* for wide pixels */
     size_t cap_weights, cap_fixed_x, cap_fixed_y, cap_bounds_x, cap_bounds_y, cap_rows,
-        cap_premultiplied, cap_out;
+        cap_premultiplied, cap_out, cap_exact_x, cap_exact_y;
 } resize_work;
 
 void resize_work_free(resize_work *w);
