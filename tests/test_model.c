@@ -302,8 +302,8 @@ static void same_after_saving(const char *folder, clip_layout layout)
     rig r, again;
 
     rig_open(&r, folder, TOWER_EVAL);
-    r.n->cfg.layout = layout;
-    CHECK_OK(net_save(r.n, out, DT_F32, r.e->k, &err), err);
+    CHECK_OK(config_lay_out(&r.n->cfg, layout, out, &err), err);
+    CHECK_OK(net_save(r.n, out, DT_F32, NULL, r.e->k, &err), err);
     rig_open(&again, folder, TOWER_EVAL);
     source_close(&again.source);
     net_free(again.n);
@@ -344,7 +344,7 @@ static void check_packed(const char *folder, weight_form form, double most)
     size_t n;
 
     rig_open(&r, folder, TOWER_EVAL);
-    CHECK_OK(net_save_packed(r.n, out, form, NULL, r.e->k, &err), err);
+    CHECK_OK(net_save_packed(r.n, out, form, NULL, NULL, r.e->k, &err), err);
     source_close(&r.source);
     net_free(r.n);
     CHECK_OK(source_open(&r.source, out, &err), err);

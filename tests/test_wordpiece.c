@@ -159,9 +159,18 @@ static void test_lines(void **state)
  * last has it */
 static void test_tokens(void **state)
 {
-    static const char *const want[] = {"[PAD]",     "[UNK]", "[CLS]",  "[SEP]",
-                                       "[MASK]",    "",      "##able", "##ab",
-                                       "\xc3\xa9b", "un",    ""};
+    static const char *const want[] = {"[PAD]",
+                                       "[UNK]",
+                                       "[CLS]",
+                                       "[SEP]",
+                                       "[MASK]",
+                                       "",
+                                       "##able",
+                                       "##ab",
+                                       "\xc3\xa9"
+                                       "b",
+                                       "un",
+                                       ""};
     wordpiece *m = load("un\n##able\n##ab\n\xc3\xa9"
                         "b\nun\n",
                         &uncased);

@@ -17,7 +17,7 @@ static const char *const acts[] = {"none", "quick_gelu", "gelu",    "gelu_tanh",
 static const char *const families[] = {"vit", "resnet", "convnext", "fastvit", NULL};
 static const char *const fronts[] = {"patches", "mci", "vitamin", NULL};
 static const char *const image_pools[] = {"tok", "avg", NULL};
-static const char *const pooler_forms[] = {"coca", "siglip", "timm", NULL};
+static const char *const pooler_forms[] = {"coca", "siglip", NULL};
 static const char *const coca_pools[] = {"one", "parallel", "cascade", NULL};
 static const char *const projections[] = {"matrix", "none", "linear", "linear_bias",
                                           NULL};

@@ -25,11 +25,11 @@ static void fill_info(clipc_model *m)
                                         [WEIGHTS_F16] = "f16",
                                         [WEIGHTS_BF16] = "bf16",
                                         [WEIGHTS_I8] = "int8"};
-    static const char *const acts[] = {[ACT_NONE] = "none",
-                                       [ACT_QUICK_GELU] = "quick_gelu",
-                                       [ACT_GELU] = "gelu",
-                                       [ACT_GELU_TANH] = "gelu_tanh",
-                                       [ACT_RELU] = "relu"};
+    static const char *const acts[] = {
+        [ACT_NONE] = "none",      [ACT_QUICK_GELU] = "quick_gelu",
+        [ACT_GELU] = "gelu",      [ACT_GELU_TANH] = "gelu_tanh",
+        [ACT_RELU] = "relu",      [ACT_SILU] = "silu",
+        [ACT_SIGMOID] = "sigmoid"};
     const char *stored = precision[m->n->stored];
 
     m->info = (clipc_model_info){
@@ -39,7 +39,7 @@ static void fill_info(clipc_model *m)
         .license = m->n->mapped ? tensor_file_string(m->n->mapped, "license") : NULL,
         .origin = m->n->mapped ? tensor_file_string(m->n->mapped, "origin") : NULL,
         .family = m->n->ops ? m->n->ops->family : "none",
-        .activation = acts[t->act],
+        .activation = acts[m->n->text ? t->act : i->act],
         .precision = m->source.packed ? forms[m->source.form]
                      : stored         ? stored
                                       : "mixed",

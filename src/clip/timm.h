@@ -11,6 +11,10 @@
 int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char *where,
                clipc_err *err);
 
+/* Names the timm tower that a SigLIP of another layout is, by its sizes; leaves cfg->timm
+ * empty if there is none. */
+void timm_name_siglip(clip_cfg *cfg);
+
 /* How the blocks of a cfg's timm tower are spelled. */
 timm_block timm_block_of(const clip_cfg *cfg);
 

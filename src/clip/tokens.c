@@ -3,11 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const token_file_names[TOKEN_FILES] = {
-    [TOKEN_OPTIONS] = "tokenizer_config.json",
-    [TOKEN_VOCAB] = "vocab.json",
-    [TOKEN_MERGES] = "merges.txt",
-    [TOKEN_WORDS] = "vocab.txt"};
+const char *const token_file_names[TOKEN_FILES] = {[TOKEN_OPTIONS] =
+                                                       "tokenizer_config.json",
+                                                   [TOKEN_VOCAB] = "vocab.json",
+                                                   [TOKEN_MERGES] = "merges.txt",
+                                                   [TOKEN_WORDS] = "vocab.txt"};
 
 void token_files_free(token_files *f)
 {
@@ -77,8 +77,7 @@ static int make(tokenizer *t, const token_files *f, const json_t *options,
 {
     const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta;
 
-    if (bert && f->there[TOKEN_WORDS])
-        return make_wordpiece(t, f, options, paths, err);
+    if (bert && f->there[TOKEN_WORDS]) return make_wordpiece(t, f, options, paths, err);
     if (f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] && is_bpe(s, options)) {
         t->name = "bpe";
         return bpe_load_hf(&t->bpe, &f->bytes[TOKEN_VOCAB], paths[TOKEN_VOCAB],
