@@ -103,6 +103,13 @@ for name, (pool, _) in TIMM.items():
     OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
                        {}, {})
 OPEN_CLIP |= {
+    # With its own text tower, as Hugging Face has it too.
+    "siglip": (CustomTextCLIP, dict(timm_model_name="vit_so400m_patch14_siglip_224",
+                                    timm_pool="map", timm_proj="none"),
+               dict(no_causal_mask=True, proj_bias=True, pool_type="last",
+                    hf_tokenizer_name="timm/ViT-B-16-SigLIP", norm_kwargs={"eps": 1e-6},
+                    act_kwargs={"approximate": "tanh"}),
+               dict(embed_dim=72, init_logit_bias=-7.0)),
     "attn_pool_parallel": (CLIP, dict(attentional_pool="parallel", attn_pooler_queries=3,
                                       attn_pooler_heads=4, norm_kwargs={"eps": 1e-2}), {},
                            dict(embed_dim=24)),
@@ -404,4 +411,5 @@ def main():
         f.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
