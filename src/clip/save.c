@@ -150,10 +150,11 @@ int net_save(const net *n, const char *folder, dtype stored, const token_files *
         rc = openai_files(&openai, err);
         tokens = &openai;
     }
+    /* The weights first: where the disk has no room for them, nothing has changed. */
+    if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
     if (rc == CLIPC_OK)
         rc = hf ? save_hf(n, folder, err) : save_open_clip(n, folder, err);
     if (rc == CLIPC_OK) rc = save_tokens(folder, tokens, err);
-    if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
     token_files_free(&openai);
     free(path);
     return rc;
