@@ -62,7 +62,9 @@ HF_TEXT = {
         max_position_embeddings=14, type_vocab_size=1, layer_norm_eps=1e-5, **BERT),
 }
 # open_clip asks the hub for these; here they are.
-transformers.AutoConfig.from_pretrained = lambda name, **_: HF_TEXT[name]
+real_config = transformers.AutoConfig.from_pretrained
+transformers.AutoConfig.from_pretrained = lambda name, **kw: (
+    HF_TEXT[name] if name in HF_TEXT else real_config(name, **kw))
 for name, more in (("bert_pooler", dict(hf_pooler_type="cls_pooler")),
                    ("bert_linear", dict(hf_pooler_type="cls_last_hidden_state_pooler",
                                         hf_proj_type="linear")),
@@ -98,7 +100,17 @@ TIMM = {
         img_size=16, patch_size=4, embed_dim=72, depth=1, num_heads=1, mlp_ratio=0.6,
         class_token=False, **kw)),
 }
-open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
+real_tower = timm.create_model
+
+
+def small_tower(name, pretrained=False, **kw):
+    if name not in TIMM:
+        return real_tower(name, pretrained=pretrained, **kw)
+    pool, tower = TIMM[name]
+    return tower(**dict(global_pool=pool) | kw)
+
+
+open_clip.timm_model.timm.create_model = small_tower
 for name, (pool, _) in TIMM.items():
     OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
                        {}, {})
