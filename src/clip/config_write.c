@@ -383,7 +383,8 @@ static json_t *hf_clip_json(const clip_cfg *cfg)
     json_object_set_new(text, "model_type", json_string("clip_text_model"));
     json_object_set_new(text, "projection_dim", size_of(E));
     json_object_set_new(text, "bos_token_id", size_of(V - 2));
-    json_object_set_new(text, "eos_token_id", size_of(V - 1));
+    /* To transformers this stands for the largest id, wherever the vocabulary has it. */
+    json_object_set_new(text, "eos_token_id", json_integer(2));
     return json_pack("{s:[s],s:s,s:o,s:f,s:o,s:o}", "architectures", "CLIPModel",
                      "model_type", "clip", "projection_dim", size_of(E),
                      "logit_scale_init_value", 2.6592, "vision_config", vision,
