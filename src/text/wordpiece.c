@@ -30,7 +30,7 @@ typedef struct node {
 } node;
 
 struct wordpiece {
-    node *nodes;   /* the root is the first */
+    node *nodes; /* the root is the first */
     size_t n_nodes;
     uint32_t rest; /* the node of "##", under which words go on; 0: none */
     size_t vocab, max_word;
