@@ -150,6 +150,19 @@ int cli_number(size_t *out, const char *command, const char *option, const char 
     return cli_usage(command, what);
 }
 
+int cli_image_size(clipc_open_options *out, const char *command, const char *value)
+{
+    const char *x = strchr(value, 'x');
+    char rows[16];
+    int rc;
+
+    snprintf(rows, sizeof rows, "%.*s", x ? (int)(x - value) : 15, value);
+    rc = cli_number(&out->image_size, command, "image-size", rows, 1, 65536);
+    if (rc == 0 && x)
+        rc = cli_number(&out->image_columns, command, "image-size", x + 1, 1, 65536);
+    return rc;
+}
+
 void json_print_string(const char *s)
 {
     putchar('"');
@@ -177,6 +190,14 @@ void progress_show(progress *p, size_t done)
     const double rate = (double)done / spent;
     fprintf(stderr, "\r%s %zu/%zu, %.1f a second, %.0f s left \033[K", p->word, done,
             p->total, rate, rate > 0 ? (double)(p->total - done) / rate : 0.0);
+}
+
+void progress_of_total(void *user, size_t done, size_t total)
+{
+    progress *p = user;
+
+    p->total = total;
+    progress_show(p, done);
 }
 
 void progress_end(progress *p)

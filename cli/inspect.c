@@ -1,4 +1,4 @@
-/* info, tokenize, preprocess, eval, convert: looking at a model and at what it sees. */
+/* info, tokenize, eval: looking at a model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +26,30 @@ static int on_option(void *user, const char *name, const char *value)
 /* ---- info
  * ------------------------------------------------------------------------------- */
 
+static void print_image_tower(const clipc_model_info *i)
+{
+    printf("image tower  %s: %zu", i->family, i->image_size);
+    if (i->image_columns != i->image_size) printf("x%zu", i->image_columns);
+    if (i->patch_size)
+        printf(" px, patch %zu, width %zu, %zu heads, %zu layers\n", i->patch_size,
+               i->image_width, i->image_heads, i->image_layers);
+    else printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
+    for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+        printf("-%zu", i->image_stages[s]);
+    if (!i->patch_size) printf("\n");
+}
+
+static void print_interpolated(const clipc_model_info *i)
+{
+    if (i->stored_grid[0])
+        printf("positions    of images interpolated from %zux%zu to %zux%zu\n",
+               i->stored_grid[0], i->stored_grid[1], i->image_size / i->patch_size,
+               i->image_columns / i->patch_size);
+    if (i->stored_context)
+        printf("positions    of texts interpolated from %zu to %zu\n", i->stored_context,
+               i->context_length);
+}
+
 static void print_info(const clipc_model_info *i)
 {
     printf("model        %s (%s, %s)\n", i->path, i->format, i->precision);
@@ -38,23 +62,17 @@ static void print_info(const clipc_model_info *i)
     if (i->license) printf("licence      %s\n", i->license);
     if (i->origin) printf("origin       %s\n", i->origin);
     printf("parameters   %.2f M\n", (double)i->params * 1e-6);
-    if (i->patch_size)
-        printf("image tower  %s: %zu px, patch %zu, width %zu, %zu heads, %zu layers\n",
-               i->family, i->image_size, i->patch_size, i->image_width, i->image_heads,
-               i->image_layers);
-    else
-        printf("image tower  %s: %zu px, width %zu, stages %zu-%zu-%zu-%zu\n", i->family,
-               i->image_size, i->image_width, i->image_stages[0], i->image_stages[1],
-               i->image_stages[2], i->image_stages[3]);
+    print_image_tower(i);
     printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
            i->text_width, i->text_heads, i->text_layers, i->context_length,
            i->vocab_size);
+    print_interpolated(i);
     printf("tokenizer    %s\n", i->tokenizer);
     printf("embedding    %zu floats; logit scale %.4f", i->embed_dim,
            (double)i->logit_scale);
     if (i->has_logit_bias) printf(", bias %.4f", (double)i->logit_bias);
     printf("; activation %s\n", i->activation);
-    printf("pixels       mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n",
+    printf("pixels       %s, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", i->resize_mode,
            (double)i->image_mean[0], (double)i->image_mean[1], (double)i->image_mean[2],
            (double)i->image_std[0], (double)i->image_std[1], (double)i->image_std[2]);
     for (size_t t = 0; t < i->n_templates; t++)
@@ -80,10 +98,14 @@ static void print_info_json(const clipc_model_info *i)
     print_key("precision", i->precision);
     print_key("family", i->family);
     print_key("activation", i->activation);
-    printf(",\"params\":%zu,\"embed_dim\":%zu,\"image_size\":%zu,\"patch_size\":%zu,"
+    print_key("resize_mode", i->resize_mode);
+    printf(",\"params\":%zu,\"embed_dim\":%zu,\"image_size\":%zu,\"image_columns\":%zu,"
+           "\"stored_grid\":[%zu,%zu],\"stored_context\":%zu,",
+           i->params, i->embed_dim, i->image_size, i->image_columns, i->stored_grid[0],
+           i->stored_grid[1], i->stored_context);
+    printf("\"patch_size\":%zu,"
            "\"image_width\":%zu,\"image_layers\":%zu,\"image_heads\":%zu,",
-           i->params, i->embed_dim, i->image_size, i->patch_size, i->image_width,
-           i->image_layers, i->image_heads);
+           i->patch_size, i->image_width, i->image_layers, i->image_heads);
     printf("\"text_width\":%zu,\"text_layers\":%zu,\"text_heads\":%zu,"
            "\"context_length\":%zu,\"vocab_size\":%zu,\"logit_scale\":%.9g",
            i->text_width, i->text_layers, i->text_heads, i->context_length, i->vocab_size,
@@ -175,60 +197,16 @@ int cmd_tokenize(int argc, char **argv)
     return rc;
 }
 
-/* ---- preprocess
- * ------------------------------------------------------------------------- */
-
-static int preprocess(inspect *m, const char *image)
-{
-    const size_t S = m->s.info->image_size;
-    uint8_t *rgb = malloc(S * S * 3);
-    int rc = rgb ? clipc_preprocess_file(m->s.ctx, rgb, image, &m->s.err)
-                 : clipc_fail_memory(&m->s.err, image, S * S * 3);
-
-    if (rc == CLIPC_OK) rc = clipc_write_png(m->out, rgb, S, S, m->force, &m->s.err);
-    free(rgb);
-    return rc;
-}
-
-int cmd_preprocess(int argc, char **argv)
-{
-    static const opt table[] = {SESSION_OPTS,
-                                {"out", 'o', "FILE.png", "where the picture goes"},
-                                {"force", 'f', NULL, "overwrite --out"}};
-    static const opts_usage usage = {"preprocess", "IMAGE --out FILE.png [options]",
-                                     "Writes what the model really sees of a picture: "
-                                     "resized, cropped, 8 bits a channel.",
-                                     "  clipc preprocess cat.jpg -o seen.png\n"};
-    inspect m = {.s.command = "preprocess"};
-    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
-                              on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
-
-    if (at >= 0 && at + 1 != argc) rc = cli_usage("preprocess", "takes one picture");
-    else if (at >= 0 && !m.out) rc = cli_usage("preprocess", "--out is missing");
-    else if (at >= 0)
-        rc = session_open(&m.s) || preprocess(&m, argv[at]) ? cli_fail(&m.s.err)
-                                                            : EXIT_DONE;
-    session_close(&m.s);
-    return rc;
-}
-
 /* ---- eval
  * ------------------------------------------------------------------------------- */
 
-static void on_progress(void *user, size_t done, size_t total)
-{
-    progress *p = user;
-
-    p->total = total;
-    progress_show(p, done);
-}
-
-static int eval_one(inspect *m, const char *spec)
+/* set: NULL for the one that ships. */
+static int eval_one(inspect *m, const char *set)
 {
     progress p = progress_start("pictures", 0);
     clipc_eval_result r;
-    const int rc = clipc_eval_zeroshot(&r, m->s.ctx, spec, on_progress, &p, &m->s.err);
+    const int rc =
+        clipc_eval_zeroshot(&r, m->s.ctx, set, progress_of_total, &p, &m->s.err);
 
     progress_end(&p);
     if (rc != CLIPC_OK) return rc;
@@ -251,22 +229,24 @@ int cmd_eval(int argc, char **argv)
 {
     static const opt table[] = {SESSION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
     static const opts_usage usage = {
-        "eval", "SPEC.json... [options]",
-        "Zero-shot accuracy on labelled pictures. SPEC.json: see clipc.h, "
-        "clipc_eval_zeroshot.",
+        "eval", "[SET...] [options]",
+        "Zero-shot accuracy on labelled pictures. SET is a SPEC.json or a tar shard of\n"
+        "pictures, each with its label in a .txt (clipc.h, clipc_eval_zeroshot); without "
+        "one\n"
+        "it is the set that ships with the model, else with the bundled model.",
+        "  clipc eval\n"
         "  clipc eval data/eval/openmoji/spec.json --model run/ --json\n"};
     inspect m = {.s.command = "eval"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
+    const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
     int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
 
-    if (at == argc && at >= 0) {
-        rc = cli_usage("eval", "no SPEC.json given");
-    } else if (at >= 0) {
+    if (at >= 0) {
         rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
-        for (int i = at; rc == EXIT_DONE && i < argc; i++)
-            if (eval_one(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
-        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
+        for (int i = 0; rc == EXIT_DONE && i < n; i++)
+            if (eval_one(&m, argv[at + i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
+        if (failed) rc = failed < n ? EXIT_SOME : EXIT_NONE;
     }
     session_close(&m.s);
     return rc;

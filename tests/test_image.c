@@ -1,4 +1,4 @@
-/* Decoding and preprocessing against Pillow and torchvision
+/* Decoding and preprocessing against Pillow, torchvision and open_clip
  * (tests/golden/make_pixels.py). */
 #include "check.h"
 
@@ -27,28 +27,45 @@ static buf read_whole(const char *name)
     return read_in(PIXELS, name);
 }
 
-static void check_crop(const char *folder, const char *name, size_t size,
+static void check_crop(const char *folder, const char *name, const preprocess_cfg *cfg,
                        const uint8_t *want, resize_work *work)
 {
-    const preprocess_cfg cfg = preprocess_default(size);
+    const size_t bytes = cfg->h * cfg->w * 3;
     buf file = read_in(folder, name);
-    uint8_t *crop = malloc(size * size * 3);
+    uint8_t *crop = malloc(bytes);
     size_t wrong = 0, most = 0;
     clipc_err err;
     image im;
 
     CHECK_OK(image_decode(&im, file.data, file.len, name, 1, &err), err);
-    CHECK_OK(preprocess_u8(crop, work, &im, &cfg, &err), err);
-    for (size_t i = 0; i < size * size * 3; i++) {
+    CHECK_OK(preprocess_u8(crop, work, &im, cfg, &err), err);
+    for (size_t i = 0; i < bytes; i++) {
         const size_t d = (size_t)abs((int)crop[i] - (int)want[i]);
         wrong += d != 0;
         most = d > most ? d : most;
     }
     if (wrong)
-        fail_msg("%s at %zu: %zu bytes differ, by up to %zu", name, size, wrong, most);
+        fail_msg("%s to %zux%zu, mode %d: %zu bytes differ, by up to %zu", name, cfg->h,
+                 cfg->w, (int)cfg->resize, wrong, most);
     image_free(&im);
     buf_free(&file);
     free(crop);
+}
+
+/* What a line of index.txt says. */
+static preprocess_cfg settings(size_t h, size_t w, const char *mode,
+                               const char *interpolation, unsigned fill)
+{
+    preprocess_cfg cfg = preprocess_default(h, w);
+
+    cfg.resize = strcmp(mode, "squash") == 0    ? RESIZE_SQUASH
+                 : strcmp(mode, "longest") == 0 ? RESIZE_LONGEST
+                                                : RESIZE_SHORTEST;
+    cfg.rgb_first = strstr(mode, "hf") != NULL;
+    if (strcmp(mode, "siglip-hf") == 0) cfg.resize = RESIZE_SQUASH;
+    if (strcmp(interpolation, "bilinear") == 0) cfg.interpolation = FILTER_BILINEAR;
+    cfg.fill = (uint8_t)fill;
+    return cfg;
 }
 
 /* Returns how many crops a folder lists. */
@@ -56,15 +73,18 @@ static size_t check_folder(const char *folder)
 {
     buf crops = read_in(folder, "crops.bin"), index = read_in(folder, "index.txt");
     resize_work work = {0};
-    size_t n = 0, size, offset;
-    char name[64];
+    size_t n = 0, h, w, offset;
+    char name[64], mode[16], interpolation[16];
+    unsigned fill;
     int used;
 
     for (const char *p = index.data;
-         sscanf(p, "%63s %zu %zu\n%n", name, &size, &offset, &used) == 3;
+         sscanf(p, "%63s %zu %zu %15s %15s %u %zu\n%n", name, &h, &w, mode, interpolation,
+                &fill, &offset, &used) == 7;
          p += used, n++) {
-        assert_true(offset + size * size * 3 <= crops.len);
-        check_crop(folder, name, size, (const uint8_t *)crops.data + offset, &work);
+        const preprocess_cfg cfg = settings(h, w, mode, interpolation, fill);
+        assert_true(offset + h * w * 3 <= crops.len);
+        check_crop(folder, name, &cfg, (const uint8_t *)crops.data + offset, &work);
     }
     resize_work_free(&work);
     buf_free(&crops);
@@ -77,8 +97,8 @@ static size_t check_folder(const char *folder)
 static void test_crops(void **state)
 {
     (void)state;
-    assert_int_equal(check_folder(PIXELS), 25);
-    assert_int_equal(check_folder(FORMATS), 61);
+    assert_int_equal(check_folder(PIXELS), 64);
+    assert_int_equal(check_folder(FORMATS), 185);
 }
 
 /* decode: a file cut anywhere is an error or, where the format bears it, still a picture

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "clip/fold.h"
 #include "clip/net.h"
 #include "golden_file.h"
 #include "io/any_file.h"
+#include "io/safetensors.h"
 #include "nn/rows.h"
 #include "train/loss.h"
 
@@ -91,8 +93,8 @@ static void rig_open_without(rig *r, const char *folder, char without, tower_mod
     r->E = r->cfg.image.embed_dim;
     assert_int_equal(n, r->B * r->cfg.text.context_length);
     if (r->n->image)
-        assert_int_equal(n_pixels,
-                         r->B * 3 * r->cfg.image.image_size * r->cfg.image.image_size);
+        assert_int_equal(n_pixels, r->B * 3 * r->cfg.image.image_size *
+                                       image_columns(&r->cfg.image));
     r->img = malloc(r->B * r->E * sizeof(float));
     r->txt = malloc(r->B * r->E * sizeof(float));
     assert_non_null(r->img);
@@ -202,6 +204,135 @@ static void test_variants(void **state)
         }
     }
     json_decref(root);
+}
+
+/* The image features of grid_larger's golden, from a model in which its positions are. */
+static void check_larger(const char *path, const clipc_open_options *o, size_t stored)
+{
+    rig r = {.g = golden_open(VARIANTS "grid_larger"), .E = 20};
+    const clipc_ctx_options raw = {.raw = 1};
+    clipc_model *m;
+    clipc_ctx *ctx;
+    clipc_err err;
+    size_t n;
+
+    CHECK_OK(clipc_model_open_with(&m, path, o, &err), err);
+    CHECK_OK(clipc_ctx_new(&ctx, m, &raw, &err), err);
+    assert_int_equal(clipc_model_info_of(m)->image_size, 28);
+    assert_int_equal(clipc_model_info_of(m)->image_columns, 28);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[0], stored);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[1], stored);
+    r.pixels = golden_f32(r.g, "pixels", &n);
+    r.B = n / (3 * 28 * 28);
+    r.img = malloc(r.B * r.E * sizeof *r.img);
+    assert_non_null(r.img);
+    CHECK_OK(clipc_encode_image_tensors(ctx, r.img, r.pixels, r.B, &err), err);
+    check_close(&r, r.img, "image_features");
+    free(r.img), free(r.pixels);
+    tensor_file_free(r.g);
+    clipc_ctx_free(ctx);
+    clipc_model_free(m);
+}
+
+/* image size as an option: of a folder and of a mapped file, when opened and when
+ * rewritten; the same as open_clip's for a config that says so */
+static void test_image_size(void **state)
+{
+    static const char *const layouts[] = {"open_clip", "clipc"};
+    const char *small = "build/test_small_grid", *large = "build/test_large_grid";
+    const clipc_open_options to_28 = {.image_size = 28};
+    clipc_model *m;
+    clipc_err err;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        clipc_convert_options o = {.to = layouts[i], .open.image_size = 16};
+        CHECK_OK(clipc_convert(VARIANTS "grid_larger", small, &o, &err), err);
+        check_larger(small, &to_28, 4);
+        o.open = to_28;
+        CHECK_OK(clipc_convert(small, large, &o, &err), err);
+        check_larger(large, NULL, 0);
+        check_larger(large, &to_28, 0);
+        assert_int_equal(system("rm -rf build/test_small_grid build/test_large_grid"), 0);
+    }
+    CHECK_FAILS(clipc_model_open_with(&m, MODELS "oc_rn",
+                                      &(clipc_open_options){.image_size = 96}, &err),
+                CLIPC_ERR_FEATURE, err, "a ResNet");
+    CHECK_OK(clipc_model_open_with(&m, MODELS "oc_rn",
+                                   &(clipc_open_options){.image_size = 64}, &err),
+             err);
+    clipc_model_free(m);
+    CHECK_FAILS(clipc_model_open_with(&m, VARIANTS "m_clip", &to_28, &err),
+                CLIPC_ERR_FEATURE, err, "no image tower");
+    /* 5x3 positions of a file are only known as such where its config says so */
+    CHECK_OK(clipc_model_open_with(&m, VARIANTS "rectangle", &to_28, &err), err);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[0], 5);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[1], 3);
+    clipc_model_free(m);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    clipc_err err;
+    CHECK_OK(file_replace(path, text, strlen(text), &err), err);
+}
+
+static preprocess_cfg open_clips(const char *vision, const char *preprocess)
+{
+    char text[512];
+    clip_cfg cfg;
+    clipc_err err;
+
+    snprintf(text, sizeof text,
+             "{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{%s},\"text_cfg\":{}},"
+             "\"preprocess_cfg\":{%s}}",
+             vision, preprocess);
+    write_text("build/test_pre.json", text);
+    CHECK_OK(config_open_clip_file(&cfg, "build/test_pre.json", &err), err);
+    const preprocess_cfg p = cfg.preprocess;
+    clip_cfg_free(&cfg);
+    remove("build/test_pre.json");
+    return p;
+}
+
+/* preprocessing as stored: open_clip's resize_mode, fill_color and interpolation, and the
+ * size in SigLIP's and CLIP's own processors */
+static void test_preprocess_config(void **state)
+{
+    const char *pre = "build/test_preprocessor.json";
+    const char *siglip = VARIANTS "hf_siglip/config.json";
+    preprocess_cfg p = {0};
+    clip_cfg cfg;
+    clipc_err err;
+
+    (void)state;
+    p = open_clips("\"image_size\":[32,48]",
+                   "\"resize_mode\":\"longest\",\"fill_color\":9,"
+                   "\"interpolation\":\"bilinear\"");
+    assert_true(p.h == 32 && p.w == 48 && p.fill == 9);
+    assert_true(p.resize == RESIZE_LONGEST && p.interpolation == FILTER_BILINEAR);
+    p = open_clips("\"image_size\":32", "\"resize_mode\":\"squash\"");
+    assert_true(p.w == 32 && p.fill == 0);
+    assert_true(p.resize == RESIZE_SQUASH && p.interpolation == FILTER_BICUBIC);
+    assert_int_equal(open_clips("", "").resize, RESIZE_SHORTEST);
+
+    CHECK_OK(config_hf_files(&cfg, siglip, "build/no-such.json", &err), err);
+    assert_true(cfg.preprocess.resize == RESIZE_SQUASH && cfg.preprocess.mean[1] == 0.5f);
+    clip_cfg_free(&cfg);
+    write_text(pre, "{\"image_processor_type\":\"SiglipImageProcessor\",\"resample\":2,"
+                    "\"size\":{\"height\":16,\"width\":16}}");
+    CHECK_OK(config_hf_files(&cfg, siglip, pre, &err), err);
+    assert_true(cfg.preprocess.resize == RESIZE_SQUASH);
+    assert_true(cfg.preprocess.interpolation == FILTER_BILINEAR);
+    clip_cfg_free(&cfg);
+    write_text(pre, "{\"size\":{\"shortest_edge\":16}}");
+    CHECK_OK(config_hf_files(&cfg, siglip, pre, &err), err);
+    assert_int_equal(cfg.preprocess.resize, RESIZE_SHORTEST);
+    clip_cfg_free(&cfg);
+    write_text(pre, "{\"size\":{\"height\":16,\"width\":24}}");
+    CHECK_FAILS(config_hf_files(&cfg, siglip, pre, &err), CLIPC_ERR_FORMAT, err,
+                "pictures of 16x24 for a model of 16x16");
+    remove(pre);
 }
 
 /* Gradients of the loss into `grads`; returns the loss. */
@@ -331,7 +462,7 @@ static void test_adamw(void **state)
     rig_close(&r);
 }
 
-static void same_after_saving(const char *folder, clip_layout layout)
+static void same_after_saving(const char *folder, clip_layout layout, resize_mode mode)
 {
     const char *out = "build/test_saved_model";
     clipc_err err;
@@ -339,6 +470,8 @@ static void same_after_saving(const char *folder, clip_layout layout)
 
     rig_open(&r, folder, TOWER_EVAL);
     CHECK_OK(config_lay_out(&r.n->cfg, layout, out, &err), err);
+    r.n->cfg.preprocess.resize = mode;
+    r.n->cfg.preprocess.fill = mode == RESIZE_LONGEST ? 7 : 0;
     CHECK_OK(net_save(r.n, out, DT_F32, NULL, r.e->k, &err), err);
     rig_open(&again, folder, TOWER_EVAL);
     rig_drop(&again);
@@ -347,6 +480,10 @@ static void same_after_saving(const char *folder, clip_layout layout)
     assert_memory_equal(again.n->mem.mem, r.n->mem.mem,
                         r.n->params.floats * sizeof(float));
     assert_true(fabsf(again.cfg.preprocess.mean[0] - r.cfg.preprocess.mean[0]) < 1e-7f);
+    assert_true(again.cfg.preprocess.resize == r.n->cfg.preprocess.resize);
+    assert_true(again.cfg.preprocess.fill == r.n->cfg.preprocess.fill);
+    assert_true(again.cfg.preprocess.h == r.n->cfg.preprocess.h);
+    assert_true(again.cfg.preprocess.w == r.n->cfg.preprocess.w);
     forward(&again);
     check_close(&again, again.img, "image_features");
     check_close(&again, again.txt, "text_features");
@@ -359,22 +496,32 @@ static void same_after_saving(const char *folder, clip_layout layout)
 static void test_save(void **state)
 {
     (void)state;
-    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_OPEN_CLIP);
-    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_HF);
-    same_after_saving(MODELS "hf_vit_old", LAYOUT_HF);
-    same_after_saving(MODELS "hf_vit", LAYOUT_OPEN_CLIP);
-    same_after_saving(MODELS "oc_rn", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "attn_pool_parallel", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "coca_cascade", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "siglip", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "siglip", LAYOUT_HF);
-    same_after_saving(VARIANTS "hf_siglip", LAYOUT_HF);
-    same_after_saving(VARIANTS "bert_pooler", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "bert_linear", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "xlm_roberta", LAYOUT_OPEN_CLIP);
+    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_OPEN_CLIP, RESIZE_LONGEST);
+    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_HF, RESIZE_SQUASH);
+    same_after_saving(MODELS "hf_vit_old", LAYOUT_HF, RESIZE_SHORTEST);
+    same_after_saving(MODELS "hf_vit", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(MODELS "oc_rn", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vitamin_xlarge_384", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "rectangle", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
+    same_after_saving(VARIANTS "rn_rectangle", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "attn_pool_parallel", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "coca_cascade", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "siglip", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "siglip", LAYOUT_HF, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "hf_siglip", LAYOUT_HF, RESIZE_SQUASH);
+    same_after_saving(VARIANTS "bert_pooler", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "bert_linear", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "xlm_roberta", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
 }
 
 /* layout: what a folder cannot hold is refused and said; a SigLIP without a name of
@@ -408,7 +555,7 @@ static void test_layouts(void **state)
         {VARIANTS "bert_linear", "relative", LAYOUT_HF},
         {VARIANTS "coca", "relative", LAYOUT_HF},
         {VARIANTS "vit_so400m_patch14_siglip_224", "relative", LAYOUT_HF},
-        {MODELS "oc_rn", "no ResNet", LAYOUT_HF},
+        {MODELS "oc_rn", "no resnet", LAYOUT_HF},
     };
     clipc_err err;
 
@@ -487,7 +634,16 @@ static void test_packed(void **state)
                  {VARIANTS "m_clip", 0},
                  {VARIANTS "eva02_base_patch16_clip_224", 0},
                  {VARIANTS "eva02_enormous_patch14_clip_224", 0},
-                 {VARIANTS "vit_pe_core_base_patch16_224", 0}};
+                 {VARIANTS "vit_pe_core_base_patch16_224", 0},
+                 {VARIANTS "convnext_tiny", 0},
+                 {VARIANTS "convnext_xxlarge", 0},
+                 {VARIANTS "rectangle_resized", 0},
+                 {VARIANTS "eva02_resized", 0},
+                 {VARIANTS "vitamin_small_224", 0},
+                 {VARIANTS "vitamin_xlarge_384", 0},
+                 {VARIANTS "vit_base_mci_224", 0},
+                 {VARIANTS "fastvit_mci0", 0},
+                 {VARIANTS "fastvit_mci3", 0}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i].folder, cases[i].without, WEIGHTS_F32, 1e-5);
@@ -495,6 +651,138 @@ static void test_packed(void **state)
         check_packed(cases[i].folder, cases[i].without, WEIGHTS_BF16, 3e-2);
         check_packed(cases[i].folder, cases[i].without, WEIGHTS_I8, 6e-2);
     }
+}
+
+/* Folds a FastViT's tensors: all but one, one made a vector, one under another name. */
+static int fold_changed(const char *lack, const char *flat, const char *renamed,
+                        clipc_err *err)
+{
+    const char *name = VARIANTS "fastvit_mci0/open_clip_model.safetensors";
+    tensor_file *whole, *f;
+    int rc;
+
+    CHECK_OK(safetensors_open(&whole, name, err), *err);
+    CHECK_OK(tensor_file_new(&f, name, err), *err);
+    for (size_t i = 0; i < tensor_file_count(whole); i++) {
+        tensor t = *tensor_file_at(whole, i);
+        size_t bytes;
+        dtype_bytes(&bytes, t.dt, t.n);
+        if (lack && strcmp(t.name, lack) == 0) continue;
+        if (flat && strcmp(t.name, flat) == 0) t.dims[0] = t.n, t.n_dims = 1;
+        if (renamed && strcmp(t.name, "logit_scale") == 0) t.name = renamed;
+        CHECK_OK(tensor_file_add(f, t, bytes, false, name, err), *err);
+    }
+    CHECK_OK(tensor_file_finish(f, name, err), *err);
+    rc = fold_fastvit(f, name, err);
+    tensor_file_free(f);
+    tensor_file_free(whole);
+    return rc;
+}
+
+#define T     "visual.trunk."
+#define BLOCK T "stages.0.blocks.1."
+#define ATTN  T "stages.3.blocks.0."
+
+/* fold: branches that lack a tensor, or have one of a wrong shape */
+static void test_fold(void **state)
+{
+    static const char *const needed[] = {
+        T "stem.0.conv_kxk.0.bn.running_var",
+        T "stem.1.conv_scale.bn.bias",
+        T "stem.2.identity.running_mean",
+        T "stages.1.downsample.proj.0.small_conv.bn.weight",
+        BLOCK "token_mixer.norm.identity.weight",
+        BLOCK "token_mixer.layer_scale.gamma",
+        BLOCK "mlp.conv.bn.bias",
+        BLOCK "mlp.fc2.bias",
+        BLOCK "layer_scale.gamma",
+        T "stages.3.pos_emb.pos_enc.bias",
+        ATTN "norm.weight",
+        ATTN "token_mixer.proj.bias",
+        ATTN "layer_scale_1.gamma"};
+    static const struct {
+        const char *name, *why;
+    } flat[] = {
+        {T "stem.0.conv_kxk.0.conv.weight", "no weights"},
+        {T "stem.0.conv_scale.conv.weight", "shape [12], wanted [4,3,3,3]"},
+        {T "stages.1.downsample.proj.0.small_conv.conv.weight",
+         "shape [72], wanted [8,1,7,7]"},
+        {BLOCK "token_mixer.mixer.conv_scale.conv.weight", "shape [4], wanted [4,1,3,3]"},
+        {ATTN "layer_scale_2.gamma", "shape [32], wanted [32,1,1]"}};
+    clipc_err err;
+
+    (void)state;
+    CHECK_OK(fold_changed(NULL, NULL, NULL, &err), err);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        char why[128];
+        snprintf(why, sizeof why, "no tensor %s", needed[i]);
+        CHECK_FAILS(fold_changed(needed[i], NULL, NULL, &err), CLIPC_ERR_FORMAT, err,
+                    why);
+    }
+    for (size_t i = 0; i < sizeof flat / sizeof flat[0]; i++)
+        CHECK_FAILS(fold_changed(NULL, flat[i].name, NULL, &err), CLIPC_ERR_FORMAT, err,
+                    flat[i].why);
+    CHECK_FAILS(fold_changed(NULL, NULL, ATTN "mlp.reparam_fc2.bias", &err),
+                CLIPC_ERR_FORMAT, err, "stored twice");
+}
+
+#undef T
+#undef BLOCK
+#undef ATTN
+
+static image_cfg fastvit_cfg(void)
+{
+    return (image_cfg){.family = IMAGE_FASTVIT,
+                       .image_size = 64,
+                       .embed_dim = 20,
+                       .stages = {1, 1},
+                       .dims = {16, 32},
+                       .mlp_dims = {8, 8},
+                       .attention_stages = 1,
+                       .proj = PROJ_LINEAR_BIAS};
+}
+
+/* FastViT: what it is not made for; its sizes when a file names wrong ones */
+static void test_fastvit(void **state)
+{
+    image_cfg c[7];
+    void *tower;
+    clipc_err err;
+    rig r;
+
+    (void)state;
+    rig_open(&r, VARIANTS "fastvit_mci0", TOWER_EVAL);
+    CHECK_FAILS(config_lay_out(&r.n->cfg, LAYOUT_OPEN_CLIP, "x", &err), CLIPC_ERR_FEATURE,
+                err, "branches were folded");
+    CHECK_FAILS(config_lay_out(&r.n->cfg, LAYOUT_HF, "x", &err), CLIPC_ERR_FEATURE, err,
+                "no fastvit");
+    CHECK_FAILS(r.n->ops->acts_make(&tower, r.n->image, 1, TOWER_TRAIN, &err),
+                CLIPC_ERR_FEATURE, err, "it is a FastViT");
+    rig_close(&r);
+
+    for (size_t i = 0; i < 7; i++) c[i] = fastvit_cfg();
+    CHECK_OK(fastvit_ops.make(&tower, &c[0], &err), err);
+    fastvit_ops.destroy(tower);
+    c[0].dims[1] = 40;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[0], &err), CLIPC_ERR_FORMAT, err,
+                "40 channels of 16");
+    c[1].dims[1] = 48;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[1], &err), CLIPC_ERR_FORMAT, err,
+                "heads of 32");
+    c[2].stages[0] = 0;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[2], &err), CLIPC_ERR_FORMAT, err,
+                "number of stages");
+    c[3].attention_stages = SIZE_MAX;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[3], &err), CLIPC_ERR_FORMAT, err,
+                "with attention");
+    c[4].squeeze_stages = 3;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[4], &err), CLIPC_ERR_FORMAT, err,
+                "excitation");
+    c[5].mlp_dims[1] = 0;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[5], &err), CLIPC_ERR_FORMAT, err, "MLP");
+    c[6].proj = PROJ_LINEAR;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[6], &err), CLIPC_ERR_FEATURE, err,
+                "classifier");
 }
 
 /* shapes: our parameter tables have exactly the tensors of OpenAI's nine models */
@@ -641,6 +929,48 @@ static void test_two_poolers(void **state)
     json_decref(model);
 }
 
+static int open_config(clip_cfg *cfg, const char *vision, clipc_err *err)
+{
+    json_t *root = json_pack("{s:i,s:o,s:{}}", "embed_dim", 20, "vision_cfg",
+                             json_loads(vision, 0, NULL), "text_cfg");
+    const int rc = config_open_clip(cfg, root, NULL, "config", err);
+
+    json_decref(root);
+    return rc;
+}
+
+/* config: a ConvNeXt is taken for no other, and needs timm's name in clipc's own words */
+static void test_convnext_config(void **state)
+{
+    clipc_err err;
+    clip_cfg cfg;
+    void *acts, *tower;
+
+    (void)state;
+    CHECK_OK(open_config(&cfg,
+                         "{\"timm_model_name\": \"convnext_xxlarge.x\", "
+                         "\"timm_pool\": \"\", \"timm_proj\": \"mlp\"}",
+                         &err),
+             err);
+    assert_int_equal(cfg.image.family, IMAGE_CONVNEXT);
+    assert_int_equal(cfg.image.proj, PROJ_MLP);
+    CHECK_FAILS(convnext_ops.make(&tower, &cfg.image, &err), CLIPC_ERR_FORMAT, err,
+                "a ConvNeXt with stages of 0");
+    for (size_t s = 0; s < 4; s++)
+        cfg.image.stages[s] = 1, cfg.image.dims[s] = 3, cfg.image.mlp_dims[s] = 5;
+    CHECK_OK(convnext_ops.make(&tower, &cfg.image, &err), err);
+    CHECK_FAILS(convnext_ops.acts_make(&acts, tower, 1, TOWER_TRAIN, &err),
+                CLIPC_ERR_FEATURE, err, "is not trained: it is a ConvNeXt");
+    convnext_ops.destroy(tower);
+    CHECK_FAILS(open_config(&cfg,
+                            "{\"timm_model_name\": \"convnext_large_mlp\", "
+                            "\"timm_pool\": \"\", \"timm_proj\": \"linear\"}",
+                            &err),
+                CLIPC_ERR_FEATURE, err, "\"convnext_large_mlp\" is not supported");
+    CHECK_FAILS(open_config(&cfg, "{\"clipc\": {\"family\": \"convnext\"}}", &err),
+                CLIPC_ERR_FORMAT, err, "without timm's name");
+}
+
 /* load: what is wrong with a checkpoint is said in one line */
 static void test_bad_checkpoints(void **state)
 {
@@ -657,13 +987,23 @@ static void test_bad_checkpoints(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_running_stats),
-        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_save),
-        cmocka_unit_test(test_layouts),        cmocka_unit_test(test_packed),
-        cmocka_unit_test(test_shapes),         cmocka_unit_test(test_end_to_end),
-        cmocka_unit_test(test_index),          cmocka_unit_test(test_two_poolers),
-        cmocka_unit_test(test_bad_checkpoints)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward),
+                                       cmocka_unit_test(test_variants),
+                                       cmocka_unit_test(test_gradients),
+                                       cmocka_unit_test(test_running_stats),
+                                       cmocka_unit_test(test_adamw),
+                                       cmocka_unit_test(test_save),
+                                       cmocka_unit_test(test_layouts),
+                                       cmocka_unit_test(test_packed),
+                                       cmocka_unit_test(test_shapes),
+                                       cmocka_unit_test(test_end_to_end),
+                                       cmocka_unit_test(test_index),
+                                       cmocka_unit_test(test_two_poolers),
+                                       cmocka_unit_test(test_convnext_config),
+                                       cmocka_unit_test(test_bad_checkpoints),
+                                       cmocka_unit_test(test_image_size),
+                                       cmocka_unit_test(test_preprocess_config),
+                                       cmocka_unit_test(test_fold),
+                                       cmocka_unit_test(test_fastvit)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -91,15 +91,28 @@ static void put_image_pool(json_t *v, const image_cfg *c)
     json_object_set_new(v, "attn_pooler_heads", size_of(c->pooler_heads));
 }
 
+static json_t *image_size(const image_cfg *c)
+{
+    const size_t columns = image_columns(c);
+
+    return columns == c->image_size
+               ? size_of(c->image_size)
+               : json_pack("[I,I]", (json_int_t)c->image_size, (json_int_t)columns);
+}
+
 static json_t *timm_json(const clip_cfg *cfg)
 {
+    static const char *const projections[] = {[PROJ_NONE] = "none",
+                                              [PROJ_LINEAR] = "linear",
+                                              [PROJ_LINEAR_BIAS] = "linear",
+                                              [PROJ_MLP] = "mlp",
+                                              [PROJ_MLP_BIAS] = "mlp"};
     const tower_proj p = cfg->image.proj;
 
-    return json_pack(
-        "{s:I,s:s,s:b,s:s,s:s,s:b}", "image_size", (json_int_t)cfg->image.image_size,
-        "timm_model_name", cfg->timm, "timm_model_pretrained", 0, "timm_pool",
-        cfg->image.pooler ? "map" : "token", "timm_proj",
-        p == PROJ_NONE ? "none" : "linear", "timm_proj_bias", p == PROJ_LINEAR_BIAS);
+    return json_pack("{s:o,s:s,s:b,s:s,s:s,s:b}", "image_size", image_size(&cfg->image),
+                     "timm_model_name", cfg->timm, "timm_model_pretrained", 0,
+                     "timm_pool", timm_pool_of(cfg), "timm_proj", projections[p],
+                     "timm_proj_bias", p == PROJ_LINEAR_BIAS || p == PROJ_MLP_BIAS);
 }
 
 static json_t *vision_json(const clip_cfg *cfg)
@@ -109,7 +122,7 @@ static json_t *vision_json(const clip_cfg *cfg)
 
     if (*cfg->timm) return timm_json(cfg);
     v = json_object();
-    json_object_set_new(v, "image_size", size_of(c->image_size));
+    json_object_set_new(v, "image_size", image_size(c));
     if (c->family == IMAGE_VIT) {
         json_object_set_new(v, "layers", size_of(c->layers));
         json_object_set_new(v, "patch_size", size_of(c->patch_size));
@@ -189,6 +202,7 @@ static json_t *text_json(const clip_cfg *cfg)
 
 static json_t *preprocess_json(const preprocess_cfg *p)
 {
+    static const char *const modes[] = {"shortest", "longest", "squash"};
     const bool bilinear = p->interpolation == FILTER_BILINEAR;
     json_t *o = json_object();
 
@@ -196,7 +210,8 @@ static json_t *preprocess_json(const preprocess_cfg *p)
     json_object_set_new(o, "std", floats(p->std));
     json_object_set_new(o, "interpolation",
                         json_string(bilinear ? "bilinear" : "bicubic"));
-    json_object_set_new(o, "resize_mode", json_string("shortest"));
+    json_object_set_new(o, "resize_mode", json_string(modes[p->resize]));
+    if (p->fill) json_object_set_new(o, "fill_color", size_of(p->fill));
     return o;
 }
 
@@ -270,7 +285,8 @@ static bool fits_hf(const clip_cfg *cfg)
     if (cfg->no_image || cfg->no_text || i->family != IMAGE_VIT ||
         i->front != FRONT_PATCHES || i->pool != POOL_TOK || i->rope_ref ||
         block_extras_any(&i->extras) || block_extras_any(&t->extras) ||
-        t->family != TEXT_CLIP || t->embed_cls)
+        t->family != TEXT_CLIP || t->embed_cls || image_columns(i) != i->image_size ||
+        cfg->preprocess.resize == RESIZE_LONGEST)
         return false;
     if (cfg->logit_bias)
         return is_siglip_image(i) && t->no_causal_mask && t->pool == TEXT_POOL_LAST &&
@@ -295,6 +311,10 @@ static bool fits_open_clip(const clip_cfg *cfg)
 
 int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_err *err)
 {
+    static const char *const others[IMAGE_FAMILIES] = {[IMAGE_VIT] = "relative of theirs",
+                                                       [IMAGE_RESNET] = "resnet",
+                                                       [IMAGE_CONVNEXT] = "convnext",
+                                                       [IMAGE_FASTVIT] = "fastvit"};
     const bool hf = layout == LAYOUT_HF;
 
     cfg->layout = layout;
@@ -307,11 +327,16 @@ int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_e
                           "%s: a model of one tower is held by clipc's own format alone",
                           where);
     if (hf && !fits_hf(cfg))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: Hugging Face's layout holds OpenAI's ViT and SigLIP with "
+                          "their text towers, no %s",
+                          where, others[cfg->image.family]);
+    if (cfg->image.family == IMAGE_FASTVIT)
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
-            "%s: Hugging Face's layout holds OpenAI's ViT and SigLIP with "
-            "their text towers, no %s",
-            where, cfg->image.family == IMAGE_RESNET ? "ResNet" : "relative of theirs");
+            "%s: a FastViT, whose branches were folded, cannot be written in "
+            "open_clip's layout; clipc's own holds it",
+            where);
     if (!hf && !fits_open_clip(cfg))
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: open_clip has no name for a tower of these sizes and this "
@@ -399,7 +424,10 @@ static json_t *hf_preprocess_json(const clip_cfg *cfg)
     json_t *o = json_pack("{s:s}", "image_processor_type", "CLIPImageProcessor");
 
     for (size_t k = 0; k < 5; k++) json_object_set_new(o, on[k], json_true());
-    json_object_set_new(o, "size", json_pack("{sI}", "shortest_edge", size));
+    json_object_set_new(o, "size",
+                        cfg->preprocess.resize == RESIZE_SQUASH
+                            ? json_pack("{sIsI}", "height", size, "width", size)
+                            : json_pack("{sI}", "shortest_edge", size));
     json_object_set_new(o, "crop_size",
                         json_pack("{sIsI}", "height", size, "width", size));
     json_object_set_new(

@@ -4,11 +4,13 @@
 
 #include "clip/names.h"
 #include "clip/net.h"
+#include "clip/positions.h"
 #include "nn/conv.h"
 #include "nn/table.h"
 
 typedef struct loading {
     net *n;
+    const model_source *s;
     bool any; /* a tensor was loaded before */
     const tensor_file *file;
     const kernels *k;
@@ -19,50 +21,55 @@ typedef struct loading {
 
 static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_err *err)
 {
-    char want[64] = "", have[64] = "";
-    size_t at = 0;
+    char want[64], have[64];
 
-    for (size_t i = 0; i < p->n_dims; i++)
-        at += (size_t)snprintf(want + at, sizeof want - at, "%s%zu", i ? "," : "",
-                               p->dims[i]);
-    at = 0;
-    for (size_t i = 0; i < t->n_dims && at < sizeof have; i++)
-        at += (size_t)snprintf(have + at, sizeof have - at, "%s%zu", i ? "," : "",
-                               t->dims[i]);
+    tensor_shape(want, sizeof want, p->dims, p->n_dims);
+    tensor_shape(have, sizeof have, t->dims, t->n_dims);
     return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: shape [%s], wanted [%s]%s", l->path,
                       t->name, have, want, p->n_dims == 2 ? " or its parts" : "");
 }
 
-/* Stored tensor i, which is a part of p (along the first dimension). */
-static int load_part(loading *l, float *to, const param *p, const stored_as *s, size_t i,
-                     clipc_err *err)
+/* Stored tensor i, which is a part of p (along the first dimension); *out is NULL where
+ * it stands for zeros. */
+static int find_part(const tensor **out, const loading *l, const param *p,
+                     const stored_as *s, size_t i, clipc_err *err)
 {
     const char *name = s->names[i];
     const tensor *t = tensor_find(l->file, name);
-    const size_t n = stored_part(s, i, p->n);
     bool same;
 
-    if (!*name) {
-        memset(to, 0, n * sizeof *to);
-        return CLIPC_OK;
-    }
+    *out = *name ? t : NULL;
+    if (!*name) return CLIPC_OK;
     if (!t) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", l->path, name);
     /* Dimensions of 1 in front, as timm's position embeddings have, are passed over. */
     const size_t skip = t->n_dims > p->n_dims ? t->n_dims - p->n_dims : 0;
-    same = t->n == n && (t->n_dims >= p->n_dims || t->n == 1);
+    same = t->n == stored_part(s, i, p->n) && (t->n_dims >= p->n_dims || t->n == 1);
     for (size_t k = 0; same && k < skip; k++) same = t->dims[k] == 1;
     for (size_t k = 0; same && k < p->n_dims && t->n != 1; k++) {
         const size_t d = s->transposed ? p->dims[p->n_dims - 1 - k] : p->dims[k];
         same = t->dims[k + skip] == (k == 0 ? stored_part(s, i, d) : d);
     }
-    if (!same) return wrong_shape(l, t, p, err);
+    return same ? CLIPC_OK : wrong_shape(l, t, p, err);
+}
+
+static int load_part(loading *l, float *to, const param *p, const stored_as *s, size_t i,
+                     clipc_err *err)
+{
+    const tensor *t;
+    const int rc = find_part(&t, l, p, s, i, err);
+
+    if (rc != CLIPC_OK) return rc;
+    if (!t) {
+        memset(to, 0, stored_part(s, i, p->n) * sizeof *to);
+        return CLIPC_OK;
+    }
     if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
     l->any |= t->n_dims > 0;
     dtype_to_f32(l->k, to, t->data, t->dt, t->n);
     tensor_forget(l->file, t);
     if (!isfinite(l->k->max_abs(to, t->n)))
         return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: %s: holds NaN or infinity", l->path,
-                          name);
+                          t->name);
     return CLIPC_OK;
 }
 
@@ -98,6 +105,12 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
         return CLIPC_OK;
     }
     names_of(&s, p->name, &l->names);
+    const tensor *t = s.first_rows ? NULL : tensor_find(l->file, s.names[0]);
+    if (positions_differ(l->n, l->s, p, t)) {
+        rc = positions_load(l->plain, l->n, l->s, p, t, l->k, err);
+        if (rc == CLIPC_OK) weights_place(*p->slot, p, l->plain, form, l->k);
+        return rc;
+    }
     if (s.transposed) to += p->n;
     if (s.first_rows) {
         const size_t n =
@@ -116,10 +129,35 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
     return rc;
 }
 
+/* Whether all that a net wants is there, before memory is taken for it: a config alone
+ * could ask for any amount. */
+static int check_named(net *n, const model_source *s, clipc_err *err)
+{
+    const loading l = {.n = n,
+                       .s = s,
+                       .file = s->weights,
+                       .path = s->weights_path,
+                       .names = naming_of_file(s->weights)};
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        stored_as as;
+        if (n->cfg.no_logit_scale && strcmp(p->name, "logit_scale") == 0) continue;
+        names_of(&as, p->name, &l.names);
+        const size_t parts = as.first_rows ? 2 : as.n;
+        const tensor *t = as.first_rows ? NULL : tensor_find(l.file, as.names[0]);
+        if (positions_differ(n, s, p, t)) continue;
+        for (size_t k = 0; rc == CLIPC_OK && k < parts; k++)
+            rc = find_part(&t, &l, p, &as, k, err);
+    }
+    return rc;
+}
+
 /* Every parameter from a checkpoint's tensors, under whatever names. */
 static int load_named(net *n, const model_source *s, const kernels *k, clipc_err *err)
 {
-    loading l = {.n = n, .k = k, .file = s->weights, .path = s->weights_path};
+    loading l = {.n = n, .s = s, .k = k, .file = s->weights, .path = s->weights_path};
     size_t most = 0;
     int rc = CLIPC_OK;
 
@@ -155,14 +193,41 @@ static int find_packed(const tensor **out, const param *p, const model_source *s
     return CLIPC_OK;
 }
 
-/* Points every parameter into the file, which the net keeps. */
-static int map_packed(net *n, model_source *s, clipc_err *err)
+static int check_packed(net *n, const model_source *s, clipc_err *err)
 {
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
-        const tensor *t;
+        const tensor *t = tensor_find(s->weights, p->name);
+        if (!positions_differ(n, s, p, t)) rc = find_packed(&t, p, s, err);
+    }
+    return rc;
+}
+
+/* Positions of another grid, into memory of the net's own. */
+static int map_positions(net *n, const model_source *s, const param *p, const tensor *t,
+                         const kernels *k, clipc_err *err)
+{
+    const int rc = arena_new(&n->mem, p->n * sizeof(float), "positions", err);
+
+    if (rc != CLIPC_OK) return rc;
+    *p->slot = (float *)(void *)n->mem.mem;
+    return positions_load(*p->slot, n, s, p, t, k, err);
+}
+
+/* Points every parameter into the file, which the net keeps. */
+static int map_packed(net *n, model_source *s, const kernels *k, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        const tensor *t = tensor_find(s->weights, p->name);
+        if (positions_differ(n, s, p, t)) {
+            rc = map_positions(n, s, p, t, k, err);
+            continue;
+        }
         rc = find_packed(&t, p, s, err);
         /* Inference only reads. */
         if (rc == CLIPC_OK) *p->slot = (float *)(uintptr_t)t->data;
@@ -179,7 +244,11 @@ static int unpack_all(net *n, const model_source *s, const kernels *k, clipc_err
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
         const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / N;
-        const tensor *t;
+        const tensor *t = tensor_find(s->weights, p->name);
+        if (positions_differ(n, s, p, t)) {
+            rc = positions_load(*p->slot, n, s, p, t, k, err);
+            continue;
+        }
         if ((rc = find_packed(&t, p, s, err)) != CLIPC_OK) break;
         switch (p->kind) {
         case PARAM_LINEAR: gemm_unpack(k, *p->slot, t->data, s->form, N, K); break;
@@ -215,11 +284,14 @@ int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
 
     *out = NULL;
     if (map) s->cfg.image.form = s->cfg.text.form = s->form;
-    rc = map ? net_shape(&n, &s->cfg, mode, err) : net_make(&n, &s->cfg, mode, err);
+    rc = net_shape(&n, &s->cfg, mode, err);
     if (rc != CLIPC_OK) return named(s, rc, err);
-    rc = map         ? map_packed(n, s, err)
-         : s->packed ? unpack_all(n, s, k, err)
-                     : load_named(n, s, k, err);
+    if (!map) rc = s->packed ? check_packed(n, s, err) : check_named(n, s, err);
+    if (rc == CLIPC_OK && !map) rc = net_room(n, err);
+    if (rc == CLIPC_OK)
+        rc = map         ? map_packed(n, s, k, err)
+             : s->packed ? unpack_all(n, s, k, err)
+                         : load_named(n, s, k, err);
     if (rc == CLIPC_OK) *out = n;
     else net_free(n);
     return rc;

@@ -87,11 +87,13 @@ static const struct {
     {"attn.ln_inner.bias", "", "attn.norm.bias"},
     {"mlp.ln.weight", "", "mlp.norm.weight"},
     {"mlp.ln.bias", "", "mlp.norm.bias"},
+    {"mlp.ln_in.weight", "", "mlp.norm.weight"},
+    {"mlp.ln_in.bias", "", "mlp.norm.bias"},
     {"ls_1.gamma", "", "ls1.gamma"},
     {"ls_2.gamma", "", "ls2.gamma"},
 };
 
-/* What EVA's blocks spell otherwise; EVA-02's, where they are gated. */
+/* What EVA's blocks spell otherwise; EVA-02's and ViTamin's, which are gated. */
 static const struct {
     const char *own, *names[3];
     timm_block of;
@@ -105,6 +107,12 @@ static const struct {
     {"mlp.c_fc.bias", {"mlp.fc1_g.bias", NULL, NULL}, TIMM_EVA02},
     {"mlp.c_fc_x.weight", {"mlp.fc1_x.weight", NULL, NULL}, TIMM_EVA02},
     {"mlp.c_fc_x.bias", {"mlp.fc1_x.bias", NULL, NULL}, TIMM_EVA02},
+    {"mlp.c_fc.weight", {"mlp.w0.weight", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_fc.bias", {"mlp.w0.bias", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_fc_x.weight", {"mlp.w1.weight", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_fc_x.bias", {"mlp.w1.bias", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_proj.weight", {"mlp.w2.weight", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_proj.bias", {"mlp.w2.bias", NULL, NULL}, TIMM_VITAMIN},
 };
 
 /* clip.cpp's names (convert_hf_to_gguf.py). */
@@ -202,11 +210,13 @@ naming naming_of_file(const tensor_file *f)
 {
     naming n = {0};
 
-    if (tensor_find(f, "visual.trunk.pos_embed")) n.image = SPELLING_TIMM;
+    if (tensor_find(f, "visual.trunk.blocks.0.norm1.weight")) n.image = SPELLING_TIMM;
     else if (tensor_find(f, "vision_model.embeddings.patch_embedding.weight"))
         n.image = SPELLING_HF;
     n.timm_head = tensor_find(f, "visual.trunk.head.weight") != NULL;
+    n.timm_fc_norm = tensor_find(f, "visual.trunk.fc_norm.weight") != NULL;
     if (tensor_find(f, "visual.trunk.blocks.0.attn.q_bias")) n.block = TIMM_EVA;
+    if (tensor_find(f, "visual.trunk.blocks.0.mlp.w0.weight")) n.block = TIMM_VITAMIN;
     if (tensor_find(f, "visual.trunk.blocks.0.attn.q_proj.weight")) n.block = TIMM_EVA02;
     if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
         n.text = SPELLING_HF;
@@ -235,6 +245,7 @@ naming naming_of_config(const clip_cfg *cfg)
                     .scales_listed = hf && cfg->logit_bias,
                     .bert = bert ? bert_prefixes[0].bert : NULL,
                     .proj = bert ? bert_prefixes[0].proj : NULL,
+                    .timm_fc_norm = cfg->image.ln_post_after_pool,
                     .block = timm_block_of(cfg),
                     .image_prefix = "",
                     .text_prefix = !hf && cfg->custom_text ? "text." : "",
@@ -304,6 +315,10 @@ static void timm_name(stored_as *out, const char *name, const naming *n)
             set(out, "visual.trunk.", trunk[i].timm);
             out->lead = trunk[i].lead;
         }
+    if (strncmp(name, "front.", 6) == 0)
+        set(out, "visual.trunk.patch_embed.backbone.", name + 6);
+    if (n->timm_fc_norm && strncmp(name, "ln_post.", 8) == 0)
+        set(out, "visual.trunk.fc_norm.", name + 8);
 }
 
 static void hf_name(stored_as *out, const char *name)

@@ -21,7 +21,11 @@ void net_free(net *n)
 }
 
 static const image_ops *const families[IMAGE_FAMILIES] = {
-    [IMAGE_VIT] = &vit_ops, [IMAGE_RESNET] = &resnet_ops};
+    [IMAGE_VIT] = &vit_ops,
+    [IMAGE_RESNET] = &resnet_ops,
+    [IMAGE_CONVNEXT] = &convnext_ops,
+    [IMAGE_FASTVIT] = &fastvit_ops,
+};
 
 /* Makes the towers that the config has and lists their parameters: text, scale, image. */
 static int add_towers(net *n, clipc_err *err)
@@ -67,18 +71,22 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
     return rc;
 }
 
+int net_room(net *n, clipc_err *err)
+{
+    const int rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
+
+    if (rc == CLIPC_OK) param_list_bind(&n->params, (float *)(void *)n->mem.mem);
+    return rc;
+}
+
 int net_make(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
 {
     net *n;
     int rc = net_shape(&n, cfg, mode, err);
 
     *out = NULL;
-    if (rc == CLIPC_OK)
-        rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
-    if (rc == CLIPC_OK) {
-        param_list_bind(&n->params, (float *)(void *)n->mem.mem);
-        *out = n, n = NULL;
-    }
+    if (rc == CLIPC_OK) rc = net_room(n, err);
+    if (rc == CLIPC_OK) *out = n, n = NULL;
     net_free(n);
     return rc;
 }

@@ -351,7 +351,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", out);
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
-    if (rc == CLIPC_OK) rc = source_open(&s, found, err);
+    if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
     if (rc == CLIPC_OK) rc = own_tokens(&tokens, &s, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);

@@ -11,6 +11,9 @@
 int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char *where,
                clipc_err *err);
 
+/* timm_pool of a cfg's timm tower. */
+const char *timm_pool_of(const clip_cfg *cfg);
+
 /* Names the timm tower that a SigLIP of another layout is, by its sizes; leaves cfg->timm
  * empty if there is none. */
 void timm_name_siglip(clip_cfg *cfg);

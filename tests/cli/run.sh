@@ -119,6 +119,18 @@ preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
         run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
 }
+recipes() { # crops without a model: a picture that fails takes no row
+    local F=tests/golden/formats
+    run 1 preprocess $F/palette.gif $F/crops.bin $F/rgba.bmp --recipe hf --size 32 -o "$T/c.npy" &&
+        one_line && [ "$(wc -c <"$T/c.npy")" = $((128 + 2 * 32 * 32 * 3)) ] &&
+        [ "$(tail -n 1 "$T/c.npy.jsonl")" = '{"image":"'$F'/rgba.bmp","row":1}' ] || return 1
+    run 3 preprocess $F/rgba.bmp --recipe hf -o "$T/c.npy" && one_line && grep -q exists "$T/err" &&
+        run 3 preprocess $F/rgba.bmp --recipe no-such -o "$T/d.npy" && one_line &&
+        run 2 preprocess $F/rgba.bmp --size 32 -o "$T/d.npy" && one_line &&
+        run 2 preprocess $F/rgba.bmp $F/1.bmp --recipe hf -o "$T/d.png" && one_line &&
+        run 0 preprocess $F/rgba.bmp $F/1.bmp --recipe squash --size 20x30 --interpolation bilinear \
+            -o "$T/d.npy" && [ "$(wc -c <"$T/d.npy")" = $((128 + 2 * 20 * 30 * 3)) ]
+}
 evals() {
     cp $M/*.jpg $M/*.png "$T/"
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
@@ -126,6 +138,45 @@ evals() {
     run 0 eval "$T/spec.json" -m $M --json &&
         grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667' "$T/out" &&
         echo '{}' >"$T/spec.json" && run 3 eval "$T/spec.json" -m $M && one_line
+}
+shard() { # shard FILE: three pictures in two folders, labelled; the third has no rival in its folder
+    mkdir -p "$T/s/a" "$T/s/b" && cp $M/photo.jpg $M/drawing.png "$T/s/a/" && cp $M/picture.webp "$T/s/b/" &&
+        echo 'a photo of the number 42.' >"$T/s/a/photo.txt" &&
+        printf 'a photo of a cat.' | tee "$T/s/a/drawing.txt" >"$T/s/b/picture.txt" || return 1
+    (cd "$T/s" && tar -cz a/photo.jpg a/photo.txt a/drawing.png a/drawing.txt b/picture.webp b/picture.txt) >"$1"
+}
+shards() { # the set beside the model is the one that eval and quantize take by themselves
+    cp -r $M "$T/own" && shard "$T/own/eval.tar.gz" && run 0 eval -m "$T/own" --json &&
+        grep -q '"name":"own/eval","pictures":3,"classes":3,"failed":0,"top1":0.666667,"top5":1.0' "$T/out" &&
+        run 0 eval "$T/own/eval.tar.gz" -m $M && grep -q 'own/eval .* 66.67 %' "$T/out" &&
+        run 0 quantize "$T/own" "$T/own8.clipc" --json --threads 1 &&
+        grep -q '"accuracy":{"set":"own/eval","pictures":3,"top1":\[0.666667,0.666667\],"same":3,"lost":0,"gained":0}' "$T/out" &&
+        run 0 quantize "$T/own" "$T/own8.clipc" --force --threads 1 &&
+        grep -q '3 pictures of own/eval: top-1 66.67 % before, 66.67 % after' "$T/out" &&
+        grep -q '+0.00 points: 0 lost, 0 gained; the same answer for 100.0 %' "$T/out" || return 1
+    (cd "$T/s" && tar -c a/photo.jpg a/photo.txt b/picture.webp) >"$T/bare.tar"
+    run 3 eval "$T/bare.tar" -m $M && one_line && grep -q 'b/picture: wanted a picture and a .txt' "$T/err" &&
+        (cd "$T/s" && cp a/photo.txt a/photo.png && tar -c a/photo.png a/photo.txt) >"$T/bad.tar" &&
+        run 3 eval "$T/bad.tar" -m $M && one_line
+}
+no_shards() { # what keeps quantize from measuring the accuracy is said; the rest is done
+    mkdir -p "$T/none/clipc-drawings" && export CLIPC_MODEL_PATH="$T/none" &&
+        run 0 quantize $M "$T/n8.clipc" --threads 1 && grep -q '^accuracy: not measured: .*no eval.tar.gz in it' "$T/out" &&
+        run 3 eval -m $M && one_line && run 0 quantize $M "$T/n8.clipc" --json --force --threads 1 &&
+        grep -q '"accuracy":null,"accuracy_not_measured":".*no eval.tar.gz in it"}' "$T/out"
+    no=$?
+    unset CLIPC_MODEL_PATH
+    return $no
+}
+bundled_int8() { # the model that ships, in bytes, on its set: bounds are twice what is measured
+    CLIPC_MODEL_PATH=models run 0 quantize clipc-drawings "$T/d8.clipc" --json --threads 1 &&
+        grep -q '"set":"clipc-drawings/eval","pictures":1000,' "$T/out" || return 1
+    # "top1":[0.310000,0.302000],"same":963,"lost":10,"gained":2
+    tr -cs '0-9.' ' ' <"$T/out" | awk '{
+        lost = $(NF - 1); gained = $NF; same = $(NF - 2); before = $(NF - 4); after = $(NF - 3)
+        moved = 1000 * (after - before) - (gained - lost)
+        exit !(before > 0.3 && after > before - 0.016 && same > 926 && moved * moved < 0.01)
+    }'
 }
 
 TINY='model={"embed_dim":16,"vision_cfg":{"image_size":32,"layers":1,"width":32,"patch_size":8,"head_width":16},"text_cfg":{"context_length":16,"vocab_size":49408,"width":16,"heads":2,"layers":1}}'
@@ -170,7 +221,7 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
         run 0 info "$T/rn" && grep -q 'stages 1-1-1-1' "$T/out" &&
         run 0 classify $M/photo.jpg -m "$T/rn" -l 'a,b' &&
         run 0 convert "$T/rn" "$T/rn2" --to open_clip -p f32 &&
-        run 3 convert "$T/rn" "$T/rn3" --to hf && one_line && grep -q ResNet "$T/err" || return 1
+        run 3 convert "$T/rn" "$T/rn3" --to hf && one_line && grep -q resnet "$T/err" || return 1
     mv "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
     rm "$T/rn/checkpoints/step-0000000006.safetensors"
     run 0 train --out "$T/rn" --resume && cmp -s "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
@@ -204,7 +255,7 @@ own_format() { # one file; smaller ones; what is wrong with it is said
         run 0 similarity $M/photo.jpg -T waves -m "$T/e.clipc" --json && cp "$T/out" "$T/one" &&
         run 0 similarity $M/photo.jpg -T waves -m $M --json && cmp -s "$T/out" "$T/one" &&
         run 0 convert "$T/e.clipc" "$T/back" && run 0 similarity $M/photo.jpg -T waves -m "$T/back" --json &&
-        cmp -s "$T/out" "$T/one" && run 0 quantize "$T/e.clipc" "$T/q.clipc" --json &&
+        cmp -s "$T/out" "$T/one" && run 0 quantize "$T/e.clipc" "$T/q.clipc" --json --no-eval &&
         grep -q '"rank_agreement":' "$T/out" && run 0 info "$T/q.clipc" && grep -q 'int8' "$T/out" || return 1
     head -c 100000 "$T/e.clipc" >"$T/cut.clipc"
     run 3 info "$T/cut.clipc" && one_line &&
@@ -280,6 +331,44 @@ any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model 
         run 2 embed -m $V/openai_pt/model.pt && run 3 embed --pixels README.md && one_line
 }
 expect 'files of any kind' any_file
+png_size() { od -An -tu1 -j16 -N8 "$1" | tr -s ' '; } # two big-endian numbers: columns, rows
+image_sizes() { # positions interpolated on loading and on request, for good by convert; rectangles
+    V=tests/golden/variants
+    run 0 info $V/grid_larger && grep -q 'images interpolated from 4x4 to 7x7' "$T/out" &&
+        grep -q 'texts interpolated from 9 to 13' "$T/out" &&
+        run 0 info $V/grid_larger --image-size 20x12 && grep -q 'vit: 20x12 px' "$T/out" &&
+        grep -q 'from 4x4 to 5x3' "$T/out" && run 0 info $V/grid_larger --json &&
+        grep -q '"image_size":28,"image_columns":28,"stored_grid":\[4,4\],"stored_context":9' "$T/out" &&
+        run 0 preprocess $M/photo.jpg -m $M --image-size 112x64 -o "$T/wide.png" &&
+        [ "$(png_size "$T/wide.png")" = ' 0 0 0 64 0 0 0 112' ] &&
+        run 0 classify $M/photo.jpg -m $M -l 'a,b' --image-size 96 || return 1
+    run 0 similarity $M/photo.jpg -T waves -m $M --image-size 96 --json && cp "$T/out" "$T/at96" &&
+        run 0 convert $M "$T/e96" --image-size 96 && run 0 info "$T/e96" &&
+        grep -q 'vit: 96 px' "$T/out" && ! grep -q interpolated "$T/out" &&
+        run 0 similarity $M/photo.jpg -T waves -m "$T/e96" --json && cmp -s "$T/out" "$T/at96" &&
+        run 0 convert $M "$T/s.clipc" --to clipc &&
+        run 0 similarity $M/photo.jpg -T waves -m "$T/s.clipc" --image-size 96 --json &&
+        cmp -s "$T/out" "$T/at96" && run 0 quantize $M "$T/s8.clipc" --image-size 96 &&
+        run 3 convert $V/rectangle "$T/r" --to hf && one_line || return 1
+    run 0 embed -T 'a' -m $M -o "$T/a.npy" && run 3 embed --pixels "$T/a.npy" -m $V/rectangle &&
+        one_line && grep -q 'wanted \[n,20,12,3\]' "$T/err" &&
+        run 3 info tests/golden/models/oc_rn --image-size 96 && one_line &&
+        grep -q 'a ResNet' "$T/err" && run 3 info $M --image-size 16 && one_line || return 1
+    for bad in 0 x 5x 5x0 5x5x5 -3 99999999; do run 2 info $M --image-size "$bad" && one_line || return 1; done
+}
+expect 'other image sizes' image_sizes
+stored_preprocessing() { # squash and longest, kept by convert
+    mkdir "$T/squash"
+    sed 's/"preprocess_cfg": {[^}]*}/"preprocess_cfg": {"resize_mode": "squash"}/' \
+        tests/golden/variants/rectangle/open_clip_config.json >"$T/squash/open_clip_config.json"
+    cp tests/golden/variants/rectangle/open_clip_model.safetensors "$T/squash/"
+    run 0 info "$T/squash" && grep -q '^pixels *squash' "$T/out" && run 0 convert "$T/squash" "$T/squash2" &&
+        run 0 info "$T/squash2" && grep -q '^pixels *squash' "$T/out" && grep -q '20x12 px' "$T/out" || return 1
+    sed 's/"squash"/"longest", "fill_color": 300/' "$T/squash/open_clip_config.json" >"$T/pre.json"
+    cp "$T/pre.json" "$T/squash/open_clip_config.json"
+    run 3 info "$T/squash" && one_line && grep -q 'fill_color 300' "$T/err"
+}
+expect 'preprocessing as stored' stored_preprocessing
 expect 'classify: the scores of the golden' classify_golden
 expect 'classify: a folder' classify_folder
 expect 'classify: standard input' classify_stdin
@@ -299,7 +388,11 @@ expect 'similarity' similarities
 expect 'tokenize' tokens
 expect 'info' infos
 expect 'preprocess' preprocesses
+expect 'preprocess: recipes' recipes
 expect 'eval' evals
+expect 'eval and quantize: a shard' shards
+expect 'quantize: no shard' no_shards
+expect 'quantize: the bundled model' bundled_int8
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet

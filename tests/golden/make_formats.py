@@ -1,6 +1,7 @@
 """Pixel goldens of GIF, BMP, PNM and 16-bit PNG: small files, some written by Pillow, some byte by
 byte, and the crop that OpenAI's transform makes of them with Pillow and torchvision.  Writes
-tests/golden/formats/: the files, crops.bin and index.txt ("file size offset").
+tests/golden/formats/: the files, crops.bin and index.txt ("file height width resize_mode interpolation fill
+offset", as make_pixels.py).
 
 usage: python3 tests/golden/make_formats.py      (from the project's root; requirements.txt)
 """
@@ -8,6 +9,8 @@ import io, os, struct
 import numpy as np
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 ROOT = "tests/golden/formats"
 rng = np.random.default_rng(11)
@@ -215,7 +218,25 @@ def pngs():
     x[5:9, 7:20] = 40000
     yield "grey16.png", saved(Image.fromarray(x.astype(np.uint16)), "PNG")
     small = x[:32, :32]
+    tall = np.add.outer(np.arange(150) * 300, np.arange(40) * 500)
+    yield "grey16_tall.png", saved(Image.fromarray(tall.astype(np.uint16) % 400), "PNG")
+    a = np.asarray(photo(39, 44)) // 64 * 85
+    for name, mode, key in (("key_grey", "L", 85), ("key_rgb", "RGB", (85, 170, 85)),
+                            ("key_bits", "1", 255)):
+        im = Image.fromarray(a if mode == "RGB" else a[..., 0]).convert(mode)
+        yield f"{name}.png", saved(im, "PNG", transparency=key)
     yield "grey16_32.png", saved(Image.fromarray(small.astype(np.uint16)), "PNG")
+
+
+# What transformers makes of them, before rescaling.
+PLAIN = dict(do_rescale=False, do_normalize=False)
+PROCESSORS = {
+    "hf": CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32},
+                                **PLAIN),
+    "siglip-hf": SiglipImageProcessorPil(size={"height": 32, "width": 32}, **PLAIN),
+}
+HF = ["alpha.webp", "bilevel.png", "grey_alpha.png", "jpeg_420.jpg", "jpeg_cmyk.jpg", "palette.png",
+      "palette_alpha.png", "rgb_33x64.png", "rgb_300x37.png", "rgba.png", "rgba_32.png"]
 
 
 def main():
@@ -228,8 +249,15 @@ def main():
             transform = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])
             im = Image.open(f"{ROOT}/{name}")
             crop = transform(im).convert("RGB")
-            index.append(f"{name} {size} {crops.tell()}\n")
+            index.append(f"{name} {size} {size} shortest bicubic 0 {crops.tell()}\n")
             crops.write(crop.tobytes())
+    for name in sorted(os.listdir(ROOT)) + [f"../pixels/{n}" for n in HF]:
+        if name.endswith((".bin", ".txt", ".pnm", ".pgm", ".ppm", ".pbm")):
+            continue
+        for recipe, processor in PROCESSORS.items():
+            crop = processor(Image.open(f"{ROOT}/{name}"))["pixel_values"][0]
+            index.append(f"{name} 32 32 {recipe} bicubic 0 {crops.tell()}\n")
+            crops.write(np.moveaxis(crop, 0, -1).astype(np.uint8).tobytes())
     with open(f"{ROOT}/crops.bin", "wb") as f:
         f.write(crops.getvalue())
     with open(f"{ROOT}/index.txt", "w") as f:
