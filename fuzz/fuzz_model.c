@@ -1,10 +1,11 @@
 /* Any bytes as a model's file: what opens for inference encodes a picture and a text, or
- * says why not. */
+ * says why not; what it holds as a vocabulary is one or is refused. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "clip/net.h"
+#include "clip/tokens.h"
 
 static char path[] = "/tmp/fuzz_model.XXXXXX";
 
@@ -38,6 +39,28 @@ static void use(const net *n)
     free(ids);
 }
 
+/* Ids of a text, and what they stand for. */
+static void tokenize(const model_source *s)
+{
+    enum { CONTEXT = 16 };
+    tokenizer t;
+    tokens_work w = {0};
+    int32_t ids[CONTEXT];
+    buf out = {0};
+
+    if (tokenizer_open(&t, s, NULL) == CLIPC_OK &&
+        tokens_work_new(&w, NULL) == CLIPC_OK &&
+        tokenizer_run(&t, &w, ids, CONTEXT, NULL, "Two cats, caf\xc3\xa9", true, "fuzz",
+                      NULL) == CLIPC_OK)
+        for (size_t i = 0; i < CONTEXT; i++) {
+            if (ids[i] < 0 || (size_t)ids[i] >= tokenizer_size(&t)) abort();
+            tokenizer_text(&out, &t, ids[i], NULL);
+        }
+    buf_free(&out);
+    tokens_work_free(&w);
+    tokenizer_free(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static int made;
@@ -52,11 +75,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     f = fopen(path, "wb");
     if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
-    if (source_open(&s, path, NULL) == CLIPC_OK && s.cfg.image.image_size <= 64 &&
-        image_columns(&s.cfg.image) <= 64 && s.cfg.image.layers <= 4 &&
-        s.cfg.text.layers <= 4 && s.cfg.text.context_length <= 64 &&
-        s.cfg.image.width <= 128 && s.cfg.text.width <= 128 &&
-        net_open(&n, &s, TOWER_INFER, k, NULL) == CLIPC_OK)
+    const bool opened = source_open(&s, path, NULL) == CLIPC_OK;
+    if (opened) tokenize(&s);
+    if (opened && s.cfg.image.image_size <= 64 && image_columns(&s.cfg.image) <= 64 &&
+        s.cfg.image.layers <= 4 && s.cfg.text.layers <= 4 &&
+        s.cfg.text.context_length <= 64 && s.cfg.image.width <= 128 &&
+        s.cfg.text.width <= 128 && net_open(&n, &s, TOWER_INFER, k, NULL) == CLIPC_OK)
         use(n);
     net_free(n);
     source_close(&s);

@@ -155,6 +155,27 @@ static void test_lines(void **state)
     wordpiece_free(m);
 }
 
+/* token: what the vocabulary says of an id, whole and "##" included; of equal lines the
+ * last has it */
+static void test_tokens(void **state)
+{
+    static const char *const want[] = {"[PAD]",     "[UNK]", "[CLS]",  "[SEP]",
+                                       "[MASK]",    "",      "##able", "##ab",
+                                       "\xc3\xa9z", "un",    ""};
+    wordpiece *m = load("un\n##able\n##ab\n\xc3\xa9z\nun\n", &uncased);
+    clipc_err err;
+
+    (void)state;
+    for (int32_t id = -1; id < 11; id++) {
+        buf out = {0};
+        CHECK_OK(buf_puts(&out, "<", &err), err);
+        CHECK_OK(wordpiece_token(&out, m, id, &err), err);
+        assert_string_equal(out.data + 1, id < 0 ? "" : want[id]);
+        buf_free(&out);
+    }
+    wordpiece_free(m);
+}
+
 /* load: every special token but [MASK] is needed, and the message names it */
 static void test_missing(void **state)
 {
@@ -327,10 +348,11 @@ static void test_many_marks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_goldens),  cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_missing),  cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_longest),  cmocka_unit_test(test_max_word),
-        cmocka_unit_test(test_special),  cmocka_unit_test(test_context),
-        cmocka_unit_test(test_not_text), cmocka_unit_test(test_many_marks)};
+        cmocka_unit_test(test_goldens),   cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_tokens),    cmocka_unit_test(test_missing),
+        cmocka_unit_test(test_truncated), cmocka_unit_test(test_longest),
+        cmocka_unit_test(test_max_word),  cmocka_unit_test(test_special),
+        cmocka_unit_test(test_context),   cmocka_unit_test(test_not_text),
+        cmocka_unit_test(test_many_marks)};
     return cmocka_run_group_tests_name("wordpiece", tests, setup, teardown);
 }

@@ -45,8 +45,6 @@ static const char *const vision_keys[] = {"image_size",
                                           "timm_proj_bias",
                                           "timm_drop",
                                           "timm_drop_path",
-                                          "siglip_head",
-                                          "siglip_proj",
                                           "clipc",
                                           BLOCK_KEYS,
                                           NULL};
@@ -56,6 +54,7 @@ static const char *const text_keys[] = {"context_length",
                                         "heads",
                                         "layers",
                                         "mlp_ratio",
+                                        "hf_model_name",
                                         "hf_tokenizer_name",
                                         "tokenizer_mode",
                                         "tokenizer_kwargs",
@@ -196,17 +195,18 @@ static int get_block(block_extras *x, act *f, float *eps, const json_t *o,
 static int get_image_pool(image_cfg *c, const json_t *o, const char *where,
                           clipc_err *err)
 {
-    static const char *const pools[] = {"tok", "avg", NULL};
-    const json_t *attentional = json_object_get(o, "attentional_pool");
-    int pool = 0, rc = get_word(&pool, o, "pool_type", pools, where, err);
+    static const char *const pools[] = {"tok", "avg", NULL}, *const pairs[] = {"parallel",
+                                                                               "cascade",
+                                                                               NULL};
+    const bool pair = json_is_string(json_object_get(o, "attentional_pool"));
+    int pool = 0, second = 0, rc = get_word(&pool, o, "pool_type", pools, where, err);
 
-    c->pool = pool ? POOL_AVG : POOL_TOK;
+    if (rc == CLIPC_OK && pair)
+        rc = get_word(&second, o, "attentional_pool", pairs, where, err);
+    if (pair) c->coca_pool = second ? COCA_CASCADE : COCA_PARALLEL;
+    c->pool = pool && !pair ? POOL_AVG : POOL_TOK;
     c->pooler_queries = 256, c->pooler_heads = 8;
     c->pooler = has(o, "attentional_pool");
-    if (rc == CLIPC_OK && json_is_string(attentional))
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: attentional_pool \"%.40s\" is not supported", where,
-                        json_string_value(attentional));
     if (rc == CLIPC_OK)
         rc = json_get_size(&c->pooler_queries, o, "attn_pooler_queries", where, err);
     if (rc == CLIPC_OK)
@@ -214,27 +214,6 @@ static int get_image_pool(image_cfg *c, const json_t *o, const char *where,
     if (rc == CLIPC_OK) rc = json_get_bool(&c->no_ln_pre, o, "no_ln_pre", where, err);
     if (rc == CLIPC_OK)
         rc = json_get_bool(&c->ln_post_after_pool, o, "final_ln_after_pool", where, err);
-    return rc;
-}
-
-/* Of our own, for clipc's format: a SigLIP tower of any size, and how its pooling head
- * lies in the file. */
-static int get_siglip_head(image_cfg *c, const json_t *o, const char *where,
-                           clipc_err *err)
-{
-    static const char *const forms[] = {"", "hf", "timm", NULL};
-    static const char *const projections[] = {"matrix", "none", "linear", "linear_bias",
-                                              NULL};
-    int form = 0, proj = PROJ_NONE,
-        rc = get_word(&form, o, "siglip_head", forms, where, err);
-
-    if (rc != CLIPC_OK || !form) return rc;
-    c->no_ln_pre = c->no_class_token = c->conv1_bias = c->pooler = true;
-    c->pooler_form = form == 1 ? POOLER_SIGLIP : POOLER_TIMM;
-    c->pooler_queries = 1, c->pooler_heads = c->heads;
-    c->pooler_mlp_width = c->mlp_width;
-    rc = get_word(&proj, o, "siglip_proj", projections, where, err);
-    c->proj = (tower_proj)proj;
     return rc;
 }
 
@@ -306,7 +285,6 @@ static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_e
     if (rc == CLIPC_OK && c->layers == 0)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"layers\" is 0", where);
     if (rc == CLIPC_OK) rc = get_image_pool(c, o, where, err);
-    if (rc == CLIPC_OK) rc = get_siglip_head(c, o, where, err);
     if (rc == CLIPC_OK) rc = get_block(&c->extras, &c->act, &c->eps, o, where, err);
     return rc;
 }
@@ -406,16 +384,17 @@ static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err
     double mlp_ratio = 4.0;
     int rc;
 
+    if (hf) snprintf(cfg->hf_model, sizeof cfg->hf_model, "%.60s", hf);
     rc = get_token_rules(cfg, json_object_get(o, "tokenizer_kwargs"), where, err);
     if (rc != CLIPC_OK) return rc;
-    if (hf && !own) return get_hf_tower(cfg, o, hf, where, err);
-    rc = json_check_keys(o, text_keys, where, err);
+    rc = hf && !own ? get_hf_tower(cfg, o, hf, where, err)
+                    : json_check_keys(o, text_keys, where, err);
     if (rc == CLIPC_OK && own) rc = own_text_read(c, own, where, err);
     if (tokenizer && *tokenizer) {
         cfg->foreign_tokens = true;
         snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "%.60s", tokenizer);
     }
-    if (rc != CLIPC_OK || own) return rc;
+    if (rc != CLIPC_OK || own || hf) return rc;
     c->context_length = 77, c->vocab_size = 49408;
     c->width = 512, c->heads = 8, c->layers = 12;
     if (rc == CLIPC_OK)
@@ -461,13 +440,17 @@ static int get_preprocess(preprocess_cfg *p, const json_t *o, const char *where,
 int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preprocess,
                      const char *where, clipc_err *err)
 {
+    const json_t *vision = json_object_get(model, "vision_cfg"),
+                 *text = json_object_get(model, "text_cfg");
     bool quick_gelu = false;
     int rc;
 
-    *out = (clip_cfg){.layout = LAYOUT_OPEN_CLIP};
-    out->image.embed_dim = 0;
-    if (!json_is_object(model) || !json_is_object(json_object_get(model, "vision_cfg")) ||
-        !json_is_object(json_object_get(model, "text_cfg")))
+    /* clipc's own format alone leaves a tower out. */
+    *out = (clip_cfg){.layout = LAYOUT_OPEN_CLIP,
+                      .no_image = !vision && json_object_get(text, "clipc"),
+                      .no_text = !text && json_object_get(vision, "clipc")};
+    if ((!json_is_object(vision) && !out->no_image) ||
+        (!json_is_object(text) && !out->no_text))
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: no model_cfg with vision_cfg and text_cfg", where);
     rc = json_check_keys(model, model_keys, where, err);
@@ -481,10 +464,10 @@ int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preproces
     out->text.act = out->image.act = quick_gelu ? ACT_QUICK_GELU : ACT_GELU;
     out->text.eps = out->image.eps = 1e-5f;
     out->text.embed_dim = out->image.embed_dim;
-    if (rc == CLIPC_OK)
-        rc = get_vision(out, json_object_get(model, "vision_cfg"), where, err);
-    if (rc == CLIPC_OK)
-        rc = get_text(out, json_object_get(model, "text_cfg"), where, err);
+    if (out->no_image) out->image.image_size = 1;
+    else if (rc == CLIPC_OK) rc = get_vision(out, vision, where, err);
+    if (rc == CLIPC_OK && !out->no_text) rc = get_text(out, text, where, err);
+    if (out->no_image) out->image.embed_dim = out->text.embed_dim;
     out->preprocess =
         preprocess_default(out->image.image_size, image_columns(&out->image));
     if (rc == CLIPC_OK && preprocess)

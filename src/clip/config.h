@@ -23,7 +23,8 @@ typedef struct clip_cfg {
     bool foreign_tokens;    /* its texts are not OpenAI's byte pairs */
     char tokenizer[64];     /* what they are, for messages */
     bpe_rules token_rules;  /* of a tokenizer of byte pairs without files of its own */
-    char timm[64]; /* name of the timm tower inside an open_clip model, or empty */
+    char timm[64];     /* name of the timm tower inside an open_clip model, or empty */
+    char hf_model[64]; /* name of its Hugging Face text tower, or empty */
     image_cfg image;
     text_cfg text;
     preprocess_cfg preprocess;
@@ -69,12 +70,14 @@ int config_templates(clip_cfg *cfg, const json_t *list, const char *where,
 int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
                     clipc_err *err);
 
-/* The JSON text of each file.  own: for clipc's format, which holds any size. */
-int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *err);
-int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err);
+/* Sets the layout, and what only its files name.  CLIPC_ERR_FEATURE says that it does not
+ * hold such a model. */
+int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_err *err);
 
-/* Whether transformers' CLIPModel computes what the config says. */
-bool config_fits_hf(const clip_cfg *cfg);
+/* The JSON text of each file; clipc's own format holds any model. */
+int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err);
+int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err);
+int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err);
 
 /* "{}" once, and nothing that would surprise; CLIPC_ERR_ARG names the template. */
 int template_check(const char *text, clipc_err *err);

@@ -330,6 +330,7 @@ int config_gguf(clip_cfg *cfg, const json_t *meta, const char *where, clipc_err 
     if (rc == CLIPC_OK)
         rc = json_get_size(&t->context_length, meta, "clip.text.context_length", where,
                            err);
+    if (!vision) i->embed_dim = t->embed_dim;
     t->vocab_size = tokens;
     if (text && tokens != 49408) {
         cfg->foreign_tokens = true;

@@ -17,7 +17,8 @@ static const char *const acts[] = {"none", "quick_gelu", "gelu",    "gelu_tanh",
 static const char *const families[] = {"vit", "resnet", "convnext", "fastvit", NULL};
 static const char *const fronts[] = {"patches", "mci", "vitamin", NULL};
 static const char *const image_pools[] = {"tok", "avg", NULL};
-static const char *const pooler_forms[] = {"coca", "siglip", "timm", NULL};
+static const char *const pooler_forms[] = {"coca", "siglip", NULL};
+static const char *const coca_pools[] = {"one", "parallel", "cascade", NULL};
 static const char *const projections[] = {"matrix", "none",     "linear", "linear_bias",
                                           "mlp",    "mlp_bias", NULL};
 static const char *const text_pools[] = {"argmax", "eos", "first", "last", NULL};
@@ -75,6 +76,7 @@ static const member image_members[] = {
     IMAGE(M_BOOL, ln_post_after_pool),
     IMAGE(M_BOOL, pooler),
     IMAGE_WORD(pooler_form, pooler_forms),
+    IMAGE_WORD(coca_pool, coca_pools),
     IMAGE(M_SIZE, pooler_queries),
     IMAGE(M_SIZE, pooler_heads),
     IMAGE(M_SIZE, pooler_mlp_width),

@@ -83,7 +83,10 @@ static void put_image_pool(json_t *v, const image_cfg *c)
     put(v, "final_ln_after_pool", c->ln_post_after_pool);
     if (c->pool == POOL_AVG) json_object_set_new(v, "pool_type", json_string("avg"));
     if (!c->pooler) return;
-    put(v, "attentional_pool", true);
+    json_object_set_new(v, "attentional_pool",
+                        c->coca_pool == COCA_ONE        ? json_true()
+                        : c->coca_pool == COCA_PARALLEL ? json_string("parallel")
+                                                        : json_string("cascade"));
     json_object_set_new(v, "attn_pooler_queries", size_of(c->pooler_queries));
     json_object_set_new(v, "attn_pooler_heads", size_of(c->pooler_heads));
 }
@@ -112,26 +115,13 @@ static json_t *timm_json(const clip_cfg *cfg)
                      "timm_proj_bias", p == PROJ_LINEAR_BIAS || p == PROJ_MLP_BIAS);
 }
 
-/* For clipc's own format, where open_clip's keys would not do. */
-static json_t *own_vision_json(const clip_cfg *cfg)
-{
-    json_t *v = json_object();
-
-    if (*cfg->timm) json_object_set_new(v, "timm_model_name", json_string(cfg->timm));
-    json_object_set_new(v, "clipc", own_image_json(&cfg->image));
-    return v;
-}
-
-static json_t *vision_json(const clip_cfg *cfg, bool own)
+static json_t *vision_json(const clip_cfg *cfg)
 {
     const image_cfg *c = &cfg->image;
     json_t *v;
 
-    if (own && (*cfg->timm || (c->pooler && c->pooler_form != POOLER_COCA)))
-        return own_vision_json(cfg);
     if (*cfg->timm) return timm_json(cfg);
     v = json_object();
-
     json_object_set_new(v, "image_size", image_size(c));
     if (c->family == IMAGE_VIT) {
         json_object_set_new(v, "layers", size_of(c->layers));
@@ -176,11 +166,40 @@ static json_t *token_rules_json(bpe_rules rules)
     return o;
 }
 
+static void put_tokenizer(json_t *t, const clip_cfg *cfg)
+{
+    if (cfg->foreign_tokens)
+        json_object_set_new(t, "hf_tokenizer_name", json_string(cfg->tokenizer));
+    if (cfg->token_rules != BPE_OPENAI)
+        json_object_set_new(t, "tokenizer_kwargs", token_rules_json(cfg->token_rules));
+}
+
+/* open_clip's HFTextEncoder, whose sizes are those of a name. */
+static json_t *hf_text_json(const clip_cfg *cfg)
+{
+    static const char *const pools[] = {[BERT_MEAN] = "mean_pooler",
+                                        [BERT_CLS] = "cls_last_hidden_state_pooler",
+                                        [BERT_POOLER] = "cls_pooler"};
+    const text_cfg *c = &cfg->text;
+    json_t *t = json_pack("{s:s,s:b,s:I,s:s,s:s?}", "hf_model_name", cfg->hf_model,
+                          "hf_model_pretrained", 0, "context_length",
+                          (json_int_t)c->context_length, "hf_pooler_type",
+                          pools[c->bert_pool], "hf_proj_type",
+                          c->proj_hidden           ? "mlp"
+                          : c->proj == PROJ_LINEAR ? "linear"
+                                                   : NULL);
+
+    put_tokenizer(t, cfg);
+    return t;
+}
+
 static json_t *text_json(const clip_cfg *cfg)
 {
     const text_cfg *c = &cfg->text;
-    json_t *t = json_object();
+    json_t *t;
 
+    if (c->family == TEXT_BERT) return hf_text_json(cfg);
+    t = json_object();
     json_object_set_new(t, "context_length", size_of(c->context_length));
     json_object_set_new(t, "vocab_size", size_of(c->vocab_size));
     json_object_set_new(t, "width", size_of(c->width));
@@ -188,54 +207,158 @@ static json_t *text_json(const clip_cfg *cfg)
     json_object_set_new(t, "layers", size_of(c->layers));
     if (c->mlp_width != 4 * c->width)
         json_object_set_new(t, "mlp_ratio", ratio_of(c->mlp_width, c->width));
-    if (cfg->foreign_tokens)
-        json_object_set_new(t, "hf_tokenizer_name", json_string(cfg->tokenizer));
-    if (cfg->token_rules != BPE_OPENAI)
-        json_object_set_new(t, "tokenizer_kwargs", token_rules_json(cfg->token_rules));
+    put_tokenizer(t, cfg);
     put_text_pool(t, c);
     put_block(t, &c->extras, c->act, c->eps);
     return t;
 }
 
-int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *err)
+static json_t *preprocess_json(const preprocess_cfg *p)
 {
     static const char *const modes[] = {"shortest", "longest", "squash"};
-    const bool bilinear = cfg->preprocess.interpolation == FILTER_BILINEAR;
-    json_t *root = json_object(), *model = json_object(), *pre = json_object();
+    const bool bilinear = p->interpolation == FILTER_BILINEAR;
+    json_t *o = json_object();
+
+    json_object_set_new(o, "mean", floats(p->mean));
+    json_object_set_new(o, "std", floats(p->std));
+    json_object_set_new(o, "interpolation",
+                        json_string(bilinear ? "bilinear" : "bicubic"));
+    json_object_set_new(o, "resize_mode", json_string(modes[p->resize]));
+    if (p->fill) json_object_set_new(o, "fill_color", size_of(p->fill));
+    return o;
+}
+
+/* What both files of open_clip's form have, around the towers (NULL: none). */
+static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *text,
+                       clipc_err *err)
+{
+    json_t *root = json_object(), *model = json_object();
 
     json_object_set_new(model, "embed_dim", size_of(cfg->image.embed_dim));
     json_object_set_new(model, "quick_gelu",
                         json_boolean(cfg->text.act == ACT_QUICK_GELU));
     put(model, "custom_text", cfg->custom_text);
     if (cfg->logit_bias) json_object_set_new(model, "init_logit_bias", json_real(-10.0));
-    json_object_set_new(model, "vision_cfg", vision_json(cfg, own));
-    json_object_set_new(model, "text_cfg", text_json(cfg));
-    json_object_set_new(pre, "mean", floats(cfg->preprocess.mean));
-    json_object_set_new(pre, "std", floats(cfg->preprocess.std));
-    json_object_set_new(pre, "interpolation",
-                        json_string(bilinear ? "bilinear" : "bicubic"));
-    json_object_set_new(pre, "resize_mode", json_string(modes[cfg->preprocess.resize]));
-    if (cfg->preprocess.fill)
-        json_object_set_new(pre, "fill_color", size_of(cfg->preprocess.fill));
+    if (vision) json_object_set_new(model, "vision_cfg", vision);
+    if (text) json_object_set_new(model, "text_cfg", text);
     json_object_set_new(root, "model_cfg", model);
-    json_object_set_new(root, "preprocess_cfg", pre);
+    json_object_set_new(root, "preprocess_cfg", preprocess_json(&cfg->preprocess));
     if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
     return dump(out, root, err);
 }
 
-bool config_fits_hf(const clip_cfg *cfg)
+int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
+{
+    return write_model(out, cfg, vision_json(cfg), text_json(cfg), err);
+}
+
+static json_t *named_tower(const char *key, const char *name, json_t *own)
+{
+    json_t *o = json_object();
+
+    if (*name) json_object_set_new(o, key, json_string(name));
+    json_object_set_new(o, "clipc", own);
+    return o;
+}
+
+int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err)
+{
+    json_t *vision = NULL, *text = NULL;
+
+    if (!cfg->no_image)
+        vision = named_tower("timm_model_name", cfg->timm, own_image_json(&cfg->image));
+    if (!cfg->no_text)
+        text = named_tower("hf_model_name", cfg->hf_model, own_text_json(&cfg->text));
+    if (text) put_tokenizer(text, cfg);
+    return write_model(out, cfg, vision, text, err);
+}
+
+/* ---- what fits where ---- */
+
+static bool is_siglip_image(const image_cfg *c)
+{
+    return c->no_ln_pre && c->no_class_token && c->conv1_bias && c->pooler &&
+           c->pooler_form == POOLER_SIGLIP && c->pooler_queries == 1 &&
+           c->pooler_heads == c->heads && c->pooler_mlp_width == c->mlp_width &&
+           c->proj == PROJ_NONE;
+}
+
+static bool is_clip_image(const image_cfg *c)
+{
+    return !c->no_ln_pre && !c->no_class_token && !c->conv1_bias && !c->pooler &&
+           c->proj == PROJ_MATRIX;
+}
+
+/* Whether transformers' CLIPModel or SiglipModel computes what the config says. */
+static bool fits_hf(const clip_cfg *cfg)
 {
     const image_cfg *i = &cfg->image;
     const text_cfg *t = &cfg->text;
 
-    return i->family == IMAGE_VIT && image_columns(i) == i->image_size &&
-           cfg->preprocess.resize != RESIZE_LONGEST && !block_extras_any(&i->extras) &&
-           !block_extras_any(&t->extras) && !i->no_ln_pre && !i->no_class_token &&
-           !i->conv1_bias && !i->pooler && i->pool == POOL_TOK &&
-           i->proj == PROJ_MATRIX && !t->no_causal_mask && !t->embed_cls &&
-           t->pool == TEXT_POOL_ARGMAX && t->proj == PROJ_MATRIX && !cfg->logit_bias &&
-           !cfg->foreign_tokens;
+    if (cfg->no_image || cfg->no_text || i->family != IMAGE_VIT ||
+        i->front != FRONT_PATCHES || i->pool != POOL_TOK || i->rope_ref ||
+        block_extras_any(&i->extras) || block_extras_any(&t->extras) ||
+        t->family != TEXT_CLIP || t->embed_cls || image_columns(i) != i->image_size ||
+        cfg->preprocess.resize == RESIZE_LONGEST)
+        return false;
+    if (cfg->logit_bias)
+        return is_siglip_image(i) && t->no_causal_mask && t->pool == TEXT_POOL_LAST &&
+               t->proj == PROJ_LINEAR_BIAS && cfg->foreign_tokens;
+    return is_clip_image(i) && !t->no_causal_mask && t->pool == TEXT_POOL_ARGMAX &&
+           t->proj == PROJ_MATRIX && !cfg->foreign_tokens;
 }
+
+/* Of a model without a timm tower: one activation's kind is told for both towers. */
+static bool fits_open_clip(const clip_cfg *cfg)
+{
+    const image_cfg *i = &cfg->image;
+    const text_cfg *t = &cfg->text;
+
+    if (t->family == TEXT_BERT && !*cfg->hf_model) return false;
+    if (*cfg->timm || i->family == IMAGE_RESNET) return true;
+    return i->family == IMAGE_VIT && !i->no_class_token && !i->conv1_bias &&
+           i->front == FRONT_PATCHES && !i->rope_ref && i->proj == PROJ_MATRIX &&
+           (t->family == TEXT_BERT ||
+            (i->act == ACT_QUICK_GELU) == (t->act == ACT_QUICK_GELU));
+}
+
+int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_err *err)
+{
+    static const char *const others[IMAGE_FAMILIES] = {[IMAGE_VIT] = "relative of theirs",
+                                                       [IMAGE_RESNET] = "resnet",
+                                                       [IMAGE_CONVNEXT] = "convnext",
+                                                       [IMAGE_FASTVIT] = "fastvit"};
+    const bool hf = layout == LAYOUT_HF;
+
+    cfg->layout = layout;
+    if (!hf && is_siglip_image(&cfg->image) && !*cfg->timm) {
+        timm_name_siglip(cfg);
+        cfg->custom_text = true;
+    }
+    if (cfg->no_image || cfg->no_text)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a model of one tower is held by clipc's own format alone",
+                          where);
+    if (hf && !fits_hf(cfg))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: Hugging Face's layout holds OpenAI's ViT and SigLIP with "
+                          "their text towers, no %s",
+                          where, others[cfg->image.family]);
+    if (cfg->image.family == IMAGE_FASTVIT)
+        return clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "%s: a FastViT, whose branches were folded, cannot be written in "
+            "open_clip's layout; clipc's own holds it",
+            where);
+    if (!hf && !fits_open_clip(cfg))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: open_clip has no name for a tower of these sizes and this "
+                          "activation",
+                          where);
+    return CLIPC_OK;
+}
+
+/* ---- Hugging Face ---- */
 
 static const char *hf_act(act f)
 {
@@ -258,60 +381,83 @@ static json_t *hf_tower(size_t width, size_t heads, size_t layers, size_t mlp_wi
     return o;
 }
 
-static json_t *sides(const image_cfg *c)
+static json_t *hf_vision_json(const image_cfg *i)
 {
-    return json_pack("{sIsI}", "height", (json_int_t)c->image_size, "width",
-                     (json_int_t)c->image_size);
+    json_t *o = hf_tower(i->width, i->heads, i->layers, i->mlp_width, i->act, i->eps);
+
+    json_object_set_new(o, "image_size", size_of(i->image_size));
+    json_object_set_new(o, "patch_size", size_of(i->patch_size));
+    json_object_set_new(o, "num_channels", json_integer(3));
+    return o;
+}
+
+static json_t *hf_text_tower_json(const text_cfg *t)
+{
+    json_t *o = hf_tower(t->width, t->heads, t->layers, t->mlp_width, t->act, t->eps);
+
+    json_object_set_new(o, "max_position_embeddings", size_of(t->context_length));
+    json_object_set_new(o, "vocab_size", size_of(t->vocab_size));
+    return o;
+}
+
+static json_t *hf_siglip_json(const clip_cfg *cfg)
+{
+    json_t *vision = hf_vision_json(&cfg->image), *text = hf_text_tower_json(&cfg->text);
+
+    json_object_set_new(vision, "model_type", json_string("siglip_vision_model"));
+    json_object_set_new(text, "model_type", json_string("siglip_text_model"));
+    json_object_set_new(text, "projection_size", size_of(cfg->text.embed_dim));
+    return json_pack("{s:[s],s:s,s:o,s:o}", "architectures", "SiglipModel", "model_type",
+                     "siglip", "vision_config", vision, "text_config", text);
+}
+
+static json_t *hf_clip_json(const clip_cfg *cfg)
+{
+    const size_t E = cfg->image.embed_dim, V = cfg->text.vocab_size;
+    json_t *vision = hf_vision_json(&cfg->image), *text = hf_text_tower_json(&cfg->text);
+
+    json_object_set_new(vision, "model_type", json_string("clip_vision_model"));
+    json_object_set_new(vision, "projection_dim", size_of(E));
+    json_object_set_new(text, "model_type", json_string("clip_text_model"));
+    json_object_set_new(text, "projection_dim", size_of(E));
+    json_object_set_new(text, "bos_token_id", size_of(V - 2));
+    /* To transformers this stands for the largest id, wherever the vocabulary has it. */
+    json_object_set_new(text, "eos_token_id", json_integer(2));
+    return json_pack("{s:[s],s:s,s:o,s:f,s:o,s:o}", "architectures", "CLIPModel",
+                     "model_type", "clip", "projection_dim", size_of(E),
+                     "logit_scale_init_value", 2.6592, "vision_config", vision,
+                     "text_config", text);
+}
+
+static json_t *hf_preprocess_json(const clip_cfg *cfg)
+{
+    static const char *const on[] = {"do_resize", "do_center_crop", "do_rescale",
+                                     "do_normalize", "do_convert_rgb"};
+    const json_int_t size = (json_int_t)cfg->image.image_size;
+    json_t *o = json_pack("{s:s}", "image_processor_type", "CLIPImageProcessor");
+
+    for (size_t k = 0; k < 5; k++) json_object_set_new(o, on[k], json_true());
+    json_object_set_new(o, "size",
+                        cfg->preprocess.resize == RESIZE_SQUASH
+                            ? json_pack("{sIsI}", "height", size, "width", size)
+                            : json_pack("{sI}", "shortest_edge", size));
+    json_object_set_new(o, "crop_size",
+                        json_pack("{sIsI}", "height", size, "width", size));
+    json_object_set_new(
+        o, "resample",
+        json_integer(cfg->preprocess.interpolation == FILTER_BILINEAR ? 2 : 3));
+    json_object_set_new(o, "rescale_factor", json_real(1.0 / 255.0));
+    json_object_set_new(o, "image_mean", floats(cfg->preprocess.mean));
+    json_object_set_new(o, "image_std", floats(cfg->preprocess.std));
+    return o;
 }
 
 int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err)
 {
-    const image_cfg *i = &cfg->image;
-    const text_cfg *t = &cfg->text;
-    json_t *root = json_object(), *pre = json_object();
-    json_t *vision =
-        hf_tower(i->width, i->heads, i->layers, i->mlp_width, i->act, i->eps);
-    json_t *text = hf_tower(t->width, t->heads, t->layers, t->mlp_width, t->act, t->eps);
+    json_t *root = cfg->logit_bias ? hf_siglip_json(cfg) : hf_clip_json(cfg);
     int rc;
 
-    json_object_set_new(vision, "image_size", size_of(i->image_size));
-    json_object_set_new(vision, "patch_size", size_of(i->patch_size));
-    json_object_set_new(vision, "num_channels", json_integer(3));
-    json_object_set_new(vision, "projection_dim", size_of(i->embed_dim));
-    json_object_set_new(vision, "model_type", json_string("clip_vision_model"));
-    json_object_set_new(text, "max_position_embeddings", size_of(t->context_length));
-    json_object_set_new(text, "vocab_size", size_of(t->vocab_size));
-    json_object_set_new(text, "projection_dim", size_of(t->embed_dim));
-    json_object_set_new(text, "model_type", json_string("clip_text_model"));
-    json_object_set_new(text, "bos_token_id", size_of(t->vocab_size - 2));
-    json_object_set_new(text, "eos_token_id", size_of(t->vocab_size - 1));
-    json_object_set_new(root, "architectures", json_pack("[s]", "CLIPModel"));
-    json_object_set_new(root, "model_type", json_string("clip"));
-    json_object_set_new(root, "projection_dim", size_of(i->embed_dim));
-    json_object_set_new(root, "logit_scale_init_value", json_real(2.6592));
-    json_object_set_new(root, "vision_config", vision);
-    json_object_set_new(root, "text_config", text);
     if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
-
-    json_object_set_new(pre, "image_processor_type", json_string("CLIPImageProcessor"));
-    for (size_t k = 0; k < 5; k++) {
-        static const char *const on[] = {"do_resize", "do_center_crop", "do_rescale",
-                                         "do_normalize", "do_convert_rgb"};
-        json_object_set_new(pre, on[k], json_true());
-    }
-    json_object_set_new(
-        pre, "size",
-        cfg->preprocess.resize == RESIZE_SQUASH
-            ? sides(i)
-            : json_pack("{sI}", "shortest_edge", (json_int_t)i->image_size));
-    json_object_set_new(pre, "crop_size", sides(i));
-    json_object_set_new(
-        pre, "resample",
-        json_integer(cfg->preprocess.interpolation == FILTER_BILINEAR ? 2 : 3));
-    json_object_set_new(pre, "rescale_factor", json_real(1.0 / 255.0));
-    json_object_set_new(pre, "image_mean", floats(cfg->preprocess.mean));
-    json_object_set_new(pre, "image_std", floats(cfg->preprocess.std));
     rc = dump(config, root, err);
-    const int rc2 = dump(preprocessor, pre, err);
-    return rc != CLIPC_OK ? rc : rc2;
+    return rc == CLIPC_OK ? dump(preprocessor, hf_preprocess_json(cfg), err) : rc;
 }

@@ -29,12 +29,12 @@ static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_
                       t->name, have, want, p->n_dims == 2 ? " or its parts" : "");
 }
 
-/* One stored tensor, which is 1/parts of p (along the first dimension); *out is NULL
- * where it stands for zeros. */
-static int find_part(const tensor **out, const loading *l, const char *name,
-                     const param *p, const stored_as *s, clipc_err *err)
+/* Stored tensor i, which is a part of p (along the first dimension); *out is NULL where
+ * it stands for zeros. */
+static int find_part(const tensor **out, const loading *l, const param *p,
+                     const stored_as *s, size_t i, clipc_err *err)
 {
-    const size_t parts = s->first_rows ? 1 : s->n;
+    const char *name = s->names[i];
     const tensor *t = tensor_find(l->file, name);
     bool same;
 
@@ -43,24 +43,24 @@ static int find_part(const tensor **out, const loading *l, const char *name,
     if (!t) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", l->path, name);
     /* Dimensions of 1 in front, as timm's position embeddings have, are passed over. */
     const size_t skip = t->n_dims > p->n_dims ? t->n_dims - p->n_dims : 0;
-    same = t->n == p->n / parts && (t->n_dims >= p->n_dims || t->n == 1);
-    for (size_t i = 0; same && i < skip; i++) same = t->dims[i] == 1;
-    for (size_t i = 0; same && i < p->n_dims && t->n != 1; i++) {
-        const size_t d = s->transposed ? p->dims[p->n_dims - 1 - i] : p->dims[i];
-        same = t->dims[i + skip] == (i == 0 ? d / parts : d);
+    same = t->n == stored_part(s, i, p->n) && (t->n_dims >= p->n_dims || t->n == 1);
+    for (size_t k = 0; same && k < skip; k++) same = t->dims[k] == 1;
+    for (size_t k = 0; same && k < p->n_dims && t->n != 1; k++) {
+        const size_t d = s->transposed ? p->dims[p->n_dims - 1 - k] : p->dims[k];
+        same = t->dims[k + skip] == (k == 0 ? stored_part(s, i, d) : d);
     }
     return same ? CLIPC_OK : wrong_shape(l, t, p, err);
 }
 
-static int load_part(loading *l, float *to, const char *name, const param *p,
-                     const stored_as *s, clipc_err *err)
+static int load_part(loading *l, float *to, const param *p, const stored_as *s, size_t i,
+                     clipc_err *err)
 {
     const tensor *t;
-    const int rc = find_part(&t, l, name, p, s, err);
+    const int rc = find_part(&t, l, p, s, i, err);
 
     if (rc != CLIPC_OK) return rc;
     if (!t) {
-        memset(to, 0, p->n / s->n * sizeof *to);
+        memset(to, 0, stored_part(s, i, p->n) * sizeof *to);
         return CLIPC_OK;
     }
     if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
@@ -69,7 +69,7 @@ static int load_part(loading *l, float *to, const char *name, const param *p,
     tensor_forget(l->file, t);
     if (!isfinite(l->k->max_abs(to, t->n)))
         return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: %s: holds NaN or infinity", l->path,
-                          name);
+                          t->name);
     return CLIPC_OK;
 }
 
@@ -115,12 +115,14 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
     if (s.first_rows) {
         const size_t n =
             (s.first_rows < p->dims[0] ? s.first_rows : p->dims[0]) * (p->n / p->dims[0]);
-        rc = load_part(l, to, s.names[1], p, &s, err);
-        if (rc == CLIPC_OK) rc = load_part(l, to + p->n, s.names[0], p, &s, err);
+        rc = load_part(l, to, p, &s, 1, err);
+        if (rc == CLIPC_OK) rc = load_part(l, to + p->n, p, &s, 0, err);
         if (rc == CLIPC_OK) memcpy(to, to + p->n, n * sizeof *to);
     }
-    for (size_t i = 0; rc == CLIPC_OK && !s.first_rows && i < s.n; i++)
-        rc = load_part(l, to + i * (p->n / s.n), s.names[i], p, &s, err);
+    for (size_t i = 0, at = 0; rc == CLIPC_OK && !s.first_rows && i < s.n; i++) {
+        rc = load_part(l, to + at, p, &s, i, err);
+        at += stored_part(&s, i, p->n);
+    }
     if (rc == CLIPC_OK && s.transposed)
         weights_transpose(l->plain, to, p->dims[1], p->dims[0]);
     if (rc == CLIPC_OK) weights_place(*p->slot, p, l->plain, form, l->k);
@@ -147,7 +149,7 @@ static int check_named(net *n, const model_source *s, clipc_err *err)
         const tensor *t = as.first_rows ? NULL : tensor_find(l.file, as.names[0]);
         if (positions_differ(n, s, p, t)) continue;
         for (size_t k = 0; rc == CLIPC_OK && k < parts; k++)
-            rc = find_part(&t, &l, as.names[k], p, &as, err);
+            rc = find_part(&t, &l, p, &as, k, err);
     }
     return rc;
 }

@@ -25,11 +25,11 @@ static void fill_info(clipc_model *m)
                                         [WEIGHTS_F16] = "f16",
                                         [WEIGHTS_BF16] = "bf16",
                                         [WEIGHTS_I8] = "int8"};
-    static const char *const acts[] = {[ACT_NONE] = "none",
-                                       [ACT_QUICK_GELU] = "quick_gelu",
-                                       [ACT_GELU] = "gelu",
-                                       [ACT_GELU_TANH] = "gelu_tanh",
-                                       [ACT_RELU] = "relu"};
+    static const char *const acts[] = {
+        [ACT_NONE] = "none",      [ACT_QUICK_GELU] = "quick_gelu",
+        [ACT_GELU] = "gelu",      [ACT_GELU_TANH] = "gelu_tanh",
+        [ACT_RELU] = "relu",      [ACT_SILU] = "silu",
+        [ACT_SIGMOID] = "sigmoid"};
     static const char *const modes[] = {"shortest", "longest", "squash"};
     const char *stored = precision[m->n->stored];
 
@@ -40,7 +40,7 @@ static void fill_info(clipc_model *m)
         .license = m->n->mapped ? tensor_file_string(m->n->mapped, "license") : NULL,
         .origin = m->n->mapped ? tensor_file_string(m->n->mapped, "origin") : NULL,
         .family = m->n->ops ? m->n->ops->family : "none",
-        .activation = acts[t->act],
+        .activation = acts[m->n->text ? t->act : i->act],
         .precision = m->source.packed ? forms[m->source.form]
                      : stored         ? stored
                                       : "mixed",
@@ -91,8 +91,8 @@ int clipc_model_open_with(clipc_model **out, const char *path,
     rc = find_model(&found, path, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&m->source, found, options, err);
-    if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
     if (rc == CLIPC_OK) rc = tokenizer_open(&m->tokens, &m->source, err);
+    if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
     free(found);
     if (rc == CLIPC_OK) {
         fill_info(m);

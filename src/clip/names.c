@@ -58,6 +58,16 @@ static const struct {
     {"ln_post.bias", "norm.bias", 0},
 };
 
+/* timm's attention pool, where it differs. */
+static const struct {
+    const char *own, *names[2];
+} trunk_pool[] = {
+    {"attn_pool.attn.in_proj_weight", {"attn_pool.q.weight", "attn_pool.kv.weight"}},
+    {"attn_pool.attn.in_proj_bias", {"attn_pool.q.bias", "attn_pool.kv.bias"}},
+    {"attn_pool.attn.out_proj.weight", {"attn_pool.proj.weight", NULL}},
+    {"attn_pool.attn.out_proj.bias", {"attn_pool.proj.bias", NULL}},
+};
+
 static const struct {
     const char *own, *hf, *timm;
 } in_block[] = {
@@ -224,12 +234,17 @@ naming naming_of_file(const tensor_file *f)
 
 naming naming_of_config(const clip_cfg *cfg)
 {
-    const bool hf = cfg->layout == LAYOUT_HF;
+    const bool hf = cfg->layout == LAYOUT_HF, bert = cfg->text.family == TEXT_BERT;
 
     return (naming){.image = hf           ? SPELLING_HF
                              : *cfg->timm ? SPELLING_TIMM
                                           : SPELLING_OPENAI,
-                    .text = hf ? SPELLING_HF : SPELLING_OPENAI,
+                    .text = hf     ? SPELLING_HF
+                            : bert ? SPELLING_BERT
+                                   : SPELLING_OPENAI,
+                    .scales_listed = hf && cfg->logit_bias,
+                    .bert = bert ? bert_prefixes[0].bert : NULL,
+                    .proj = bert ? bert_prefixes[0].proj : NULL,
                     .timm_fc_norm = cfg->image.ln_post_after_pool,
                     .block = timm_block_of(cfg),
                     .image_prefix = "",
@@ -288,6 +303,13 @@ static void timm_name(stored_as *out, const char *name, const naming *n)
     if (strncmp(name, "attn_pool.", 10) == 0) set(out, "visual.trunk.", name);
     if (sscanf(name, "transformer.resblocks.%d.%n", &layer, &used) == 1 && used)
         timm_block_name(out, layer, name + used, n->block);
+    for (size_t i = 0; i < sizeof trunk_pool / sizeof trunk_pool[0]; i++)
+        for (size_t k = 0; k < 2 && strcmp(trunk_pool[i].own, name) == 0; k++) {
+            if (!trunk_pool[i].names[k]) break;
+            snprintf(out->names[k], NAME_MAX_LEN, "visual.trunk.%s",
+                     trunk_pool[i].names[k]);
+            out->n = k + 1;
+        }
     for (size_t i = 0; i < sizeof trunk / sizeof trunk[0]; i++)
         if (strcmp(trunk[i].own, name) == 0) {
             set(out, "visual.trunk.", trunk[i].timm);
@@ -407,6 +429,7 @@ void names_of(stored_as *out, const char *name, const naming *n)
 
     *out = (stored_as){.n = 1};
     set(out, visual ? n->image_prefix : text ? n->text_prefix : n->scale_prefix, name);
+    if (n->scales_listed && !visual && !text) out->lead = 1;
     if (n->first_positions && strcmp(name, "positional_embedding") == 0) {
         snprintf(out->names[1], NAME_MAX_LEN, "%spositional_embedding_res",
                  n->text_prefix);

@@ -28,6 +28,7 @@ typedef struct naming {
     size_t first_positions; /* Long-CLIP: rows of positional_embedding that count; the
                                others are those of positional_embedding_res */
     bool timm_head;         /* timm: its own classifier is the projection */
+    bool scales_listed;     /* logit_scale and logit_bias have a dimension, of 1 */
     bool timm_fc_norm;      /* timm: the last norm, where it is behind the pooling */
     timm_block block;       /* timm: how its blocks spell the parts that differ */
     bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
@@ -38,11 +39,12 @@ naming naming_of_file(const tensor_file *f);
 /* What a model is written with. */
 naming naming_of_config(const clip_cfg *cfg);
 
-/* Where a parameter is stored: under one name, or as rows of several tensors (HF keeps q,
- * k and v apart; an empty name stands for zeros), maybe transposed (HF's projections). */
+/* Where a parameter is stored: under one name, or as rows of several tensors, maybe
+ * transposed (HF's projections). */
 typedef struct stored_as {
-    char names[3][NAME_MAX_LEN];
-    size_t n;
+    char names[3][NAME_MAX_LEN]; /* an empty one stands for zeros */
+    size_t n; /* 3: equal parts (HF keeps q, k and v apart); 2: the second is twice the
+                 first (q, and k with v, of timm's attention pool) */
     size_t first_rows; /* not 0: these many rows of the first tensor, the others of the
                           second, both of the whole shape */
     size_t lead;       /* dimensions of 1 that it has in front (timm's positions) */
@@ -50,5 +52,11 @@ typedef struct stored_as {
 } stored_as;
 
 void names_of(stored_as *out, const char *name, const naming *n);
+
+/* How many of n rows or numbers tensor i holds. */
+static inline size_t stored_part(const stored_as *s, size_t i, size_t n)
+{
+    return s->n == 2 ? n / 3 * (i + 1) : n / s->n;
+}
 
 #endif

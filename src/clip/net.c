@@ -59,7 +59,11 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
     if (!n) return clipc_fail_memory(err, "model", sizeof *n);
     n->cfg = *cfg;
     n->form = tower_form(mode, cfg->image.form);
-    rc = add_towers(n, err);
+    rc = cfg->no_image || cfg->no_text || cfg->image.embed_dim == cfg->text.embed_dim
+             ? add_towers(n, err)
+             : clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "config: the image tower gives %zu numbers, the text tower %zu",
+                          cfg->image.embed_dim, cfg->text.embed_dim);
     if (rc == CLIPC_OK && mode == TOWER_INFER)
         rc = param_list_pack(&n->params, n->form, err);
     if (rc == CLIPC_OK) *out = n, n = NULL;

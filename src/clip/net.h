@@ -4,6 +4,7 @@
 #define CLIPC_CLIP_NET_H
 
 #include "clip/source.h"
+#include "clip/tokens.h"
 #include "model/textnet.h"
 #include "tensor/dtype.h"
 
@@ -51,13 +52,14 @@ void weights_place(void *to, const param *p, const float *plain, weight_form for
                    const kernels *k);
 
 /* Writes config and weights (plain ones: not TOWER_INFER) into a folder, in the layout of
- * cfg.layout; vocab.json and merges.txt too for LAYOUT_HF. */
-int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
-             clipc_err *err);
+ * cfg.layout (config_lay_out), and the tokenizer's files; of OpenAI's (NULL), those that
+ * transformers wants. */
+int net_save(const net *n, const char *folder, dtype stored, const token_files *tokens,
+             const kernels *k, clipc_err *err);
 
 /* Writes a net (plain weights) as one file of clipc's own format, FORMAT.md.  `about`:
- * strings for the header (license, origin), or NULL. */
+ * strings for the header (license, origin), or NULL.  tokens: as above. */
 int net_save_packed(const net *n, const char *path, weight_form form, const json_t *about,
-                    const kernels *k, clipc_err *err);
+                    const token_files *tokens, const kernels *k, clipc_err *err);
 
 #endif

@@ -24,18 +24,21 @@ static int add_tensors(tensor *t, size_t *count, stored_as *s, float **made,
     }
     for (size_t i = 0; i < s->n; i++) {
         tensor *to = &t[*count];
-        if (!*s->names[i]) continue; /* zeros */
-        *to = (tensor){.name = s->names[i],
-                       .dt = DT_F32,
-                       .n_dims = s->lead + p->n_dims,
-                       .n = p->n / s->n,
-                       .data = data + i * (p->n / s->n)};
-        for (size_t d = 0; d < s->lead; d++) to->dims[d] = 1;
-        for (size_t d = 0; d < p->n_dims; d++)
-            to->dims[s->lead + d] =
-                s->transposed ? p->dims[p->n_dims - 1 - d] : p->dims[d];
-        if (s->n > 1) to->dims[0] /= s->n;
-        ++*count;
+        const size_t n = stored_part(s, i, p->n);
+        if (*s->names[i]) { /* else zeros */
+            *to = (tensor){.name = s->names[i],
+                           .dt = DT_F32,
+                           .n_dims = s->lead + p->n_dims,
+                           .n = n,
+                           .data = data};
+            for (size_t d = 0; d < s->lead; d++) to->dims[d] = 1;
+            for (size_t d = 0; d < p->n_dims; d++)
+                to->dims[s->lead + d] =
+                    s->transposed ? p->dims[p->n_dims - 1 - d] : p->dims[d];
+            if (s->n > 1) to->dims[0] = stored_part(s, i, to->dims[0]);
+            ++*count;
+        }
+        data += n;
     }
     return CLIPC_OK;
 }
@@ -86,7 +89,7 @@ static int save_text(const char *folder, const char *name, const buf *text,
 static int save_open_clip(const net *n, const char *folder, clipc_err *err)
 {
     buf config = {0};
-    int rc = config_write_open_clip(&config, &n->cfg, false, err);
+    int rc = config_write_open_clip(&config, &n->cfg, err);
 
     if (rc == CLIPC_OK) rc = save_text(folder, "open_clip_config.json", &config, err);
     buf_free(&config);
@@ -95,54 +98,64 @@ static int save_open_clip(const net *n, const char *folder, clipc_err *err)
 
 static int save_hf(const net *n, const char *folder, clipc_err *err)
 {
-    buf config = {0}, pre = {0}, vocab = {0}, merges = {0};
-    bpe *b = NULL;
+    buf config = {0}, pre = {0};
     int rc = config_write_hf(&config, &pre, &n->cfg, err);
 
-    if (rc == CLIPC_OK) rc = bpe_new(&b, err);
-    if (rc == CLIPC_OK) rc = bpe_vocab_json(&vocab, b, err);
-    if (rc == CLIPC_OK) rc = bpe_merges_txt(&merges, b, err);
     if (rc == CLIPC_OK) rc = save_text(folder, "config.json", &config, err);
     if (rc == CLIPC_OK) rc = save_text(folder, "preprocessor_config.json", &pre, err);
-    if (rc == CLIPC_OK) rc = save_text(folder, "vocab.json", &vocab, err);
-    if (rc == CLIPC_OK) rc = save_text(folder, "merges.txt", &merges, err);
-    bpe_free(b);
     buf_free(&config);
     buf_free(&pre);
-    buf_free(&vocab);
-    buf_free(&merges);
     return rc;
 }
 
-int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
-             clipc_err *err)
+/* OpenAI's vocabulary as files. */
+static int openai_files(token_files *f, clipc_err *err)
+{
+    bpe *b = NULL;
+    int rc = bpe_new(&b, err);
+
+    if (rc == CLIPC_OK) rc = bpe_vocab_json(&f->bytes[TOKEN_VOCAB], b, err);
+    if (rc == CLIPC_OK) rc = bpe_merges_txt(&f->bytes[TOKEN_MERGES], b, err);
+    f->there[TOKEN_VOCAB] = f->there[TOKEN_MERGES] = true;
+    bpe_free(b);
+    return rc;
+}
+
+/* Writes those that are there and removes the others, which would be another model's. */
+static int save_tokens(const char *folder, const token_files *f, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < TOKEN_FILES; i++) {
+        char *path = path_join(folder, token_file_names[i]);
+        if (!path) return clipc_fail_memory(err, folder, 0);
+        if (f->there[i]) rc = file_replace(path, f->bytes[i].data, f->bytes[i].len, err);
+        else remove(path);
+        free(path);
+    }
+    return rc;
+}
+
+int net_save(const net *n, const char *folder, dtype stored, const token_files *tokens,
+             const kernels *k, clipc_err *err)
 {
     const bool hf = n->cfg.layout == LAYOUT_HF;
     char *path =
         path_join(folder, hf ? "model.safetensors" : "open_clip_model.safetensors");
-    int rc = path ? CLIPC_OK : clipc_fail_memory(err, folder, 0);
+    token_files openai = {0};
+    int rc = path ? file_mkdirs(folder, err) : clipc_fail_memory(err, folder, 0);
 
-    if (rc == CLIPC_OK && hf && !config_fits_hf(&n->cfg))
-        rc = clipc_fail(
-            err, CLIPC_ERR_FEATURE,
-            "%s: Hugging Face's CLIP layout holds OpenAI's ViT and text tower, "
-            "no %s; use open_clip's",
-            folder,
-            n->cfg.image.family == IMAGE_VIT ? "relative of theirs" : n->ops->family);
-    if (rc == CLIPC_OK && !hf && n->cfg.image.pooler_form == POOLER_SIGLIP)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: a SigLIP of Hugging Face's layout cannot be written in "
-                        "open_clip's",
-                        folder);
-    if (rc == CLIPC_OK && n->cfg.image.family == IMAGE_FASTVIT)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: a FastViT, whose branches were folded, cannot be written in "
-                        "open_clip's layout; clipc's own holds it",
-                        folder);
-    if (rc == CLIPC_OK) rc = file_mkdirs(folder, err);
+    if (!tokens) tokens = &openai;
+    if (rc == CLIPC_OK && hf && !n->cfg.foreign_tokens && !tokens->there[TOKEN_VOCAB]) {
+        rc = openai_files(&openai, err);
+        tokens = &openai;
+    }
+    /* The weights first: where the disk has no room for them, nothing has changed. */
+    if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
     if (rc == CLIPC_OK)
         rc = hf ? save_hf(n, folder, err) : save_open_clip(n, folder, err);
-    if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
+    if (rc == CLIPC_OK) rc = save_tokens(folder, tokens, err);
+    token_files_free(&openai);
     free(path);
     return rc;
 }
@@ -158,7 +171,7 @@ static int own_header(json_t **out, const net *n, weight_form form, const json_t
                                         [WEIGHTS_BF16] = "bf16",
                                         [WEIGHTS_I8] = "int8"};
     buf config = {0};
-    int rc = config_write_open_clip(&config, &n->cfg, true, err);
+    int rc = config_write_own(&config, &n->cfg, err);
 
     *out = NULL;
     if (rc == CLIPC_OK) {
@@ -198,13 +211,29 @@ static int pack_tensor(tensor *t, void **made, const param *p, weight_form form,
     return CLIPC_OK;
 }
 
-int net_save_packed(const net *n, const char *path, weight_form form, const json_t *about,
-                    const kernels *k, clipc_err *err)
+/* Adds a tokenizer's files, as bytes. */
+static void add_files(tensor *t, size_t *count, char (*names)[64], const token_files *f)
 {
-    tensor *t = calloc(n->params.n, sizeof *t);
+    for (size_t i = 0; f && i < TOKEN_FILES; i++) {
+        if (!f->there[i]) continue;
+        snprintf(names[i], sizeof names[i], SOURCE_FILES "%s", token_file_names[i]);
+        t[(*count)++] = (tensor){.name = names[i],
+                                 .dt = DT_U8,
+                                 .n_dims = 1,
+                                 .dims = {f->bytes[i].len},
+                                 .n = f->bytes[i].len,
+                                 .data = f->bytes[i].data};
+    }
+}
+
+int net_save_packed(const net *n, const char *path, weight_form form, const json_t *about,
+                    const token_files *tokens, const kernels *k, clipc_err *err)
+{
+    tensor *t = calloc(n->params.n + TOKEN_FILES, sizeof *t);
     void **made = calloc(n->params.n, sizeof *made);
+    char names[TOKEN_FILES][64];
     json_t *header = NULL;
-    size_t count = 0;
+    size_t count = 0, all;
     int rc = t && made ? own_header(&header, n, form, about, err)
                        : clipc_fail_memory(err, path, 0);
 
@@ -215,7 +244,10 @@ int net_save_packed(const net *n, const char *path, weight_form form, const json
                 rc = pack_tensor(&t[count], &made[count], &n->params.v[i], form, k, err);
                 count++;
             }
-    if (rc == CLIPC_OK) rc = safetensors_write(path, t, count, header, DT_F32, k, err);
+    /* Files last: they have any size. */
+    all = count;
+    if (rc == CLIPC_OK) add_files(t, &all, names, tokens);
+    if (rc == CLIPC_OK) rc = safetensors_write(path, t, all, header, DT_F32, k, err);
     for (size_t i = 0; made && i < count; i++) free(made[i]);
     free(made);
     free(t);
@@ -239,16 +271,32 @@ static dtype dtype_of(weight_form form)
     return form == WEIGHTS_F16 ? DT_F16 : form == WEIGHTS_BF16 ? DT_BF16 : DT_F32;
 }
 
-static int write_as(net *n, const char *to, const char *layout, weight_form form,
-                    const json_t *about, const kernels *k, clipc_err *err)
+/* Without a word about it open_clip takes OpenAI's vocabulary. */
+static int tell_open_clip(clip_cfg *cfg, token_files *f, clipc_err *err)
 {
-    if (!n->image || !n->text || n->cfg.text.family == TEXT_BERT)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: a model of one tower, or with a BERT, cannot be written",
-                          to);
-    if (strcmp(layout, "clipc") == 0) return net_save_packed(n, to, form, about, k, err);
-    n->cfg.layout = strcmp(layout, "hf") == 0 ? LAYOUT_HF : LAYOUT_OPEN_CLIP;
-    return net_save(n, to, dtype_of(form), k, err);
+    static const char class[] = "CLIPTokenizer";
+
+    if (cfg->foreign_tokens || !f->there[TOKEN_VOCAB]) return CLIPC_OK;
+    cfg->foreign_tokens = true;
+    strcpy(cfg->tokenizer, class);
+    if (f->there[TOKEN_OPTIONS]) return CLIPC_OK;
+    f->there[TOKEN_OPTIONS] = true;
+    return buf_printf(&f->bytes[TOKEN_OPTIONS], err, "{\"tokenizer_class\": \"%s\"}\n",
+                      class);
+}
+
+static int write_as(net *n, const char *to, const char *layout, weight_form form,
+                    const json_t *about, token_files *tokens, const kernels *k,
+                    clipc_err *err)
+{
+    const bool hf = strcmp(layout, "hf") == 0;
+    int rc;
+
+    if (strcmp(layout, "clipc") == 0)
+        return net_save_packed(n, to, form, about, tokens, k, err);
+    rc = config_lay_out(&n->cfg, hf ? LAYOUT_HF : LAYOUT_OPEN_CLIP, to, err);
+    if (rc == CLIPC_OK && !hf) rc = tell_open_clip(&n->cfg, tokens, err);
+    return rc == CLIPC_OK ? net_save(n, to, dtype_of(form), tokens, k, err) : rc;
 }
 
 /* Licence and origin: what was asked for, else what the source says. */
@@ -264,19 +312,18 @@ static json_t *about_model(const model_source *s, const clipc_convert_options *o
     return about;
 }
 
-/* What is written has OpenAI's vocabulary, or none: a model with another one would read
- * texts wrongly afterwards. */
-static int check_tokens(const model_source *s, clipc_err *err)
+/* The files of a source's tokenizer, which must be sound.  open_clip gets none if the
+ * vocabulary is OpenAI's, which it has. */
+static int own_tokens(token_files *f, model_source *s, bool open_clip, clipc_err *err)
 {
     tokenizer t = {0};
     bpe *openai = NULL;
-    int rc = tokenizer_open(&t, s, err);
+    int rc = token_files_read(f, s, err);
 
-    if (rc == CLIPC_OK && t.bpe) rc = bpe_new(&openai, err);
-    if (rc == CLIPC_OK && t.bpe && !bpe_equal(t.bpe, openai))
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: its vocabulary is not OpenAI's, and cannot be written",
-                        s->path);
+    if (rc == CLIPC_OK) rc = tokenizer_make(&t, f, s, err);
+    if (t.bpe) s->cfg.foreign_tokens = false; /* whatever a config called it */
+    if (rc == CLIPC_OK && t.bpe && open_clip) rc = bpe_new(&openai, err);
+    if (rc == CLIPC_OK && openai && bpe_equal(t.bpe, openai)) token_files_free(f);
     bpe_free(openai);
     tokenizer_free(&t);
     return rc;
@@ -292,6 +339,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     const kernels *k = NULL;
     json_t *about = NULL;
     char *found = NULL;
+    token_files tokens = {0};
     model_source s = {0};
     net *n = NULL;
     int rc;
@@ -305,11 +353,12 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
-    if (rc == CLIPC_OK) rc = check_tokens(&s, err);
+    if (rc == CLIPC_OK) rc = own_tokens(&tokens, &s, strcmp(to, "open_clip") == 0, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);
-    if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, k, err);
+    if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, &tokens, k, err);
     json_decref(about);
+    token_files_free(&tokens);
     net_free(n);
     source_close(&s);
     free(found);

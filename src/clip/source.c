@@ -7,6 +7,8 @@
 #include "clip/timm.h"
 #include "io/any_file.h"
 
+enum { FILE_MAX = 64 << 20 };
+
 void source_close(model_source *s)
 {
     tensor_file_free(s->weights);
@@ -37,6 +39,38 @@ static int open_first(model_source *s, const char *const *names, clipc_err *err)
         if (there) return rc;
     }
     return clipc_fail(err, CLIPC_ERR_IO, "%s: no %s in it", s->path, names[0]);
+}
+
+/* ---- files beside the tensors ---- */
+
+static int kept_file(buf *out, bool *there, const model_source *s, const char *name,
+                     clipc_err *err)
+{
+    char whole[64];
+
+    snprintf(whole, sizeof whole, SOURCE_FILES "%s", name);
+    const tensor *t = tensor_find(s->weights, whole);
+    *there = t != NULL;
+    if (!t) return CLIPC_OK;
+    if (t->dt != DT_U8 || t->n_dims != 1 || t->n > FILE_MAX)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s is no list of up to %d bytes",
+                          s->path, whole, FILE_MAX);
+    return buf_add(out, t->data, t->n, err);
+}
+
+int source_file(buf *out, bool *there, const model_source *s, const char *name,
+                clipc_err *err)
+{
+    int rc;
+
+    buf_clear(out);
+    if (s->packed) return kept_file(out, there, s, name, err);
+    char *path = path_join(s->path, name);
+    if (!path) return clipc_fail_memory(err, s->path, 0);
+    *there = file_exists(path);
+    rc = *there ? file_read(out, path, FILE_MAX, err) : CLIPC_OK;
+    free(path);
+    return rc;
 }
 
 /* ---- folders ---- */

@@ -28,4 +28,12 @@ int source_open_as(model_source *s, const char *path, const clipc_open_options *
                    clipc_err *err);
 void source_close(model_source *s);
 
+/* In front of the names of files that clipc's own format keeps as tensors. */
+#define SOURCE_FILES "tokenizer/"
+
+/* The bytes of a file that came with the model: of its folder, or kept in clipc's own
+ * file (before net_open takes that over).  *there: whether there is one. */
+int source_file(buf *out, bool *there, const model_source *s, const char *name,
+                clipc_err *err);
+
 #endif

@@ -1,5 +1,6 @@
 #include "clip/timm.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static void clip_facts(image_cfg *c)
 static void siglip_facts(image_cfg *c)
 {
     c->pooler = true;
-    c->pooler_form = POOLER_TIMM;
+    c->pooler_form = POOLER_SIGLIP;
     c->pooler_queries = 1;
 }
 
@@ -181,6 +182,38 @@ const char *timm_pool_of(const clip_cfg *cfg)
 {
     const struct kind *k = kind_of(cfg->timm);
     return k ? k->pool : "avg";
+}
+
+/* timm's SigLIPs; open_clip's config gives a tower's name, and that its image size. */
+static const struct {
+    const char *name;
+    size_t patch_size, width, layers, mlp_width, image_size[4];
+} siglips[] = {
+    {"vit_base_patch16_siglip_", 16, 768, 12, 3072, {224, 256, 384, 512}},
+    {"vit_base_patch32_siglip_", 32, 768, 12, 3072, {256}},
+    {"vit_large_patch16_siglip_", 16, 1024, 24, 4096, {256, 384, 512}},
+    {"vit_so400m_patch14_siglip_", 14, 1152, 27, 4304, {224, 378, 384}},
+    {"vit_so400m_patch16_siglip_", 16, 1152, 27, 4304, {256, 384, 512}},
+    {"vit_giantopt_patch16_siglip_", 16, 1536, 40, 6144, {256, 384}},
+};
+
+void timm_name_siglip(clip_cfg *cfg)
+{
+    const image_cfg *c = &cfg->image;
+    char name[sizeof cfg->timm];
+
+    for (size_t i = 0; i < sizeof siglips / sizeof siglips[0]; i++)
+        for (size_t k = 0; k < 4 && siglips[i].image_size[k]; k++) {
+            snprintf(name, sizeof name, "%s%zu", siglips[i].name,
+                     siglips[i].image_size[k]);
+            const struct kind *of = kind_of(name);
+            if (c->image_size == siglips[i].image_size[k] &&
+                c->patch_size == siglips[i].patch_size && c->width == siglips[i].width &&
+                c->layers == siglips[i].layers && c->mlp_width == siglips[i].mlp_width &&
+                c->heads == c->width / of->head_width && c->act == of->act &&
+                fabsf(c->eps - 1e-6f) < 1e-9f)
+                strcpy(cfg->timm, name);
+        }
 }
 
 timm_block timm_block_of(const clip_cfg *cfg)

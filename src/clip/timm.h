@@ -14,6 +14,10 @@ int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char
 /* timm_pool of a cfg's timm tower. */
 const char *timm_pool_of(const clip_cfg *cfg);
 
+/* Names the timm tower that a SigLIP of another layout is, by its sizes; leaves cfg->timm
+ * empty if there is none. */
+void timm_name_siglip(clip_cfg *cfg);
+
 /* How the blocks of a cfg's timm tower are spelled. */
 timm_block timm_block_of(const clip_cfg *cfg);
 

@@ -3,7 +3,28 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VOCAB_MAX = 64 << 20 };
+const char *const token_file_names[TOKEN_FILES] = {
+    [TOKEN_OPTIONS] = "tokenizer_config.json",
+    [TOKEN_SPECIALS] = "special_tokens_map.json",
+    [TOKEN_VOCAB] = "vocab.json",
+    [TOKEN_MERGES] = "merges.txt",
+    [TOKEN_WORDS] = "vocab.txt"};
+
+void token_files_free(token_files *f)
+{
+    for (size_t i = 0; i < TOKEN_FILES; i++) buf_free(&f->bytes[i]);
+    *f = (token_files){0};
+}
+
+int token_files_read(token_files *f, const model_source *s, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    *f = (token_files){0};
+    for (size_t i = 0; rc == CLIPC_OK && i < TOKEN_FILES; i++)
+        rc = source_file(&f->bytes[i], &f->there[i], s, token_file_names[i], err);
+    return rc;
+}
 
 void tokenizer_free(tokenizer *t)
 {
@@ -12,93 +33,118 @@ void tokenizer_free(tokenizer *t)
     *t = (tokenizer){0};
 }
 
-/* What tokenizer_config.json, if it is there, says of BERT's cleaning. */
-static int read_options(wordpiece_options *o, const char *folder, clipc_err *err)
+/* What tokenizer_config.json says of BERT's cleaning. */
+static int read_options(wordpiece_options *o, const json_t *root, const char *where,
+                        clipc_err *err)
 {
-    char *path = path_join(folder, "tokenizer_config.json");
-    json_t *root = NULL;
     bool accents = false;
-    int rc = path ? CLIPC_OK : clipc_fail_memory(err, folder, 0);
+    int rc;
 
     *o = (wordpiece_options){true, -1, true, 0};
-    if (rc == CLIPC_OK && file_exists(path)) rc = json_read(&root, path, err);
+    rc = json_get_bool(&o->lower_case, root, "do_lower_case", where, err);
     if (rc == CLIPC_OK)
-        rc = json_get_bool(&o->lower_case, root, "do_lower_case", path, err);
-    if (rc == CLIPC_OK)
-        rc = json_get_bool(&o->chinese_chars, root, "tokenize_chinese_chars", path, err);
+        rc = json_get_bool(&o->chinese_chars, root, "tokenize_chinese_chars", where, err);
     if (rc == CLIPC_OK && json_is_boolean(json_object_get(root, "strip_accents"))) {
-        rc = json_get_bool(&accents, root, "strip_accents", path, err);
+        rc = json_get_bool(&accents, root, "strip_accents", where, err);
         o->strip_accents = accents;
     }
-    json_decref(root);
-    free(path);
     return rc;
 }
 
-static int open_wordpiece(tokenizer *t, const char *folder, const char *vocab,
-                          clipc_err *err)
+static int make_wordpiece(tokenizer *t, const token_files *f, const json_t *options,
+                          char *const *paths, clipc_err *err)
 {
+    const buf *words = &f->bytes[TOKEN_WORDS];
     wordpiece_options o;
-    buf text = {0};
-    int rc = read_options(&o, folder, err);
+    int rc = read_options(&o, options, paths[TOKEN_OPTIONS], err);
 
-    if (rc == CLIPC_OK) rc = file_read(&text, vocab, VOCAB_MAX, err);
-    if (rc == CLIPC_OK)
-        rc = wordpiece_load(&t->wordpiece, text.data, text.len, &o, vocab, err);
-    buf_free(&text);
     t->name = "wordpiece";
+    return rc == CLIPC_OK ? wordpiece_load(&t->wordpiece, words->data, words->len, &o,
+                                           paths[TOKEN_WORDS], err)
+                          : rc;
+}
+
+/* A tokenizer that is not OpenAI's own may yet be of its kind. */
+static bool is_bpe(const model_source *s, const json_t *options)
+{
+    const char *class = json_string_value(json_object_get(options, "tokenizer_class"));
+
+    if (!s->cfg.foreign_tokens) return true;
+    return strncmp(class ? class : s->cfg.tokenizer, "CLIPTokenizer", 13) == 0;
+}
+
+/* The padding that a file names, if it does. */
+static int take_pad(bool *told, bpe *b, const json_t *root, clipc_err *err)
+{
+    const json_t *token = json_object_get(root, "pad_token");
+
+    if (json_is_object(token)) token = json_object_get(token, "content");
+    *told = json_is_string(token);
+    return *told ? bpe_set_pad(b, json_string_value(token), err) : CLIPC_OK;
+}
+
+static int make_bpe(tokenizer *t, const token_files *f, const json_t *options,
+                    char *const *paths, clipc_err *err)
+{
+    const buf *specials = &f->bytes[TOKEN_SPECIALS];
+    json_t *root = NULL;
+    bool told = false;
+    int rc = bpe_load_hf(&t->bpe, &f->bytes[TOKEN_VOCAB], paths[TOKEN_VOCAB],
+                         &f->bytes[TOKEN_MERGES], paths[TOKEN_MERGES], err);
+
+    t->name = "bpe";
+    if (rc == CLIPC_OK) rc = take_pad(&told, t->bpe, options, err);
+    if (rc != CLIPC_OK || told || !f->there[TOKEN_SPECIALS]) return rc;
+    rc = json_parse(&root, specials->data, specials->len, paths[TOKEN_SPECIALS], err);
+    if (rc == CLIPC_OK) rc = take_pad(&told, t->bpe, root, err);
+    json_decref(root);
     return rc;
 }
 
-/* What transformers pads with, if the folder says. */
-static int read_pad(bpe *b, const char *folder, clipc_err *err)
+static int make(tokenizer *t, const token_files *f, const json_t *options,
+                const model_source *s, char *const *paths, clipc_err *err)
 {
-    static const char *const names[] = {"tokenizer_config.json",
-                                        "special_tokens_map.json"};
-    const char *pad = NULL;
+    const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta,
+               plain = s->cfg.token_rules == BPE_OPENAI;
+    int rc;
+
+    if (bert && f->there[TOKEN_WORDS]) return make_wordpiece(t, f, options, paths, err);
+    if (plain && f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] && is_bpe(s, options))
+        return make_bpe(t, f, options, paths, err);
+    if (s->cfg.foreign_tokens) return t->name = s->cfg.tokenizer, CLIPC_OK;
+    rc = bpe_new(&t->bpe, err);
+    if (rc == CLIPC_OK) bpe_set_rules(t->bpe, s->cfg.token_rules);
+    return rc;
+}
+
+int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
+                   clipc_err *err)
+{
+    const buf *text = &f->bytes[TOKEN_OPTIONS];
+    char *paths[TOKEN_FILES] = {NULL};
+    json_t *options = NULL;
     int rc = CLIPC_OK;
 
-    for (size_t i = 0; rc == CLIPC_OK && !pad && i < 2; i++) {
-        char *path = path_join(folder, names[i]);
-        json_t *root = NULL;
-        if (!path) return clipc_fail_memory(err, folder, 0);
-        if (file_exists(path)) rc = json_read(&root, path, err);
-        const json_t *token = json_object_get(root, "pad_token");
-        if (json_is_object(token)) token = json_object_get(token, "content");
-        if ((pad = json_string_value(token))) rc = bpe_set_pad(b, pad, err);
-        json_decref(root);
-        free(path);
-    }
+    *t = (tokenizer){.name = "openai"};
+    for (size_t i = 0; i < TOKEN_FILES; i++)
+        if (!(paths[i] = path_join(s->path, token_file_names[i])))
+            rc = clipc_fail_memory(err, s->path, 0);
+    if (rc == CLIPC_OK && f->there[TOKEN_OPTIONS])
+        rc = json_parse(&options, text->data, text->len, paths[TOKEN_OPTIONS], err);
+    if (rc == CLIPC_OK) rc = make(t, f, options, s, paths, err);
+    json_decref(options);
+    for (size_t i = 0; i < TOKEN_FILES; i++) free(paths[i]);
     return rc;
 }
 
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
 {
-    char *vocab = path_join(s->path, "vocab.json"),
-         *txt = path_join(s->path, "vocab.txt");
-    char *merges = path_join(s->path, "merges.txt");
-    const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta;
-    int rc = CLIPC_OK;
+    token_files f;
+    int rc = token_files_read(&f, s, err);
 
-    *t = (tokenizer){.name = "openai"};
-    if (!vocab || !merges || !txt) {
-        rc = clipc_fail_memory(err, s->path, 0);
-    } else if (bert && file_exists(txt)) {
-        rc = open_wordpiece(t, s->path, txt, err);
-    } else if (s->cfg.foreign_tokens) {
-        t->name = s->cfg.tokenizer;
-    } else if (s->cfg.token_rules == BPE_OPENAI && file_exists(vocab) &&
-               file_exists(merges)) {
-        t->name = "bpe";
-        rc = bpe_load_hf(&t->bpe, vocab, merges, err);
-        if (rc == CLIPC_OK) rc = read_pad(t->bpe, s->path, err);
-    } else {
-        rc = bpe_new(&t->bpe, err);
-        if (rc == CLIPC_OK) bpe_set_rules(t->bpe, s->cfg.token_rules);
-    }
-    free(vocab);
-    free(txt);
-    free(merges);
+    *t = (tokenizer){0};
+    if (rc == CLIPC_OK) rc = tokenizer_make(t, &f, s, err);
+    token_files_free(&f);
     return rc;
 }
 
@@ -134,9 +180,12 @@ int tokenizer_check(const tokenizer *t, size_t vocab_size, const char *where,
 void tokenizer_show(const tokenizer *t, int32_t id, char *out, size_t out_size)
 {
     buf b = {0};
+    const int rc = t->bpe         ? bpe_token(&b, t->bpe, id, NULL)
+                   : t->wordpiece ? wordpiece_token(&b, t->wordpiece, id, NULL)
+                                  : CLIPC_OK;
 
     if (out_size) out[0] = '\0';
-    if (t->bpe && bpe_token(&b, t->bpe, id, NULL) == CLIPC_OK && b.data && out_size)
+    if (rc == CLIPC_OK && b.data && out_size)
         for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
             out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
     buf_free(&b);

@@ -6,6 +6,27 @@
 #include "text/bpe.h"
 #include "text/wordpiece.h"
 
+/* The files that tokenizers are read from. */
+enum {
+    TOKEN_OPTIONS,
+    TOKEN_SPECIALS,
+    TOKEN_VOCAB,
+    TOKEN_MERGES,
+    TOKEN_WORDS,
+    TOKEN_FILES
+};
+extern const char *const token_file_names[TOKEN_FILES];
+
+/* Those of a source, as they are. */
+typedef struct token_files {
+    buf bytes[TOKEN_FILES];
+    bool there[TOKEN_FILES];
+} token_files;
+
+/* Free with token_files_free, also after a failure. */
+int token_files_read(token_files *f, const model_source *s, clipc_err *err);
+void token_files_free(token_files *f);
+
 /* Const once made.  One of the two, or neither: texts go by ids. */
 typedef struct tokenizer {
     bpe *bpe;
@@ -13,9 +34,12 @@ typedef struct tokenizer {
     const char *name; /* "openai", "bpe", "wordpiece", or what is not supported */
 } tokenizer;
 
-/* The folder's own files (vocab.txt; vocab.json and merges.txt), else the built-in
+/* Of the source's own files (vocab.txt; vocab.json and merges.txt), else the built-in
  * vocabulary if the model is of OpenAI's; open_clip's own tokenizer reads no files.
  * `name` points into s or lasts for ever. */
+int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
+                   clipc_err *err);
+/* The same, read here.  Before net_open, which takes over the tensors. */
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err);
 void tokenizer_free(tokenizer *t);
 

@@ -20,6 +20,10 @@
 
 /* Which tokens the features come from; with a pooler, which of its queries. */
 typedef enum image_pool { POOL_TOK, POOL_AVG } image_pool;
+/* With CoCa's pooler: features from its own queries, or from one query of a second pooler
+ * over the tokens (open_clip's attentional_pool "parallel") or over what the first gives
+ * ("cascade"). */
+typedef enum coca_pool { COCA_ONE, COCA_PARALLEL, COCA_CASCADE } coca_pool;
 /* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), a linear layer, or an
  * MLP of 2E channels inside, its second layer with a bias or without (ConvNeXt). */
 typedef enum tower_proj {
@@ -80,6 +84,7 @@ typedef struct image_cfg {
     bool ln_post_after_pool; /* open_clip's final_ln_after_pool */
     bool pooler;             /* attention pooling, by the fields below */
     pooler_form pooler_form;
+    coca_pool coca_pool;
     size_t pooler_queries, pooler_heads;
     size_t pooler_mlp_width; /* SigLIP's */
     /* Rotary positions of the patches (timm's axial ones): coordinates scaled so that the

@@ -92,14 +92,16 @@ static size_t pooled_dim(const image_cfg *c)
 
 static pooler_cfg vit_pooler_cfg(const vit *v)
 {
-    return (pooler_cfg){.form = v->cfg.pooler_form,
-                        .C = v->cfg.width,
-                        .E = pooled_dim(&v->cfg),
-                        .H = v->cfg.pooler_heads,
-                        .Q = v->cfg.pooler_queries,
-                        .F = is_coca(&v->cfg) ? 0 : v->cfg.pooler_mlp_width,
-                        .act = v->cfg.act,
-                        .eps = v->cfg.eps};
+    return (pooler_cfg){
+        .form = v->cfg.pooler_form,
+        .C = v->cfg.width,
+        .E = pooled_dim(&v->cfg),
+        .H = v->cfg.pooler_heads,
+        .Q = v->cfg.pooler_queries,
+        .F = is_coca(&v->cfg) ? 0 : v->cfg.pooler_mlp_width,
+        .act = v->cfg.act,
+        /* open_clip hands norm_kwargs to all norms but CoCa's pooler's. */
+        .eps = is_coca(&v->cfg) ? 1e-5f : v->cfg.eps};
 }
 
 /* Without a position of its own. */
@@ -108,9 +110,11 @@ static bool class_is_bare(const image_cfg *c)
     return c->no_class_position && !c->no_class_token;
 }
 
-/* Queries that are computed: for the token, the first; for the average, all others. */
+/* Queries that are computed: for the token, the first; for the average, all others; for
+ * a second pooler, all. */
 static size_t queries_used(const image_cfg *c)
 {
+    if (c->coca_pool != COCA_ONE) return c->pooler_queries;
     return c->pool == POOL_AVG ? c->pooler_queries - 1 : 1;
 }
 
@@ -142,6 +146,11 @@ static int vit_check(const image_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: a pooler of %zu queries and %zu heads",
                           c->pooler_queries, c->pooler_heads);
+    if (c->coca_pool != COCA_ONE && (!is_coca(c) || c->width != c->embed_dim))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: two poolers need a width, %zu, that is the "
+                          "embedding's, %zu",
+                          c->width, c->embed_dim);
     if (c->rope_ref > most || (c->rope_ref && c->width / c->heads % 4))
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: rotary positions of %zu with heads of %zu",
@@ -235,12 +244,15 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
                             [DIM_MATRIX] = c->proj == PROJ_MATRIX ? pooled_dim(c) : 0,
                             [DIM_LINEAR] = linear ? E : 0,
                             [DIM_LINEAR_BIAS] = c->proj == PROJ_LINEAR_BIAS ? E : 0};
-    const pooler_cfg pc = vit_pooler_cfg(v);
+    pooler_cfg pc = vit_pooler_cfg(v);
     int rc = param_list_add(l, "visual.", stem_rows, STEM_ROWS, &v->stem, sizes, err);
 
     if (rc == CLIPC_OK && !patches) rc = front_params(&v->front, l, c, err);
     if (rc == CLIPC_OK && c->pooler)
         rc = pooler_params(&v->pool, l, "visual.attn_pool.", &pc, err);
+    pc.Q = 1;
+    if (rc == CLIPC_OK && c->coca_pool != COCA_ONE)
+        rc = pooler_params(&v->contrastive, l, "visual.attn_pool_contrastive.", &pc, err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < v->cfg.layers; i++) {
         char prefix[64];
@@ -292,7 +304,8 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
     a->post = ARENA_FLOATS(mem, a->B * pooled_dim(&v->cfg));
     if (v->cfg.pooler) {
         const pooler_cfg pc = vit_pooler_cfg(v);
-        pooler_acts_take(&a->pool, mem, &pc, a->B, v->T);
+        const bool cascade = v->cfg.coca_pool == COCA_CASCADE && pc.Q > v->T;
+        pooler_acts_take(&a->pool, mem, &pc, a->B, cascade ? pc.Q : v->T);
         a->queries = ARENA_FLOATS(mem, a->B * queries_used(&v->cfg) * pc.E);
     }
     for (size_t i = 0; i < (train ? v->cfg.layers : 1); i++)
@@ -428,6 +441,19 @@ static void ln_post(exec *e, float *y, const float *x, const vit *v, size_t N)
                        pooled_dim(&v->cfg), v->cfg.eps);
 }
 
+/* open_clip's two poolers, which end behind ln_post. */
+static void pool_twice(exec *e, const vit *v, vit_acts *a, size_t B)
+{
+    const pooler_cfg pc = vit_pooler_cfg(v);
+    const bool cascade = v->cfg.coca_pool == COCA_CASCADE;
+
+    ln_post(e, a->x, a->x, v, B * v->T);
+    if (cascade)
+        pooler_fwd(e, a->queries, a->x, &v->pool, &a->pool, &pc, B, v->T, 0, pc.Q);
+    pooler_fwd(e, a->post, cascade ? a->queries : a->x, &v->contrastive, &a->pool, &pc, B,
+               cascade ? pc.Q : v->T, 0, 1);
+}
+
 /* a->post [B, pooled_dim] from the tokens, by queries or by the average. */
 static void pool_tokens(exec *e, const vit *v, vit_acts *a, size_t B)
 {
@@ -435,7 +461,9 @@ static void pool_tokens(exec *e, const vit *v, vit_acts *a, size_t B)
     const size_t C = c->width, N = B * v->T, cls = c->no_class_token ? 0 : 1;
     const pooler_cfg pc = vit_pooler_cfg(v);
 
-    if (is_coca(c)) {
+    if (c->coca_pool != COCA_ONE) {
+        pool_twice(e, v, a, B);
+    } else if (is_coca(c)) {
         const size_t n = queries_used(c);
         pooler_fwd(e, a->queries, a->x, &v->pool, &a->pool, &pc, B, v->T,
                    c->pool == POOL_AVG ? 1 : 0, n);

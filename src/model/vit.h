@@ -27,10 +27,10 @@ typedef struct vit {
     image_cfg cfg;
     size_t rows, cols, T; /* of patches; tokens */
     vit_stem stem;
-    front front;   /* instead of conv1 */
-    block *blocks; /* [layers] */
-    pooler pool;
-    float *rope; /* [T,D/2,2] as in block_cfg; NULL: none */
+    front front;              /* instead of conv1 */
+    block *blocks;            /* [layers] */
+    pooler pool, contrastive; /* the second of coca_pool */
+    float *rope;              /* [T,D/2,2] as in block_cfg; NULL: none */
 } vit;
 
 #endif

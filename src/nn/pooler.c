@@ -16,9 +16,6 @@ enum {
     DIM_IN,
     DIM_APART,
     DIM_C,
-    DIM_MHA,
-    DIM_TIMM,
-    DIM_2E,
     DIM_3E,
     DIM_F
 };
@@ -36,14 +33,8 @@ static const param_row pooler_rows[] = {
     {"attn.k_proj_weight", offsetof(pooler, k_w), {DIM_APART, DIM_C}, PARAM_MATRIX},
     {"attn.v_proj_weight", offsetof(pooler, v_w), {DIM_APART, DIM_C}, PARAM_MATRIX},
     {"attn.in_proj_bias", offsetof(pooler, in_b), {DIM_3E}, PARAM_GAIN},
-    {"attn.out_proj.weight", offsetof(pooler, out_w), {DIM_MHA, DIM_E}, PARAM_MATRIX},
-    {"attn.out_proj.bias", offsetof(pooler, out_b), {DIM_MHA}, PARAM_GAIN},
-    {"q.weight", offsetof(pooler, q_w), {DIM_TIMM, DIM_E}, PARAM_MATRIX},
-    {"q.bias", offsetof(pooler, q_b), {DIM_TIMM}, PARAM_GAIN},
-    {"kv.weight", offsetof(pooler, kv_w), {DIM_2E, DIM_C}, PARAM_MATRIX},
-    {"kv.bias", offsetof(pooler, kv_b), {DIM_2E}, PARAM_GAIN},
-    {"proj.weight", offsetof(pooler, out_w), {DIM_TIMM, DIM_E}, PARAM_MATRIX},
-    {"proj.bias", offsetof(pooler, out_b), {DIM_TIMM}, PARAM_GAIN},
+    {"attn.out_proj.weight", offsetof(pooler, out_w), {DIM_E, DIM_E}, PARAM_MATRIX},
+    {"attn.out_proj.bias", offsetof(pooler, out_b), {DIM_E}, PARAM_GAIN},
     {"norm.weight", offsetof(pooler, norm_w), {DIM_LATENT}, PARAM_GAIN},
     {"norm.bias", offsetof(pooler, norm_b), {DIM_LATENT}, PARAM_GAIN},
     {"mlp.fc1.weight", offsetof(pooler, fc_w), {DIM_F, DIM_LATENT}, PARAM_MATRIX},
@@ -56,7 +47,7 @@ int pooler_params(pooler *p, param_list *l, const char *prefix, const pooler_cfg
                   clipc_err *err)
 {
     const size_t C = cfg->C, E = cfg->E;
-    const bool coca = cfg->form == POOLER_COCA, timm = cfg->form == POOLER_TIMM;
+    const bool coca = cfg->form == POOLER_COCA;
     const bool apart = coca && E != C; /* as torch.nn.MultiheadAttention decides */
     const size_t sizes[] = {[DIM_E] = E,
                             [DIM_1] = 1,
@@ -64,13 +55,10 @@ int pooler_params(pooler *p, param_list *l, const char *prefix, const pooler_cfg
                             [DIM_LATENT] = coca ? 0 : E,
                             [DIM_LN_Q] = coca ? E : 0,
                             [DIM_LN_K] = coca ? C : 0,
-                            [DIM_IN] = timm || apart ? 0 : 3 * E,
+                            [DIM_IN] = apart ? 0 : 3 * E,
                             [DIM_APART] = apart ? E : 0,
                             [DIM_C] = C,
-                            [DIM_MHA] = timm ? 0 : E,
-                            [DIM_TIMM] = timm ? E : 0,
-                            [DIM_2E] = timm ? 2 * E : 0,
-                            [DIM_3E] = timm ? 0 : 3 * E,
+                            [DIM_3E] = 3 * E,
                             [DIM_F] = coca ? 0 : cfg->F};
 
     return param_list_add(l, prefix, pooler_rows,
@@ -128,16 +116,13 @@ static void project_all(exec *e, const float *query, const float *x, const poole
                         pooler_acts *a, const pooler_cfg *cfg, size_t N, size_t n)
 {
     const size_t C = cfg->C, E = cfg->E;
-    const bool timm = cfg->form == POOLER_TIMM;
-    const float *q_b = timm ? p->q_b : p->in_b;
-    const float *k_b = timm ? p->kv_b : p->in_b + E, *v_b = k_b + E;
     const float *q_w = p->in_w ? p->in_w : p->q_w;
-    const float *k_w = p->in_w ? p->in_w + E * E : timm ? p->kv_w : p->k_w;
-    const float *v_w = p->in_w ? p->in_w + 2 * E * E : timm ? p->kv_w + E * C : p->v_w;
+    const float *k_w = p->in_w ? p->in_w + E * E : p->k_w;
+    const float *v_w = p->in_w ? p->in_w + 2 * E * E : p->v_w;
 
-    project(e, a->q, query, q_w, q_b, n, E, E);
-    project(e, a->k, x, k_w, k_b, N, C, E);
-    project(e, a->v, x, v_w, v_b, N, C, E);
+    project(e, a->q, query, q_w, p->in_b, n, E, E);
+    project(e, a->k, x, k_w, p->in_b + E, N, C, E);
+    project(e, a->v, x, v_w, p->in_b + 2 * E, N, C, E);
 }
 
 void pooler_fwd(exec *e, float *out, const float *x, const pooler *p, pooler_acts *a,

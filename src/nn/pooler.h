@@ -13,11 +13,9 @@
 #include "base/arena.h"
 #include "nn/param.h"
 
-/* How checkpoints hold the projections; the mathematics is the same. */
 typedef enum pooler_form {
-    POOLER_COCA,   /* query [Q,E]; in_proj_weight if E = C, else three */
-    POOLER_SIGLIP, /* latent [1,1,C], in_proj_weight, norm, mlp (transformers) */
-    POOLER_TIMM    /* latent [1,1,C], q and kv, norm, mlp (timm) */
+    POOLER_COCA,  /* query [Q,E]; in_proj_weight if E = C, else three */
+    POOLER_SIGLIP /* latent [1,1,C], in_proj_weight, norm, mlp */
 } pooler_form;
 
 typedef struct pooler {
@@ -26,7 +24,6 @@ typedef struct pooler {
     float *ln_k_w, *ln_k_b;               /* [C] */
     float *in_w, *in_b;                   /* [3E,E], [3E] */
     float *q_w, *k_w, *v_w;               /* [E,E], [E,C], [E,C] instead of in_w */
-    float *q_b, *kv_w, *kv_b;             /* [E], [2E,C], [2E] instead of in_ */
     float *out_w, *out_b;                 /* [E,E], [E] */
     float *norm_w, *norm_b;               /* [E] */
     float *fc_w, *fc_b, *proj_w, *proj_b; /* [F,E], [F], [E,F], [E] */

@@ -42,8 +42,8 @@ int bpe_load(bpe **out, const char *merges, size_t size, const char *name,
 /* The same with the ids of Hugging Face's vocab.json, {"symbol": id, ...}.  Single bytes
  * that it lacks become the end token, as there; every other symbol must be in it.  The
  * rules are BPE_HF. */
-int bpe_load_hf(bpe **out, const char *vocab_path, const char *merges_path,
-                clipc_err *err);
+int bpe_load_hf(bpe **out, const buf *vocab, const char *vocab_name, const buf *merges,
+                const char *merges_name, clipc_err *err);
 void bpe_free(bpe *b);
 
 /* Before it is used: the rules, BPE_OPENAI unless told otherwise, and what follows of

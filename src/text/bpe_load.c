@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "text/bpe_data.h"
 #include "text/bpe_table.h"
@@ -281,25 +280,23 @@ static int take_ids(bpe *b, const json_t *vocab, const char *path, clipc_err *er
     return rc;
 }
 
-int bpe_load_hf(bpe **out, const char *vocab_path, const char *merges_path,
-                clipc_err *err)
+int bpe_load_hf(bpe **out, const buf *vocab, const char *vocab_name, const buf *merges,
+                const char *merges_name, clipc_err *err)
 {
-    buf merges = {0};
-    json_t *vocab = NULL;
+    json_t *ids = NULL;
     bpe *b = NULL;
     int rc;
 
     *out = NULL;
-    if ((rc = file_read(&merges, merges_path, FILE_MAX, err)) != CLIPC_OK) goto done;
-    if ((rc = bpe_load(&b, merges.data, merges.len, merges_path, err)) != CLIPC_OK)
+    if ((rc = bpe_load(&b, merges->data, merges->len, merges_name, err)) != CLIPC_OK)
         goto done;
-    if ((rc = json_read(&vocab, vocab_path, err)) != CLIPC_OK) goto done;
-    if ((rc = take_ids(b, vocab, vocab_path, err)) != CLIPC_OK) goto done;
+    if ((rc = json_parse(&ids, vocab->data, vocab->len, vocab_name, err)) != CLIPC_OK)
+        goto done;
+    if ((rc = take_ids(b, ids, vocab_name, err)) != CLIPC_OK) goto done;
     bpe_set_rules(b, BPE_HF);
     *out = b, b = NULL;
 done:
     bpe_free(b);
-    json_decref(vocab);
-    buf_free(&merges);
+    json_decref(ids);
     return rc;
 }

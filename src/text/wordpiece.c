@@ -30,7 +30,8 @@ typedef struct node {
 } node;
 
 struct wordpiece {
-    node *nodes;   /* the root is the first */
+    node *nodes; /* the root is the first */
+    size_t n_nodes;
     uint32_t rest; /* the node of "##", under which words go on; 0: none */
     size_t vocab, max_word;
     bool lower, strip, chinese;
@@ -274,6 +275,7 @@ static int build_trie(wordpiece *m, const lines *l, clipc_err *err)
         free(from);
         return clipc_fail_memory(err, l->file, n * (sizeof *from + sizeof *m->nodes));
     }
+    m->n_nodes = n;
     grow_trie(m->nodes, from, l);
     free(from);
     return CLIPC_OK;
@@ -394,6 +396,27 @@ int32_t wordpiece_pad(const wordpiece *m)
 int32_t wordpiece_mask(const wordpiece *m)
 {
     return m->special[MASK];
+}
+
+int wordpiece_token(buf *out, const wordpiece *m, int32_t id, clipc_err *err)
+{
+    const size_t start = out->len;
+    uint32_t at = 0;
+    int rc = CLIPC_OK;
+
+    while (at < m->n_nodes && m->nodes[at].id != id) at++;
+    if (id < 0 || at == m->n_nodes) return CLIPC_OK;
+    /* Upwards: a node's parent is the last whose children do not begin behind it. */
+    while (at && rc == CLIPC_OK) {
+        rc = buf_add(out, &m->nodes[at].byte, 1, err);
+        for (uint32_t child = at--; m->nodes[at].child > child;) at--;
+    }
+    for (size_t i = start, j = out->len; rc == CLIPC_OK && i + 1 < j; i++) {
+        const char c = out->data[i];
+        out->data[i] = out->data[--j];
+        out->data[j] = c;
+    }
+    return rc;
 }
 
 /* ---- scratch -------------------------------------------------------------------------

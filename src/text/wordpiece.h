@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/buf.h"
 
 /* The vocabulary and how texts are cleaned: const once made, shared by all threads. */
 typedef struct wordpiece wordpiece;
@@ -55,6 +55,10 @@ int32_t wordpiece_sep(const wordpiece *m);
 int32_t wordpiece_pad(const wordpiece *m);
 /* -1 if the vocabulary has none. */
 int32_t wordpiece_mask(const wordpiece *m);
+
+/* Appends a token as the vocabulary spells it, "##" included.  Nothing for ids that do
+ * not exist. */
+int wordpiece_token(buf *out, const wordpiece *m, int32_t id, clipc_err *err);
 
 /* The ids of a text of len bytes without [CLS] and [SEP]: *ids points into w and lasts
  * until its next use.  special: "[UNK]", "[CLS]", "[SEP]", "[PAD]" and "[MASK]" in the

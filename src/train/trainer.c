@@ -398,7 +398,8 @@ int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
     const checkpoint c = checkpoint_of(t);
     const int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
-    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision, t->e->k, err) : rc;
+    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision, NULL, t->e->k, err)
+                          : rc;
 }
 
 int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *err)
@@ -420,7 +421,7 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
     if (stats->top1 <= t->best) return CLIPC_OK;
     t->best = stats->top1;
     best = path_join(t->out, "best");
-    rc = best ? net_save(t->net, best, t->cfg.precision, t->e->k, err)
+    rc = best ? net_save(t->net, best, t->cfg.precision, NULL, t->e->k, err)
               : clipc_fail_memory(err, t->out, 0);
     free(best);
     return rc;

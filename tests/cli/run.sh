@@ -307,6 +307,59 @@ own_format() { # one file; smaller ones; what is wrong with it is said
         run 3 info "$T/v9.clipc" && one_line && grep -q 'version 9' "$T/err"
 }
 expect 'the own format' own_format
+same_tokens() { # same_tokens MODEL TEXT: as in $T/tokens
+    run 0 tokenize "$2" -m "$1" --json && cmp -s "$T/out" "$T/tokens"
+}
+all_layouts() { # all_layouts FROM TEXT LAYOUT...: the same tokens in each, and from there in clipc's
+    from=$1 text=$2
+    shift 2
+    run 0 tokenize "$text" -m "$from" --json && cp "$T/out" "$T/tokens" || return 1
+    for to; do
+        run 0 convert "$from" "$T/t.$to" --to "$to" -f && same_tokens "$T/t.$to" "$text" &&
+            run 0 convert "$T/t.$to" "$T/t2" --to clipc -f && same_tokens "$T/t2" "$text" || return 1
+    done
+}
+keeps_bpe() { # a vocabulary of the model's own goes along, byte for byte; not OpenAI's
+    cp -r tests/golden/models/hf_vit "$T/bpe" && chmod -R u+w "$T/bpe"
+    echo '{"a</w>":3,"c":4,"at</w>":5,"cat</w>":6,"<|startoftext|>":198,"<|endoftext|>":199}' >"$T/bpe/vocab.json"
+    printf '#version: 0.2\na t</w>\nc at</w>\n' >"$T/bpe/merges.txt"
+    all_layouts "$T/bpe" 'cat a' clipc hf open_clip && grep -q '"ids":\[198,6,3,199,' "$T/tokens" &&
+        run 0 convert "$T/t.clipc" "$T/bpe2" --to hf && cmp -s "$T/bpe/vocab.json" "$T/bpe2/vocab.json" &&
+        cmp -s "$T/bpe/merges.txt" "$T/bpe2/merges.txt" || return 1
+    sed 's/c at<.w>/c xt<\/w>/' "$T/t.clipc" >"$T/bad.clipc"
+    run 3 info "$T/bad.clipc" && one_line && grep -q 'merges.txt: line 3' "$T/err" || return 1
+    sed 's/\(vocab.json":{"dtype":"\)U8/\1I8/' "$T/t.clipc" >"$T/bad.clipc"
+    run 3 info "$T/bad.clipc" && one_line && grep -q 'tokenizer/vocab.json is no list' "$T/err" || return 1
+    run 0 convert $M "$T/e2.clipc" --to clipc && ! grep -q 'tokenizer/' "$T/e2.clipc" &&
+        run 0 convert $M "$T/t.open_clip" -f && [ ! -e "$T/t.open_clip/vocab.json" ]
+}
+keeps_wordpiece() { # the words and how texts are cleaned; the words of ids are shown
+    cp -r tests/golden/variants/bert_pooler "$T/wp" && chmod -R u+w "$T/wp"
+    printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\nCat\n##s\n' >"$T/wp/vocab.txt"
+    echo '{"do_lower_case": false}' >"$T/wp/tokenizer_config.json"
+    all_layouts "$T/wp" 'Cats cat' clipc open_clip && grep -q '"ids":\[2,4,5,1,3,0' "$T/tokens" &&
+        run 0 tokenize 'Cats' -m "$T/t.clipc" && grep -q '^ *5  ##s$' "$T/out" &&
+        run 0 info "$T/t.clipc" && grep -q 'tokenizer *wordpiece' "$T/out"
+}
+one_tower() { # a text tower alone: in clipc's format, nowhere else
+    V=tests/golden/variants
+    printf '{"id":1,"ids":[48,3,49]}\n' >"$T/ids"
+    run 0 convert $V/m_clip "$T/text.clipc" --to clipc && run 0 info "$T/text.clipc" &&
+        run 0 embed -m "$T/text.clipc" --texts-jsonl "$T/ids" && cp "$T/out" "$T/want" &&
+        run 0 embed -m $V/m_clip --texts-jsonl "$T/ids" && cmp -s "$T/out" "$T/want" &&
+        run 3 embed -m "$T/text.clipc" $M/photo.jpg && grep -q 'no image tower' "$T/err" &&
+        run 3 convert $V/m_clip "$T/text" && one_line && grep -q 'one tower' "$T/err" && [ ! -e "$T/text" ]
+}
+half_written() { # a full disk leaves no part of a model
+    mkdir "$T/full" "$T/full/folder"
+    (trap '' XFSZ && ulimit -f 8 && run 3 convert $M "$T/full/x.clipc" --to clipc) && one_line &&
+        (trap '' XFSZ && ulimit -f 8 && run 3 convert $M "$T/full/folder" -f) && one_line &&
+        [ -z "$(find "$T/full" -type f)" ]
+}
+expect 'convert: byte pairs of its own' keeps_bpe
+expect 'convert: WordPiece' keeps_wordpiece
+expect 'convert: one tower' one_tower
+expect 'convert: a full disk' half_written
 any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model of one tower
     V=tests/golden/variants
     run 0 info $V/openai_pt/model.pt && grep -q 'from the shapes' "$T/out" &&

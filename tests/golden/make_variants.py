@@ -67,7 +67,9 @@ HF_TEXT = {
         max_position_embeddings=14, type_vocab_size=1, layer_norm_eps=1e-5, **BERT),
 }
 # open_clip asks the hub for these; here they are.
-transformers.AutoConfig.from_pretrained = lambda name, **_: HF_TEXT[name]
+real_config = transformers.AutoConfig.from_pretrained
+transformers.AutoConfig.from_pretrained = lambda name, **kw: (
+    HF_TEXT[name] if name in HF_TEXT else real_config(name, **kw))
 for name, more in (("bert_pooler", dict(hf_pooler_type="cls_pooler")),
                    ("bert_linear", dict(hf_pooler_type="cls_last_hidden_state_pooler",
                                         hf_proj_type="linear")),
@@ -152,7 +154,17 @@ TIMM = {
         (4, 8, 8, 32, 32), (1, 1, 2, 1, 1), 2, se_downsamples=(False,) * 5,
         norm_layer=partial(LayerNorm2d, eps=1e-5), stem_use_scale_branch=False)),
 }
-open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
+real_tower = timm.create_model
+
+
+def small_tower(name, pretrained=False, **kw):
+    if name not in TIMM:
+        return real_tower(name, pretrained=pretrained, **kw)
+    pool, tower = TIMM[name]
+    return tower(**(dict(global_pool=pool) if pool else {}) | kw)
+
+
+open_clip.timm_model.timm.create_model = small_tower
 for name, (pool, _) in TIMM.items():
     OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool,
                                             timm_proj=None if pool else "linear"), {}, {})
@@ -165,6 +177,24 @@ OPEN_CLIP["vit_base_mci_224"][1].update(image_size=48)
 for name in TIMM:
     if name.startswith("fastvit"):  # odd sizes on the way: 17, 9, 5, 3, 2, 1
         OPEN_CLIP[name][1]["image_size"] = 33
+OPEN_CLIP |= {
+    # With its own text tower, as Hugging Face has it too.
+    "siglip": (CustomTextCLIP, dict(timm_model_name="vit_so400m_patch14_siglip_224",
+                                    timm_pool="map", timm_proj="none"),
+               dict(no_causal_mask=True, proj_bias=True, pool_type="last",
+                    hf_tokenizer_name="timm/ViT-B-16-SigLIP", norm_kwargs={"eps": 1e-6},
+                    act_kwargs={"approximate": "tanh"}),
+               dict(embed_dim=72, init_logit_bias=-7.0)),
+    "attn_pool_parallel": (CLIP, dict(attentional_pool="parallel", attn_pooler_queries=3,
+                                      attn_pooler_heads=4, norm_kwargs={"eps": 1e-2}), {},
+                           dict(embed_dim=24)),
+    # More queries than tokens.
+    "coca_cascade": (CoCa, dict(attentional_pool="cascade", attn_pooler_queries=20,
+                                attn_pooler_heads=4, pool_type="avg", output_tokens=True),
+                     dict(embed_cls=True, output_tokens=True),
+                     dict(embed_dim=24, multimodal_cfg=dict(
+                         context_length=9, vocab_size=50, width=24, heads=3, layers=1))),
+}
 
 
 # Weights of one size under a config of another, as open_clip loads them: the class, changes of
@@ -239,9 +269,9 @@ def features(model, pixels, ids):
         return (model.visual_projection(model.vision_model(pixels).pooler_output),
                 model.text_projection(model.text_model(ids).pooler_output))
     if isinstance(model, CoCa):
-        return (model._encode_image(pixels, normalize=False)[0],
+        return (model._encode_image(pixels, normalize=False)[0].flatten(1),
                 model._encode_text(ids, normalize=False)[0])
-    return model.encode_image(pixels), model.encode_text(ids)
+    return model.encode_image(pixels).flatten(1), model.encode_text(ids)
 
 
 def write(case, model, cfg, seed, size, T, V):
@@ -565,4 +595,5 @@ def main():
         f.write("\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
