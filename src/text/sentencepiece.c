@@ -316,8 +316,8 @@ static int make_scores(spm *m, const char *name, clipc_err *err)
     }
     for (size_t i = 0; i < m->n; i++)
         m->uni.scores[i] = m->pieces[i].type == SPM_USER_DEFINED
-                               ? (double)((float)m->pieces[i].len * most) - 0.1
-                               : (double)m->pieces[i].score;
+                               ? (float)m->pieces[i].len * most - 0.1f
+                               : m->pieces[i].score;
     m->uni.unk_score = (double)(least - (float)UNK_PENALTY);
     m->uni.unk = m->unk;
     m->uni.float32 = true;
@@ -410,12 +410,12 @@ size_t spm_size(const spm *m)
     return m->n;
 }
 
-int32_t spm_id(const spm *m, const char *piece)
+int32_t spm_id(const spm *m, const char *name)
 {
-    const size_t len = strlen(piece);
+    const size_t len = strlen(name);
 
     for (size_t i = 0; i < m->n; i++)
-        if (m->pieces[i].len == len && memcmp(piece_text(m, i), piece, len) == 0)
+        if (m->pieces[i].len == len && memcmp(piece_text(m, i), name, len) == 0)
             return (int32_t)i;
     return -1;
 }
@@ -586,7 +586,7 @@ typedef struct bpe_text {
 
 /* A symbol's token is its node in the trie, 0 where no piece begins so; user-defined
  * ones, which are never merged, are marked. */
-enum { FROZEN = 1u << 31 };
+#define FROZEN (1u << 31)
 
 static bool find_merge(const void *model, merge_rule *out, const merge_symbol *left,
                        const merge_symbol *right)

@@ -36,7 +36,7 @@ void spm_work_free(spm_work *w);
 
 size_t spm_size(const spm *m);
 /* The id of a piece of any type; -1. */
-int32_t spm_id(const spm *m, const char *piece);
+int32_t spm_id(const spm *m, const char *name);
 int32_t spm_unk(const spm *m);
 bool spm_is_bpe(const spm *m);
 /* Piece `id`, which is not followed by a NUL, its score and type. */

@@ -27,8 +27,9 @@ void unigram_work_free(unigram_work *w)
 
 static void offer(const unigram *u, unigram_node *to, double sum, size_t from, int32_t id)
 {
+    if (u->float32) sum = (double)(float)sum;
     if (to->from != UINT32_MAX && !(sum > to->best)) return;
-    *to = (unigram_node){u->float32 ? (double)(float)sum : sum, id, (uint32_t)from};
+    *to = (unigram_node){sum, id, (uint32_t)from};
 }
 
 /* All pieces that begin at byte i, whose first character ends at `end`.  False: an
@@ -48,8 +49,7 @@ static bool extend(const unigram *u, unigram_work *w, const char *text, size_t l
         if (j == end) single = true;
     }
     if (single) return true;
-    const double sum = u->unk_score + best;
-    offer(u, &w->nodes[end], u->float32 ? (double)(float)sum : sum, i, u->unk);
+    offer(u, &w->nodes[end], u->unk_score + best, i, u->unk);
     return u->unk >= 0;
 }
 

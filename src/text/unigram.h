@@ -4,9 +4,8 @@
  *   best[0] = 0,  best[j] = max over pieces text[i..j) of best[i] + score(piece)
  *
  * Of equal sums the piece found first wins, which begins furthest left; so rounding
- * decides ties (`f` + `ff` or `ff` + `f`), and is as in the reference:
- *  - sentencepiece 0.2 keeps best[] in float32 and compares with a sum in float64;
- *  - Hugging Face's `tokenizers` computes in float64 throughout. */
+ * decides ties (`f` + `ff` or `ff` + `f`), and is as in the reference,
+ * in float32 (sentencepiece 0.2) or float64 (Hugging Face's `tokenizers`). */
 #ifndef CLIPC_TEXT_UNIGRAM_H
 #define CLIPC_TEXT_UNIGRAM_H
 
