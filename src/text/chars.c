@@ -92,3 +92,11 @@ uint32_t char_lower(uint32_t c)
     if (c >= 0x16ea0 && c <= 0x16eb8) return c + 0x1b;
     return (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
 }
+
+bool char_decomposes(uint32_t c)
+{
+    return c >= 0xc0 &&
+           (c < 0x10000 || (c >= 0x1109a && c <= 0x110ab) ||
+            (c >= 0x1112e && c <= 0x1134c) || (c >= 0x114bb && c <= 0x115bb) ||
+            (c >= 0x1d15e && c <= 0x1d1c0) || (c >= 0x2f800 && c <= 0x2fa1d));
+}

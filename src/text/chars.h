@@ -30,5 +30,8 @@ bool char_is_numeric(uint32_t c);
 bool char_is_word(uint32_t c);
 /* Simple lower case.  U+0130 alone has a longer one, of two characters: i, U+0307. */
 uint32_t char_lower(uint32_t c);
+/* Does the reference's NFD know a decomposition?  Beyond the BMP it lacks those that
+ * Unicode 13 and later brought. */
+bool char_decomposes(uint32_t c);
 
 #endif

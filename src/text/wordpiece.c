@@ -25,7 +25,7 @@ struct wordpiece {
     trie *words;
     uint32_t rest; /* the node of "##", under which words go on; 0: none */
     size_t max_word;
-    bool lower, strip, chinese;
+    bool clean, lower, strip, chinese;
     int32_t special[N_SPECIAL];
 };
 
@@ -62,16 +62,6 @@ static uint8_t mark_class(uint32_t c)
     for (size_t i = 0; i < n_wordpiece_marks && c >= wordpiece_marks[i].first; i++)
         if (c <= wordpiece_marks[i].last) return wordpiece_marks[i].ccc;
     return 0;
-}
-
-/* Does the reference's NFD know the decomposition?  Beyond the BMP it lacks those that
- * Unicode 13 and later brought. */
-static bool decomposes(uint32_t c)
-{
-    return c >= 0xc0 &&
-           (c < 0x10000 || (c >= 0x1109a && c <= 0x110ab) ||
-            (c >= 0x1112e && c <= 0x1134c) || (c >= 0x114bb && c <= 0x115bb) ||
-            (c >= 0x1d15e && c <= 0x1d1c0) || (c >= 0x2f800 && c <= 0x2fa1d));
 }
 
 /* ---- the vocabulary ------------------------------------------------------------------
@@ -142,6 +132,7 @@ static void set_options(wordpiece *m, const wordpiece_options *o)
     static const wordpiece_options uncased = {true, -1, true, MAX_WORD};
 
     if (!o) o = &uncased;
+    m->clean = true;
     m->lower = o->lower_case;
     m->strip = o->strip_accents < 0 ? o->lower_case : o->strip_accents != 0;
     m->chinese = o->chinese_chars;
@@ -303,7 +294,7 @@ static int add_char(const wordpiece *m, wordpiece_work *w, uint32_t c, clipc_err
         push(m, w, c);
         return CLIPC_OK;
     }
-    if (decomposes(c))
+    if (char_decomposes(c))
         n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, DECOMPOSED,
                                     UTF8PROC_DECOMPOSE, &last);
     if (n < 1 || n > DECOMPOSED) return add_decomposed(m, w, c, err);
@@ -328,13 +319,30 @@ static int normalise(const wordpiece *m, wordpiece_work *w, const char *s, size_
         if (!(n = char_next(&c, s + i, len - i)))
             return clipc_fail(err, CLIPC_ERR_TEXT, "text: byte %zu is not UTF-8",
                               before + i + 1);
-        if (is_removed(c)) continue;
+        if (m->clean && is_removed(c)) continue;
         const bool apart = m->chinese && is_chinese(c);
         if (apart) rc = add_char(m, w, ' ', err);
-        if (rc == CLIPC_OK) rc = add_char(m, w, char_is_space(c) ? ' ' : c, err);
+        if (rc == CLIPC_OK)
+            rc = add_char(m, w, m->clean && char_is_space(c) ? ' ' : c, err);
         if (rc == CLIPC_OK && apart) rc = add_char(m, w, ' ', err);
     }
     if (rc == CLIPC_OK) push_run(m, w);
+    return rc;
+}
+
+int wordpiece_normalise(buf *out, wordpiece_work *w, const wordpiece_options *o,
+                        bool clean, const char *s, size_t len, clipc_err *err)
+{
+    wordpiece m = {0};
+    int rc;
+
+    set_options(&m, o);
+    m.clean = clean;
+    rc = normalise(&m, w, s, len, 0, err);
+    if (rc == CLIPC_OK) rc = buf_reserve(out, 4 * w->n_chars, err);
+    for (size_t i = 0; rc == CLIPC_OK && i < w->n_chars; i++)
+        out->len += char_put(out->data + out->len, w->chars[i]);
+    if (rc == CLIPC_OK) out->data[out->len] = '\0';
     return rc;
 }
 

@@ -21,7 +21,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/buf.h"
 
 /* The vocabulary and how texts are cleaned: const once made, shared by all threads. */
 typedef struct wordpiece wordpiece;
@@ -63,6 +63,11 @@ int32_t wordpiece_mask(const wordpiece *m);
  * longer than TEXT_MAX bytes (text/clean.h). */
 int wordpiece_encode(const wordpiece *m, wordpiece_work *w, const int32_t **ids,
                      size_t *n, const char *text, bool special, clipc_err *err);
+
+/* Appends the text as it is before it is split; clean false: control characters stay and
+ * white space is left as it is (BertNormalizer without clean_text). */
+int wordpiece_normalise(buf *out, wordpiece_work *w, const wordpiece_options *o,
+                        bool clean, const char *text, size_t len, clipc_err *err);
 
 /* ids [context_length] = [CLS], the text, [SEP], [PAD]s; cut with [SEP] kept.  *n_tokens
  * (NULL allowed): the length before cutting, [CLS] and [SEP] counted.  context_length is
