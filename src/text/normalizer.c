@@ -312,9 +312,7 @@ static int lowercase(buf *out, const buf *text, clipc_err *err)
 
 static bool is_mark(uint32_t c)
 {
-    const utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)c);
-    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC ||
-           k == UTF8PROC_CATEGORY_ME;
+    return c >= 0x300 && char_in(wordpiece_combining, n_wordpiece_combining, c);
 }
 
 /* Google's neural machine translation: control characters vanish (0), what could be taken

@@ -10,8 +10,9 @@
 #include "text/chars.h"
 #include "text/grow.h"
 
-/* With the six numbers of Latin-1 that Oniguruma's own table holds. */
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
+#define SET_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+/* Outside sets Oniguruma has a table of its own for Latin-1, with its six numbers. */
+#define WORD SET_WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define HEX  "0-9a-fA-F"
 /* Between a word and none; PCRE2's own \\b does not count marks among words. */
 #define EDGE    "(?:(?<=[" WORD "])(?![" WORD "])|(?<![" WORD "])(?=[" WORD "]))"
@@ -80,7 +81,7 @@ static int put_escape(translator *t, clipc_err *err)
     case 'd': rc = buf_puts(t->out, "\\p{Nd}", err); break;
     case 'D': rc = buf_puts(t->out, "\\P{Nd}", err); break;
     case 'w':
-    case 'W': rc = put_class(t, WORD, c == 'W', err); break;
+    case 'W': rc = put_class(t, t->in_set ? SET_WORD : WORD, c == 'W', err); break;
     case 'h':
     case 'H': rc = put_class(t, HEX, c == 'H', err); break;
     case 'v': rc = buf_puts(t->out, "\\x{0b}", err); break;
