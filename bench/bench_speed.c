@@ -49,9 +49,24 @@ static int by_size(const void *x, const void *y)
 
 int main(void)
 {
-    clip_cfg cfg = {
-        .image = {224, 512, 768, 12, 12, 32, 3072, {0}, ACT_QUICK_GELU, 1e-5f},
-        .text = {77, 49408, 512, 64, 1, 1, 64, ACT_QUICK_GELU, 1e-5f}};
+    clip_cfg cfg = {.image = {.image_size = 224,
+                              .embed_dim = 512,
+                              .width = 768,
+                              .heads = 12,
+                              .layers = 12,
+                              .patch_size = 32,
+                              .mlp_width = 3072,
+                              .act = ACT_QUICK_GELU,
+                              .eps = 1e-5f},
+                    .text = {.context_length = 77,
+                             .vocab_size = 49408,
+                             .embed_dim = 512,
+                             .width = 64,
+                             .heads = 1,
+                             .layers = 1,
+                             .mlp_width = 64,
+                             .act = ACT_QUICK_GELU,
+                             .eps = 1e-5f}};
     float *pixels = calloc(3 * 224 * 224, sizeof *pixels), out[512];
     double seconds[ROUNDS];
     rng r = rng_seed(1, 0);

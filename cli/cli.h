@@ -52,6 +52,9 @@ int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err);
 int cli_number(size_t *out, const char *command, const char *option, const char *value,
                size_t least, size_t most);
 
+/* "N" or "ROWSxCOLUMNS" of --image-size, or a usage error. */
+int cli_image_size(clipc_open_options *out, const char *command, const char *value);
+
 /* A text as a JSON string, quotes included, to standard output. */
 void json_print_string(const char *s);
 

@@ -5,6 +5,7 @@
 #include "cli/session.h"
 
 typedef struct convert {
+    const char *command;
     clipc_convert_options options;
     bool json;
 } convert;
@@ -19,12 +20,15 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "origin") == 0) c->options.origin = value;
     if (strcmp(name, "force") == 0) c->options.overwrite = 1;
     if (strcmp(name, "json") == 0) c->json = true;
-    return 0;
+    return strcmp(name, "image-size") == 0
+               ? cli_image_size(&c->options.open, c->command, value)
+               : 0;
 }
 
 #define OUT_OPTS                                                                \
     {"license", 0, "TEXT", "kept in the file (as IN has it)"},                  \
         {"origin", 0, "TEXT", "where the weights come from, kept in the file"}, \
+        {"image-size", 0, "N", "other than IN's, also HxW: interpolated"},      \
     {                                                                           \
         "force", 'f', NULL, "overwrite OUT"                                     \
     }
@@ -41,7 +45,7 @@ int cmd_convert(int argc, char **argv)
         "Hugging Face's folders, OpenAI's .pt, PyTorch checkpoints, GGUF, clipc's own.",
         "  clipc convert ViT-B-32.pt vit-b-32.clipc --to clipc -p f16\n"
         "  clipc convert run/ run-hf/ --to hf --precision f16\n"};
-    convert c = {0};
+    convert c = {.command = "convert"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
     clipc_err err;
@@ -104,7 +108,7 @@ int cmd_quantize(int argc, char **argv)
         "float32. For accuracy run clipc eval on both.",
         "  clipc quantize ViT-B-32.pt vit-b-32-int8.clipc\n"
         "  clipc quantize clipc-drawings d.clipc -p f16 --json\n"};
-    convert c = {.options = {.to = "clipc", .precision = "int8"}};
+    convert c = {.command = "quantize", .options = {.to = "clipc", .precision = "int8"}};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
     clipc_drift drift;
@@ -113,7 +117,7 @@ int cmd_quantize(int argc, char **argv)
 
     if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
     if (argc - at != 2) return cli_usage("quantize", "takes IN and OUT");
-    session a = {.command = "quantize", .model_name = argv[at]};
+    session a = {.command = "quantize", .model_name = argv[at], .open = c.options.open};
     session b = {.command = "quantize", .model_name = argv[at + 1]};
     if (clipc_convert(argv[at], argv[at + 1], &c.options, &err) != CLIPC_OK)
         return cli_fail(&err);

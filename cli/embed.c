@@ -109,21 +109,22 @@ static int on_option(void *user, const char *name, const char *value)
 
 static int read_crops(embed *m)
 {
-    const size_t S = m->s.info->image_size;
+    const size_t H = m->s.info->image_size, W = m->s.info->image_columns;
     size_t dims[8], n_dims;
     int rc = clipc_read_npy(m->pixels, &m->crops, dims, &n_dims, &m->s.err);
 
     if (rc != CLIPC_OK) return rc;
-    if (n_dims != 4 || dims[1] != S || dims[2] != S || dims[3] != 3)
+    if (n_dims != 4 || dims[1] != H || dims[2] != W || dims[3] != 3)
         return clipc_fail(&m->s.err, CLIPC_ERR_FORMAT, "%s: wanted [n,%zu,%zu,3]",
-                          m->pixels, S, S);
+                          m->pixels, H, W);
     m->n_crops = dims[0];
     return CLIPC_OK;
 }
 
 static int list_inputs(embed *m)
 {
-    const size_t lines = json_array_size(m->lines), S = m->s.info->image_size;
+    const size_t lines = json_array_size(m->lines);
+    const size_t crop = m->s.info->image_size * m->s.info->image_columns * 3;
     input *in;
 
     m->n_inputs = m->images.n + m->texts.n + lines + m->n_crops;
@@ -132,7 +133,7 @@ static int list_inputs(embed *m)
     for (size_t i = 0; i < m->images.n; i++)
         *in++ = (input){.kind = IMAGE, .name = m->images.v[i]};
     for (size_t i = 0; i < m->n_crops; i++)
-        *in++ = (input){.kind = CROP, .crop = m->crops + i * S * S * 3, .at = i};
+        *in++ = (input){.kind = CROP, .crop = m->crops + i * crop, .at = i};
     for (size_t i = 0; i < m->texts.n; i++)
         *in++ = (input){.kind = TEXT, .name = m->texts.v[i]};
     for (size_t i = 0; i < lines; i++)
@@ -167,7 +168,7 @@ static int encode_ids(embed *m, float *out, const input *in)
 
 static int encode_crop(embed *m, float *out, const input *in)
 {
-    const size_t n = m->s.info->image_size * m->s.info->image_size * 3;
+    const size_t n = m->s.info->image_size * m->s.info->image_columns * 3;
     uint8_t *rgb = malloc(n);
     int rc = rgb ? CLIPC_OK : clipc_fail_memory(&m->s.err, m->pixels, n);
 

@@ -26,6 +26,30 @@ static int on_option(void *user, const char *name, const char *value)
 /* ---- info
  * ------------------------------------------------------------------------------- */
 
+static void print_image_tower(const clipc_model_info *i)
+{
+    printf("image tower  %s: %zu", i->family, i->image_size);
+    if (i->image_columns != i->image_size) printf("x%zu", i->image_columns);
+    if (i->patch_size)
+        printf(" px, patch %zu, width %zu, %zu heads, %zu layers\n", i->patch_size,
+               i->image_width, i->image_heads, i->image_layers);
+    else
+        printf(" px, width %zu, stages %zu-%zu-%zu-%zu\n", i->image_width,
+               i->image_stages[0], i->image_stages[1], i->image_stages[2],
+               i->image_stages[3]);
+}
+
+static void print_interpolated(const clipc_model_info *i)
+{
+    if (i->stored_grid[0])
+        printf("positions    of images interpolated from %zux%zu to %zux%zu\n",
+               i->stored_grid[0], i->stored_grid[1], i->image_size / i->patch_size,
+               i->image_columns / i->patch_size);
+    if (i->stored_context)
+        printf("positions    of texts interpolated from %zu to %zu\n", i->stored_context,
+               i->context_length);
+}
+
 static void print_info(const clipc_model_info *i)
 {
     printf("model        %s (%s, %s)\n", i->path, i->format, i->precision);
@@ -38,23 +62,17 @@ static void print_info(const clipc_model_info *i)
     if (i->license) printf("licence      %s\n", i->license);
     if (i->origin) printf("origin       %s\n", i->origin);
     printf("parameters   %.2f M\n", (double)i->params * 1e-6);
-    if (i->patch_size)
-        printf("image tower  %s: %zu px, patch %zu, width %zu, %zu heads, %zu layers\n",
-               i->family, i->image_size, i->patch_size, i->image_width, i->image_heads,
-               i->image_layers);
-    else
-        printf("image tower  %s: %zu px, width %zu, stages %zu-%zu-%zu-%zu\n", i->family,
-               i->image_size, i->image_width, i->image_stages[0], i->image_stages[1],
-               i->image_stages[2], i->image_stages[3]);
+    print_image_tower(i);
     printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
            i->text_width, i->text_heads, i->text_layers, i->context_length,
            i->vocab_size);
+    print_interpolated(i);
     printf("tokenizer    %s\n", i->tokenizer);
     printf("embedding    %zu floats; logit scale %.4f", i->embed_dim,
            (double)i->logit_scale);
     if (i->has_logit_bias) printf(", bias %.4f", (double)i->logit_bias);
     printf("; activation %s\n", i->activation);
-    printf("pixels       mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n",
+    printf("pixels       %s, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", i->resize_mode,
            (double)i->image_mean[0], (double)i->image_mean[1], (double)i->image_mean[2],
            (double)i->image_std[0], (double)i->image_std[1], (double)i->image_std[2]);
     for (size_t t = 0; t < i->n_templates; t++)
@@ -80,10 +98,14 @@ static void print_info_json(const clipc_model_info *i)
     print_key("precision", i->precision);
     print_key("family", i->family);
     print_key("activation", i->activation);
-    printf(",\"params\":%zu,\"embed_dim\":%zu,\"image_size\":%zu,\"patch_size\":%zu,"
+    print_key("resize_mode", i->resize_mode);
+    printf(",\"params\":%zu,\"embed_dim\":%zu,\"image_size\":%zu,\"image_columns\":%zu,"
+           "\"stored_grid\":[%zu,%zu],\"stored_context\":%zu,",
+           i->params, i->embed_dim, i->image_size, i->image_columns, i->stored_grid[0],
+           i->stored_grid[1], i->stored_context);
+    printf("\"patch_size\":%zu,"
            "\"image_width\":%zu,\"image_layers\":%zu,\"image_heads\":%zu,",
-           i->params, i->embed_dim, i->image_size, i->patch_size, i->image_width,
-           i->image_layers, i->image_heads);
+           i->patch_size, i->image_width, i->image_layers, i->image_heads);
     printf("\"text_width\":%zu,\"text_layers\":%zu,\"text_heads\":%zu,"
            "\"context_length\":%zu,\"vocab_size\":%zu,\"logit_scale\":%.9g",
            i->text_width, i->text_layers, i->text_heads, i->context_length, i->vocab_size,
@@ -180,12 +202,12 @@ int cmd_tokenize(int argc, char **argv)
 
 static int preprocess(inspect *m, const char *image)
 {
-    const size_t S = m->s.info->image_size;
-    uint8_t *rgb = malloc(S * S * 3);
+    const size_t H = m->s.info->image_size, W = m->s.info->image_columns;
+    uint8_t *rgb = malloc(H * W * 3);
     int rc = rgb ? clipc_preprocess_file(m->s.ctx, rgb, image, &m->s.err)
-                 : clipc_fail_memory(&m->s.err, image, S * S * 3);
+                 : clipc_fail_memory(&m->s.err, image, H * W * 3);
 
-    if (rc == CLIPC_OK) rc = clipc_write_png(m->out, rgb, S, S, m->force, &m->s.err);
+    if (rc == CLIPC_OK) rc = clipc_write_png(m->out, rgb, W, H, m->force, &m->s.err);
     free(rgb);
     return rc;
 }

@@ -11,6 +11,8 @@ int session_option(session *s, const char *name, const char *value)
 
     if (strcmp(name, "model") == 0) return s->model_name = value, 0;
     if (strcmp(name, "compat") == 0) return s->options.compat = 1, 0;
+    if (strcmp(name, "image-size") == 0)
+        return cli_image_size(&s->open, s->command, value);
     if (strcmp(name, "threads") == 0)
         return cli_number(&s->options.threads, s->command, name, value, 1, 256);
     if (strcmp(name, "max-megapixels") != 0) return -1;
@@ -26,7 +28,7 @@ int session_open(session *s)
     int rc;
 
     if (!s->options.threads) s->options.threads = cores > 0 ? (size_t)cores : 1;
-    rc = clipc_model_open(&s->model, name, &s->err);
+    rc = clipc_model_open_with(&s->model, name, &s->open, &s->err);
     if (rc == CLIPC_OK) rc = clipc_ctx_new(&s->ctx, s->model, &s->options, &s->err);
     if (rc == CLIPC_OK) s->info = clipc_model_info_of(s->model);
     return rc;

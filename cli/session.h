@@ -11,12 +11,14 @@
     {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"}, \
         {"threads", 't', "N", "compute threads (all cores)"},                        \
         {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
+        {"image-size", 0, "N", "other than the model's, also HxW: interpolated"},    \
     {                                                                                \
         "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \
     }
 
 typedef struct session {
     const char *command, *model_name;
+    clipc_open_options open;
     clipc_ctx_options options;
     clipc_model *model;
     clipc_ctx *ctx;

@@ -5,11 +5,12 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const preprocess_cfg cfg = preprocess_default(16);
+    preprocess_cfg cfg = preprocess_default(16, size % 2 ? 16 : 9);
     uint8_t crop[16 * 16 * 3];
     resize_work work = {0};
     image im;
 
+    cfg.resize = (resize_mode)(size % 3);
     if (image_decode(&im, data, size, "fuzz", 0.25, NULL) == CLIPC_OK)
         preprocess_u8(crop, &work, &im, &cfg, NULL);
     resize_work_free(&work);

@@ -15,9 +15,10 @@ static void remove_file(void)
 
 static void use(const net *n)
 {
-    const size_t S = n->cfg.image.image_size, T = n->cfg.text.context_length;
+    const size_t n_pixels = 3 * n->cfg.image.image_size * image_columns(&n->cfg.image);
+    const size_t T = n->cfg.text.context_length;
     const size_t E = n->cfg.image.embed_dim;
-    float *pixels = calloc(3 * S * S + E, sizeof *pixels);
+    float *pixels = calloc(n_pixels + E, sizeof *pixels);
     int32_t *ids = calloc(T, sizeof *ids);
     void *image = NULL, *text = NULL;
     exec *e = NULL;
@@ -25,10 +26,10 @@ static void use(const net *n)
     if (pixels && ids && exec_new(&e, 1, 1 << 20, NULL) == CLIPC_OK) {
         if (n->image &&
             n->ops->acts_make(&image, n->image, 1, TOWER_INFER, NULL) == CLIPC_OK)
-            n->ops->fwd(e, n->image, image, pixels + 3 * S * S, pixels, 1);
+            n->ops->fwd(e, n->image, image, pixels + n_pixels, pixels, 1);
         if (n->text && E == n->cfg.text.embed_dim &&
             n->text_ops->acts_make(&text, n->text, 1, T, TOWER_INFER, NULL) == CLIPC_OK)
-            n->text_ops->fwd(e, n->text, text, pixels + 3 * S * S, ids, 1);
+            n->text_ops->fwd(e, n->text, text, pixels + n_pixels, ids, 1);
     }
     if (image) n->ops->acts_destroy(image);
     if (text) n->text_ops->acts_destroy(text);
@@ -52,9 +53,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     f = fopen(path, "wb");
     if (!f || fwrite(data, 1, size, f) != size || fclose(f)) abort();
     if (source_open(&s, path, NULL) == CLIPC_OK && s.cfg.image.image_size <= 64 &&
-        s.cfg.image.layers <= 4 && s.cfg.text.layers <= 4 &&
-        s.cfg.text.context_length <= 64 && s.cfg.image.width <= 128 &&
-        s.cfg.text.width <= 128 && net_open(&n, &s, TOWER_INFER, k, NULL) == CLIPC_OK)
+        image_columns(&s.cfg.image) <= 64 && s.cfg.image.layers <= 4 &&
+        s.cfg.text.layers <= 4 && s.cfg.text.context_length <= 64 &&
+        s.cfg.image.width <= 128 && s.cfg.text.width <= 128 &&
+        net_open(&n, &s, TOWER_INFER, k, NULL) == CLIPC_OK)
         use(n);
     net_free(n);
     source_close(&s);

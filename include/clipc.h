@@ -75,6 +75,17 @@ typedef struct clipc_model clipc_model;
  * PREFIX/share/clipc/models.  `path` NULL or "": the bundled model, "clipc-drawings".
  * The caller frees *out by clipc_model_free; on failure *out is NULL. */
 CLIPC_API int clipc_model_open(clipc_model **out, const char *path, clipc_err *err);
+
+/* Zeroed means as the model says; NULL means all of it. */
+typedef struct clipc_open_options {
+    /* Rows and columns (0: as many) of the pictures that the image tower shall see: its
+     * position embeddings are interpolated as open_clip's force_image_size does.
+     * CLIPC_ERR_FEATURE: this tower takes no other size. */
+    size_t image_size, image_columns;
+} clipc_open_options;
+
+CLIPC_API int clipc_model_open_with(clipc_model **out, const char *path,
+                                    const clipc_open_options *options, clipc_err *err);
 CLIPC_API void clipc_model_free(clipc_model *m);
 
 /* What a model is.  All strings live as long as the model. */
@@ -83,15 +94,16 @@ typedef struct clipc_model_info {
     const char *format;    /* "hf", "open_clip", "clipc", "openai" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
-    const char *family;           /* of the image tower: "vit" or "resnet" */
-    const char *activation;       /* "quick_gelu", "gelu" or "gelu_tanh" */
+    const char *family; /* of the image tower: "vit", "resnet", "convnext", "fastvit" */
+    const char *activation; /* "quick_gelu", "gelu" or "gelu_tanh" */
     const char
         *precision;    /* of the stored weights: "f32", "f16", "bf16", "int8", "mixed" */
     size_t embed_dim;  /* floats in an embedding */
-    size_t image_size; /* pixels of the square that the image tower sees */
-    size_t patch_size; /* ViT; 0 otherwise */
+    size_t image_size; /* rows of pixels that the image tower sees */
+    size_t image_columns; /* as many, unless the model sees rectangles */
+    size_t patch_size;    /* ViT; 0 otherwise */
     size_t image_width, image_layers, image_heads;
-    size_t image_stages[4]; /* ResNet: blocks of each stage; else 0 */
+    size_t image_stages[5]; /* blocks of each stage; 0 for a ViT */
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;
@@ -105,6 +117,11 @@ typedef struct clipc_model_info {
     int has_logit_bias;    /* SigLIP: each pair's probability stands alone (logistic) */
     float logit_bias;      /* added to every logit; 0 where there is none */
     float image_mean[3], image_std[3];
+    const char
+        *resize_mode;      /* "shortest" (then cropped), "longest" (padded) or "squash" */
+    size_t stored_grid[2]; /* rows and columns of the file's own image positions, where
+                              they were interpolated; else 0 */
+    size_t stored_context; /* the same for the positions of texts */
     size_t n_templates; /* default prompt templates; 0: labels are used as they stand */
     const char *const *templates; /* each holds one "{}" */
 } clipc_model_info;
@@ -138,7 +155,8 @@ CLIPC_API const clipc_model *clipc_ctx_model(const clipc_ctx *ctx);
  * Each writes embeddings of embed_dim floats, of unit length unless options.raw. */
 
 /* A JPEG, PNG or WebP file, recognised by content; "-" is standard input.  Preprocessed
- * as OpenAI's: short side resized by Pillow's bicubic filter, centre cropped. */
+ * as the model says; OpenAI's: short side resized by Pillow's bicubic filter, centre
+ * cropped. */
 CLIPC_API int clipc_encode_image_file(clipc_ctx *ctx, float *out, const char *path,
                                       clipc_err *err);
 /* The same from memory. `name` is for messages. */
@@ -147,15 +165,15 @@ CLIPC_API int clipc_encode_image_memory(clipc_ctx *ctx, float *out, const void *
 /* RGB, 8 bits a channel, rows of width*3 bytes. */
 CLIPC_API int clipc_encode_image_pixels(clipc_ctx *ctx, float *out, const uint8_t *rgb,
                                         size_t width, size_t height, clipc_err *err);
-/* n pictures that are preprocessed already: [n,3,S,S], normalised; S = image_size.
- * out [n,embed_dim]. */
+/* n pictures that are preprocessed already: [n,3,H,W], normalised; H = image_size,
+ * W = image_columns.  out [n,embed_dim]. */
 CLIPC_API int clipc_encode_image_tensors(clipc_ctx *ctx, float *out, const float *pixels,
                                          size_t n, clipc_err *err);
-/* n pictures as the image tower sees them, before they are normalised: rgb [n,S,S,3].
+/* n pictures as the image tower sees them, before they are normalised: rgb [n,H,W,3].
  * out [n,embed_dim]. */
 CLIPC_API int clipc_encode_image_crops(clipc_ctx *ctx, float *out, const uint8_t *rgb,
                                        size_t n, clipc_err *err);
-/* What the image tower sees of a file, before it is normalised: rgb [S,S,3]. */
+/* What the image tower sees of a file, before it is normalised: rgb [H,W,3]. */
 CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, uint8_t *rgb, const char *path,
                                     clipc_err *err);
 
@@ -227,8 +245,9 @@ typedef struct clipc_convert_options {
                        or one file, "clipc" (FORMAT.md) */
     const char *precision; /* "f32", "f16", "bf16" or, for clipc, "int8" */
     const char *license,
-        *origin;   /* clipc: kept in the file; NULL: as the source has it */
-    int overwrite; /* 0: CLIPC_ERR_EXISTS when `out` is there */
+        *origin;             /* clipc: kept in the file; NULL: as the source has it */
+    int overwrite;           /* 0: CLIPC_ERR_EXISTS when `out` is there */
+    clipc_open_options open; /* another image size: its positions are written */
 } clipc_convert_options;
 
 /* Reads a model of any format and writes it as `out`, atomically. */

@@ -1,4 +1,4 @@
-/* Decoding and preprocessing against Pillow and torchvision
+/* Decoding and preprocessing against Pillow, torchvision and open_clip
  * (tests/golden/make_pixels.py). */
 #include "check.h"
 
@@ -8,76 +8,110 @@
 #include "image/augment.h"
 #include "image/preprocess.h"
 
-#define PIXELS "tests/golden/pixels/"
+#define PIXELS  "tests/golden/pixels/"
+#define FORMATS "tests/golden/formats/"
 
-static buf read_whole(const char *name)
+static buf read_in(const char *folder, const char *name)
 {
     char path[256];
     clipc_err err;
     buf b = {0};
 
-    snprintf(path, sizeof path, PIXELS "%s", name);
+    snprintf(path, sizeof path, "%s%s", folder, name);
     CHECK_OK(file_read(&b, path, 1 << 24, &err), err);
     return b;
 }
 
-static void check_crop(const char *name, size_t size, const uint8_t *want,
-                       resize_work *work)
+static buf read_whole(const char *name)
 {
-    const preprocess_cfg cfg = preprocess_default(size);
-    buf file = read_whole(name);
-    uint8_t *crop = malloc(size * size * 3);
+    return read_in(PIXELS, name);
+}
+
+static void check_crop(const char *folder, const char *name, const preprocess_cfg *cfg,
+                       const uint8_t *want, resize_work *work)
+{
+    const size_t bytes = cfg->h * cfg->w * 3;
+    buf file = read_in(folder, name);
+    uint8_t *crop = malloc(bytes);
     size_t wrong = 0, most = 0;
     clipc_err err;
     image im;
 
     CHECK_OK(image_decode(&im, file.data, file.len, name, 1, &err), err);
-    CHECK_OK(preprocess_u8(crop, work, &im, &cfg, &err), err);
-    for (size_t i = 0; i < size * size * 3; i++) {
+    CHECK_OK(preprocess_u8(crop, work, &im, cfg, &err), err);
+    for (size_t i = 0; i < bytes; i++) {
         const size_t d = (size_t)abs((int)crop[i] - (int)want[i]);
         wrong += d != 0;
         most = d > most ? d : most;
     }
     if (wrong)
-        fail_msg("%s at %zu: %zu bytes differ, by up to %zu", name, size, wrong, most);
+        fail_msg("%s to %zux%zu, mode %d: %zu bytes differ, by up to %zu", name, cfg->h,
+                 cfg->w, (int)cfg->resize, wrong, most);
     image_free(&im);
     buf_free(&file);
     free(crop);
 }
 
-/* decode, resize, crop, convert: byte for byte what Pillow and torchvision make of 23
- * files */
-static void test_crops(void **state)
+/* What a line of index.txt says. */
+static preprocess_cfg settings(size_t h, size_t w, const char *mode,
+                               const char *interpolation, unsigned fill)
 {
-    buf crops = read_whole("crops.bin"), index = read_whole("index.txt");
+    preprocess_cfg cfg = preprocess_default(h, w);
+
+    cfg.resize = strcmp(mode, "squash") == 0    ? RESIZE_SQUASH
+                 : strcmp(mode, "longest") == 0 ? RESIZE_LONGEST
+                                                : RESIZE_SHORTEST;
+    if (strcmp(interpolation, "bilinear") == 0) cfg.interpolation = FILTER_BILINEAR;
+    cfg.fill = (uint8_t)fill;
+    return cfg;
+}
+
+/* Returns how many crops a folder lists. */
+static size_t check_folder(const char *folder)
+{
+    buf crops = read_in(folder, "crops.bin"), index = read_in(folder, "index.txt");
     resize_work work = {0};
-    size_t n = 0, size, offset;
-    char name[64];
+    size_t n = 0, h, w, offset;
+    char name[64], mode[16], interpolation[16];
+    unsigned fill;
     int used;
 
-    (void)state;
     for (const char *p = index.data;
-         sscanf(p, "%63s %zu %zu\n%n", name, &size, &offset, &used) == 3;
+         sscanf(p, "%63s %zu %zu %15s %15s %u %zu\n%n", name, &h, &w, mode, interpolation,
+                &fill, &offset, &used) == 7;
          p += used, n++) {
-        assert_true(offset + size * size * 3 <= crops.len);
-        check_crop(name, size, (const uint8_t *)crops.data + offset, &work);
+        const preprocess_cfg cfg = settings(h, w, mode, interpolation, fill);
+        assert_true(offset + h * w * 3 <= crops.len);
+        check_crop(folder, name, &cfg, (const uint8_t *)crops.data + offset, &work);
     }
-    assert_int_equal(n, 25);
     resize_work_free(&work);
     buf_free(&crops);
     buf_free(&index);
+    return n;
+}
+
+/* decode, resize, crop, convert: byte for byte what Pillow and torchvision make of 23
+ * JPEG, PNG and WebP files, and of BMP, GIF, PNM and 16-bit PNG */
+static void test_crops(void **state)
+{
+    (void)state;
+    assert_int_equal(check_folder(PIXELS), 64);
+    assert_int_equal(check_folder(FORMATS), 62);
 }
 
 /* decode: a file cut anywhere is an error or, where the format bears it, still a picture
  */
 static void test_truncated(void **state)
 {
-    static const char *const names[] = {"jpeg_420.jpg", "jpeg_progressive.jpg",
-                                        "rgba.png",     "palette_alpha.png",
-                                        "lossy.webp",   "alpha.webp"};
+    static const char *const names[] = {
+        PIXELS "jpeg_420.jpg",      PIXELS "jpeg_progressive.jpg", PIXELS "rgba.png",
+        PIXELS "palette_alpha.png", PIXELS "lossy.webp",           PIXELS "alpha.webp",
+        FORMATS "rle8.bmp",         FORMATS "rgb16.bmp",           FORMATS "rows.gif",
+        FORMATS "offset.gif",       FORMATS "plain_rgb.ppm",       FORMATS "grey_700.pgm",
+        FORMATS "grey16.png"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        buf file = read_whole(names[i]);
+        buf file = read_in("", names[i]);
         const size_t step = file.len / 150 + 1;
         size_t refused = 0, tried = 0;
         for (size_t n = 0; n < file.len; n += step, tried++) {
@@ -100,13 +134,17 @@ static void test_truncated(void **state)
 /* decode: bytes turned over at random never do harm */
 static void test_damaged(void **state)
 {
-    static const char *const names[] = {"jpeg_422.jpg", "jpeg_cmyk.jpg", "rgba.png",
-                                        "palette.png", "lossless.webp"};
+    static const char *const names[] = {
+        PIXELS "jpeg_422.jpg",    PIXELS "jpeg_cmyk.jpg",
+        PIXELS "rgba.png",        PIXELS "palette.png",
+        PIXELS "lossless.webp",   FORMATS "rle4.bmp",
+        FORMATS "p4.bmp",         FORMATS "palette.gif",
+        FORMATS "interlaced.gif", FORMATS "plain_grey_1000.pgm"};
     rng r = rng_seed(11, 0);
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        buf file = read_whole(names[i]);
+        buf file = read_in("", names[i]);
         for (int round = 0; round < 60; round++) {
             image im;
             const size_t at = rng_below(&r, file.len);

@@ -1,14 +1,16 @@
 /* Every layer's gradients against central differences, on every instruction set that runs
- * here; convolutions against plain loops in double. */
+ * here; convolutions against plain loops in double; interpolation against PyTorch. */
 #include "check.h"
 
 #include <stdlib.h>
 
+#include "golden_file.h"
 #include "nn/attention.h"
 #include "nn/attnpool.h"
 #include "nn/block.h"
 #include "nn/convbn.h"
 #include "nn/dwconv.h"
+#include "nn/interpolate.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/rows.h"
@@ -568,6 +570,49 @@ static void test_pool(void **state)
     each_isa(pools);
 }
 
+/* The mean of what of a window is inside. */
+static double pool3_at(const float *x, size_t H, size_t W, size_t oy, size_t ox, size_t c)
+{
+    double sum = 0.0, n = 0.0;
+
+    for (size_t y = 0; y < H; y++)
+        for (size_t z = 0; z < W; z++)
+            if (y + 1 >= 2 * oy && y <= 2 * oy + 1 && z + 1 >= 2 * ox && z <= 2 * ox + 1)
+                sum += (double)x[(y * W + z) * POOL_C + c], n++;
+    return sum / n;
+}
+
+static void one_pool3(const char *isa, size_t H, size_t W)
+{
+    layer l = layer_of(isa, NULL, NULL);
+    const float *x = add_field(&l, "x", POOL_B * H * W * POOL_C)->x;
+    size_t at = 0;
+
+    set_output(&l, POOL_B * ((H + 1) / 2) * ((W + 1) / 2) * POOL_C);
+    pool3_fwd(l.e, l.y, x, POOL_B, H, W, POOL_C);
+    for (size_t b = 0; b < POOL_B; b++)
+        for (size_t oy = 0; oy < (H + 1) / 2; oy++)
+            for (size_t ox = 0; ox < (W + 1) / 2; ox++)
+                for (size_t c = 0; c < POOL_C; c++)
+                    CHECK_NEAR(l.y[at++],
+                               pool3_at(x + b * H * W * POOL_C, H, W, oy, ox, c), 1e-6);
+    layer_free(&l);
+}
+
+static void pool3s(const char *isa)
+{
+    one_pool3(isa, 6, 8);
+    one_pool3(isa, 5, 4);
+    one_pool3(isa, 1, 3);
+}
+
+/* pool: three by three over even and odd sides, the padding not counted */
+static void test_pool3(void **state)
+{
+    (void)state;
+    each_isa(pool3s);
+}
+
 typedef struct ap_own {
     attnpool w, g;
     attnpool_cfg cfg;
@@ -616,13 +661,51 @@ static void test_attnpool(void **state)
     each_isa(attnpools);
 }
 
+static void close_to(const float *y, const double *want, size_t n, const char *name)
+{
+    const double e = relative_error(y, want, n);
+
+    /* measured 6e-7 for 14x14 to 37x37, 2e-7 for the others: PyTorch fuses products */
+    if (!(e <= 1e-6)) fail_msg("%s: %g", name, e);
+}
+
+/* interpolation: PyTorch's F.interpolate as open_clip calls it, up, down and not at all,
+ * grids and rows (tests/golden/make_variants.py) */
+static void test_interpolate(void **state)
+{
+    tensor_file *f = golden_open("tests/golden/interpolate");
+    size_t seen = 0, n, count, h, w, H, W;
+
+    (void)state;
+    for (size_t i = 0; i < tensor_file_count(f); i++) {
+        const char *name = tensor_file_at(f, i)->name;
+        char out[64];
+        const bool grid = sscanf(name, "bicubic %zu %zu %zu %zu in", &h, &w, &H, &W) == 4;
+        if (!grid && sscanf(name, "linear %zu %zu in", &w, &W) != 2) continue;
+        if (strcmp(strrchr(name, ' '), " in") != 0) continue;
+        snprintf(out, sizeof out, "%.*sout", (int)(strlen(name) - 2), name);
+        float *in = golden_f32(f, name, &n);
+        double *want = golden_f64(f, out, &count);
+        float *y = malloc(count * sizeof *y), *work = malloc(n * 64 * sizeof *work);
+        assert_non_null(y), assert_non_null(work);
+        if (grid) interpolate_bicubic(y, work, in, h, w, H, W, 3);
+        else interpolate_linear(y, in, w, W, 3);
+        close_to(y, want, count, out);
+        free(in), free(want), free(y), free(work);
+        seen++;
+    }
+    assert_int_equal(seen, 10);
+    tensor_file_free(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_dwconv),
-        cmocka_unit_test(test_convbn),    cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_attnpool)};
+        cmocka_unit_test(test_linear),     cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),  cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),       cmocka_unit_test(test_dwconv),
+        cmocka_unit_test(test_convbn),     cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),      cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

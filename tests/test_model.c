@@ -58,7 +58,8 @@ static void rig_open(rig *r, const char *folder, tower_mode mode)
     r->E = r->cfg.image.embed_dim;
     if (r->n->image) {
         r->pixels = golden_f32(r->g, "pixels", &n);
-        assert_int_equal(n, r->B * 3 * r->cfg.image.image_size * r->cfg.image.image_size);
+        assert_int_equal(n, r->B * 3 * r->cfg.image.image_size *
+                                image_columns(&r->cfg.image));
         CHECK_OK(r->n->ops->acts_make(&r->image_acts, r->n->image, r->B, mode, &err),
                  err);
     }
@@ -166,6 +167,135 @@ static void test_variants(void **state)
         }
     }
     json_decref(root);
+}
+
+/* The image features of grid_larger's golden, from a model in which its positions are. */
+static void check_larger(const char *path, const clipc_open_options *o, size_t stored)
+{
+    rig r = {.g = golden_open(VARIANTS "grid_larger"), .E = 20};
+    const clipc_ctx_options raw = {.raw = 1};
+    clipc_model *m;
+    clipc_ctx *ctx;
+    clipc_err err;
+    size_t n;
+
+    CHECK_OK(clipc_model_open_with(&m, path, o, &err), err);
+    CHECK_OK(clipc_ctx_new(&ctx, m, &raw, &err), err);
+    assert_int_equal(clipc_model_info_of(m)->image_size, 28);
+    assert_int_equal(clipc_model_info_of(m)->image_columns, 28);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[0], stored);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[1], stored);
+    r.pixels = golden_f32(r.g, "pixels", &n);
+    r.B = n / (3 * 28 * 28);
+    r.img = malloc(r.B * r.E * sizeof *r.img);
+    assert_non_null(r.img);
+    CHECK_OK(clipc_encode_image_tensors(ctx, r.img, r.pixels, r.B, &err), err);
+    check_close(&r, r.img, "image_features");
+    free(r.img), free(r.pixels);
+    tensor_file_free(r.g);
+    clipc_ctx_free(ctx);
+    clipc_model_free(m);
+}
+
+/* image size as an option: of a folder and of a mapped file, when opened and when
+ * rewritten; the same as open_clip's for a config that says so */
+static void test_image_size(void **state)
+{
+    static const char *const layouts[] = {"open_clip", "clipc"};
+    const char *small = "build/test_small_grid", *large = "build/test_large_grid";
+    const clipc_open_options to_28 = {.image_size = 28};
+    clipc_model *m;
+    clipc_err err;
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        clipc_convert_options o = {.to = layouts[i], .open.image_size = 16};
+        CHECK_OK(clipc_convert(VARIANTS "grid_larger", small, &o, &err), err);
+        check_larger(small, &to_28, 4);
+        o.open = to_28;
+        CHECK_OK(clipc_convert(small, large, &o, &err), err);
+        check_larger(large, NULL, 0);
+        check_larger(large, &to_28, 0);
+        assert_int_equal(system("rm -rf build/test_small_grid build/test_large_grid"), 0);
+    }
+    CHECK_FAILS(clipc_model_open_with(&m, MODELS "oc_rn",
+                                      &(clipc_open_options){.image_size = 96}, &err),
+                CLIPC_ERR_FEATURE, err, "a ResNet");
+    CHECK_OK(clipc_model_open_with(&m, MODELS "oc_rn",
+                                   &(clipc_open_options){.image_size = 64}, &err),
+             err);
+    clipc_model_free(m);
+    CHECK_FAILS(clipc_model_open_with(&m, VARIANTS "m_clip", &to_28, &err),
+                CLIPC_ERR_FEATURE, err, "no image tower");
+    /* 5x3 positions of a file are only known as such where its config says so */
+    CHECK_OK(clipc_model_open_with(&m, VARIANTS "rectangle", &to_28, &err), err);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[0], 5);
+    assert_int_equal(clipc_model_info_of(m)->stored_grid[1], 3);
+    clipc_model_free(m);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    clipc_err err;
+    CHECK_OK(file_replace(path, text, strlen(text), &err), err);
+}
+
+static preprocess_cfg open_clips(const char *vision, const char *preprocess)
+{
+    char text[512];
+    clip_cfg cfg;
+    clipc_err err;
+
+    snprintf(text, sizeof text,
+             "{\"model_cfg\":{\"embed_dim\":8,\"vision_cfg\":{%s},\"text_cfg\":{}},"
+             "\"preprocess_cfg\":{%s}}",
+             vision, preprocess);
+    write_text("build/test_pre.json", text);
+    CHECK_OK(config_open_clip_file(&cfg, "build/test_pre.json", &err), err);
+    const preprocess_cfg p = cfg.preprocess;
+    clip_cfg_free(&cfg);
+    remove("build/test_pre.json");
+    return p;
+}
+
+/* preprocessing as stored: open_clip's resize_mode, fill_color and interpolation, and the
+ * size in SigLIP's and CLIP's own processors */
+static void test_preprocess_config(void **state)
+{
+    const char *pre = "build/test_preprocessor.json";
+    const char *siglip = VARIANTS "hf_siglip/config.json";
+    preprocess_cfg p = {0};
+    clip_cfg cfg;
+    clipc_err err;
+
+    (void)state;
+    p = open_clips("\"image_size\":[32,48]",
+                   "\"resize_mode\":\"longest\",\"fill_color\":9,"
+                   "\"interpolation\":\"bilinear\"");
+    assert_true(p.h == 32 && p.w == 48 && p.fill == 9);
+    assert_true(p.resize == RESIZE_LONGEST && p.interpolation == FILTER_BILINEAR);
+    p = open_clips("\"image_size\":32", "\"resize_mode\":\"squash\"");
+    assert_true(p.w == 32 && p.fill == 0);
+    assert_true(p.resize == RESIZE_SQUASH && p.interpolation == FILTER_BICUBIC);
+    assert_int_equal(open_clips("", "").resize, RESIZE_SHORTEST);
+
+    CHECK_OK(config_hf_files(&cfg, siglip, "build/no-such.json", &err), err);
+    assert_true(cfg.preprocess.resize == RESIZE_SQUASH && cfg.preprocess.mean[1] == 0.5f);
+    clip_cfg_free(&cfg);
+    write_text(pre, "{\"image_processor_type\":\"SiglipImageProcessor\",\"resample\":2,"
+                    "\"size\":{\"height\":16,\"width\":16}}");
+    CHECK_OK(config_hf_files(&cfg, siglip, pre, &err), err);
+    assert_true(cfg.preprocess.resize == RESIZE_SQUASH);
+    assert_true(cfg.preprocess.interpolation == FILTER_BILINEAR);
+    clip_cfg_free(&cfg);
+    write_text(pre, "{\"size\":{\"shortest_edge\":16}}");
+    CHECK_OK(config_hf_files(&cfg, siglip, pre, &err), err);
+    assert_int_equal(cfg.preprocess.resize, RESIZE_SHORTEST);
+    clip_cfg_free(&cfg);
+    write_text(pre, "{\"size\":{\"height\":16,\"width\":24}}");
+    CHECK_FAILS(config_hf_files(&cfg, siglip, pre, &err), CLIPC_ERR_FORMAT, err,
+                "pictures of 16x24 for a model of 16x16");
+    remove(pre);
 }
 
 /* Gradients of the loss into `grads`; returns the loss. */
@@ -295,7 +425,7 @@ static void test_adamw(void **state)
     rig_close(&r);
 }
 
-static void same_after_saving(const char *folder, clip_layout layout)
+static void same_after_saving(const char *folder, clip_layout layout, resize_mode mode)
 {
     const char *out = "build/test_saved_model";
     clipc_err err;
@@ -303,6 +433,8 @@ static void same_after_saving(const char *folder, clip_layout layout)
 
     rig_open(&r, folder, TOWER_EVAL);
     r.n->cfg.layout = layout;
+    r.n->cfg.preprocess.resize = mode;
+    r.n->cfg.preprocess.fill = mode == RESIZE_LONGEST ? 7 : 0;
     CHECK_OK(net_save(r.n, out, DT_F32, r.e->k, &err), err);
     rig_open(&again, folder, TOWER_EVAL);
     source_close(&again.source);
@@ -314,6 +446,10 @@ static void same_after_saving(const char *folder, clip_layout layout)
     assert_memory_equal(again.n->mem.mem, r.n->mem.mem,
                         r.n->params.floats * sizeof(float));
     assert_true(fabsf(again.cfg.preprocess.mean[0] - r.cfg.preprocess.mean[0]) < 1e-7f);
+    assert_true(again.cfg.preprocess.resize == r.n->cfg.preprocess.resize);
+    assert_true(again.cfg.preprocess.fill == r.n->cfg.preprocess.fill);
+    assert_true(again.cfg.preprocess.h == r.n->cfg.preprocess.h);
+    assert_true(again.cfg.preprocess.w == r.n->cfg.preprocess.w);
     rig_close(&r);
     rig_close(&again);
     assert_int_equal(system("rm -rf build/test_saved_model"), 0);
@@ -323,14 +459,23 @@ static void same_after_saving(const char *folder, clip_layout layout)
 static void test_save(void **state)
 {
     (void)state;
-    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_OPEN_CLIP);
-    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_HF);
-    same_after_saving(MODELS "hf_vit_old", LAYOUT_HF);
-    same_after_saving(MODELS "hf_vit", LAYOUT_OPEN_CLIP);
-    same_after_saving(MODELS "oc_rn", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP);
-    same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP);
+    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_OPEN_CLIP, RESIZE_LONGEST);
+    same_after_saving(MODELS "oc_vit_gelu", LAYOUT_HF, RESIZE_SQUASH);
+    same_after_saving(MODELS "hf_vit_old", LAYOUT_HF, RESIZE_SHORTEST);
+    same_after_saving(MODELS "hf_vit", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(MODELS "oc_rn", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "eva02_base_patch16_clip_224", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "eva_giant_patch14_224", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vit_pe_core_base_patch16_224", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "rectangle", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
+    same_after_saving(VARIANTS "rn_rectangle", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
 }
 
 /* As written to one file: what mapping it computes, and the weights back. */
@@ -393,7 +538,13 @@ static void test_packed(void **state)
                                         VARIANTS "hf_siglip",
                                         VARIANTS "eva02_base_patch16_clip_224",
                                         VARIANTS "eva02_enormous_patch14_clip_224",
-                                        VARIANTS "vit_pe_core_base_patch16_224"};
+                                        VARIANTS "vit_pe_core_base_patch16_224",
+                                        VARIANTS "convnext_tiny",
+                                        VARIANTS "convnext_xxlarge",
+                                        VARIANTS "rectangle_resized",
+                                        VARIANTS "eva02_resized",
+                                        VARIANTS "vitamin_small_224",
+                                        VARIANTS "vit_base_mci_224"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i], WEIGHTS_F32, 1e-5);
@@ -529,6 +680,48 @@ static void test_index(void **state)
     remove(part), remove(index);
 }
 
+static int open_config(clip_cfg *cfg, const char *vision, clipc_err *err)
+{
+    json_t *root = json_pack("{s:i,s:o,s:{}}", "embed_dim", 20, "vision_cfg",
+                             json_loads(vision, 0, NULL), "text_cfg");
+    const int rc = config_open_clip(cfg, root, NULL, "config", err);
+
+    json_decref(root);
+    return rc;
+}
+
+/* config: a ConvNeXt is taken for no other, and needs timm's name in clipc's own words */
+static void test_convnext_config(void **state)
+{
+    clipc_err err;
+    clip_cfg cfg;
+    void *acts, *tower;
+
+    (void)state;
+    CHECK_OK(open_config(&cfg,
+                         "{\"timm_model_name\": \"convnext_xxlarge.x\", "
+                         "\"timm_pool\": \"\", \"timm_proj\": \"mlp\"}",
+                         &err),
+             err);
+    assert_int_equal(cfg.image.family, IMAGE_CONVNEXT);
+    assert_int_equal(cfg.image.proj, PROJ_MLP);
+    CHECK_FAILS(convnext_ops.make(&tower, &cfg.image, &err), CLIPC_ERR_FORMAT, err,
+                "a ConvNeXt with stages of 0");
+    for (size_t s = 0; s < 4; s++)
+        cfg.image.stages[s] = 1, cfg.image.dims[s] = 3, cfg.image.mlp_dims[s] = 5;
+    CHECK_OK(convnext_ops.make(&tower, &cfg.image, &err), err);
+    CHECK_FAILS(convnext_ops.acts_make(&acts, tower, 1, TOWER_TRAIN, &err),
+                CLIPC_ERR_FEATURE, err, "is not trained: it is a ConvNeXt");
+    convnext_ops.destroy(tower);
+    CHECK_FAILS(open_config(&cfg,
+                            "{\"timm_model_name\": \"convnext_large_mlp\", "
+                            "\"timm_pool\": \"\", \"timm_proj\": \"linear\"}",
+                            &err),
+                CLIPC_ERR_FEATURE, err, "\"convnext_large_mlp\" is not supported");
+    CHECK_FAILS(open_config(&cfg, "{\"clipc\": {\"family\": \"convnext\"}}", &err),
+                CLIPC_ERR_FORMAT, err, "without timm's name");
+}
+
 /* load: what is wrong with a checkpoint is said in one line */
 static void test_bad_checkpoints(void **state)
 {
@@ -546,11 +739,12 @@ static void test_bad_checkpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_gradients),      cmocka_unit_test(test_running_stats),
-        cmocka_unit_test(test_adamw),          cmocka_unit_test(test_save),
-        cmocka_unit_test(test_packed),         cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_end_to_end),     cmocka_unit_test(test_index),
-        cmocka_unit_test(test_bad_checkpoints)};
+        cmocka_unit_test(test_forward),         cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_gradients),       cmocka_unit_test(test_running_stats),
+        cmocka_unit_test(test_adamw),           cmocka_unit_test(test_save),
+        cmocka_unit_test(test_packed),          cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_end_to_end),      cmocka_unit_test(test_index),
+        cmocka_unit_test(test_convnext_config), cmocka_unit_test(test_bad_checkpoints),
+        cmocka_unit_test(test_image_size),      cmocka_unit_test(test_preprocess_config)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

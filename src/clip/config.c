@@ -238,6 +238,35 @@ static int get_siglip_head(image_cfg *c, const json_t *o, const char *where,
     return rc;
 }
 
+/* Whether open_clip's layout could say it too. */
+static int check_own(const image_cfg *c, const char *timm, const char *where,
+                     clipc_err *err)
+{
+    const bool of_timm = c->family > IMAGE_RESNET;
+
+    if (timm ? c->proj != PROJ_MATRIX : !of_timm) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: a tower %s timm's name for it", where,
+                      timm ? "that cannot have" : "without");
+}
+
+/* A side, or rows and columns. */
+static int get_image_size(image_cfg *c, const json_t *o, const char *where,
+                          clipc_err *err)
+{
+    const json_t *v = json_object_get(o, "image_size");
+    const json_int_t h = json_integer_value(json_array_get(v, 0)),
+                     w = json_integer_value(json_array_get(v, 1));
+
+    if (!json_is_array(v))
+        return json_get_size(&c->image_size, o, "image_size", where, err);
+    if (json_array_size(v) != 2 || h < 1 || w < 1)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: \"image_size\" is neither a side nor rows and columns",
+                          where);
+    c->image_size = (size_t)h, c->image_width = (size_t)w;
+    return CLIPC_OK;
+}
+
 static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_err *err)
 {
     const json_t *layers = json_object_get(o, "layers");
@@ -250,11 +279,13 @@ static int get_vision(clip_cfg *cfg, const json_t *o, const char *where, clipc_e
 
     if (rc == CLIPC_OK && own) {
         if (timm) snprintf(cfg->timm, sizeof cfg->timm, "%.60s", timm);
-        return own_image_read(c, own, where, err);
+        rc = own_image_read(c, own, where, err);
+        return rc == CLIPC_OK ? check_own(c, timm, where, err) : rc;
     }
-    c->image_size = 224, c->width = 768, c->layers = 12;
-    if (rc == CLIPC_OK) rc = json_get_size(&c->image_size, o, "image_size", where, err);
+    c->image_size = 224;
+    if (rc == CLIPC_OK) rc = get_image_size(c, o, where, err);
     if (rc == CLIPC_OK && timm) return timm_facts(cfg, o, timm, where, err);
+    c->width = 768, c->layers = 12;
     if (rc == CLIPC_OK) rc = json_get_size(&c->width, o, "width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&head_width, o, "head_width", where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&heads, o, "heads", where, err);
@@ -386,23 +417,24 @@ static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err
 static int get_preprocess(preprocess_cfg *p, const json_t *o, const char *where,
                           clipc_err *err)
 {
-    const char *interpolation = "bicubic", *resize_mode = "shortest";
-    int rc = json_check_keys(o, preprocess_keys, where, err);
+    static const char *const modes[] = {"shortest", "longest", "squash", NULL};
+    /* "random" is of training alone. */
+    static const char *const filters[] = {"bicubic", "bilinear", "random", NULL};
+    int mode = 0, f = 0, rc = json_check_keys(o, preprocess_keys, where, err);
+    size_t fill = 0;
 
     if (rc == CLIPC_OK) rc = json_get_floats(p->mean, 3, o, "mean", where, err);
     if (rc == CLIPC_OK) rc = json_get_floats(p->std, 3, o, "std", where, err);
-    if (rc == CLIPC_OK)
-        rc = json_get_string(&interpolation, o, "interpolation", where, err);
-    if (rc == CLIPC_OK) rc = json_get_string(&resize_mode, o, "resize_mode", where, err);
+    if (rc == CLIPC_OK) rc = get_word(&f, o, "interpolation", filters, where, err);
+    if (rc == CLIPC_OK) rc = get_word(&mode, o, "resize_mode", modes, where, err);
+    if (rc == CLIPC_OK) rc = json_get_size(&fill, o, "fill_color", where, err);
+    if (rc == CLIPC_OK && fill > 255)
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: fill_color %zu, wanted 0 to 255",
+                        where, fill);
     if (rc != CLIPC_OK) return rc;
-    if (strcmp(resize_mode, "shortest") != 0)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: resize_mode \"%s\" is not supported", where, resize_mode);
-    if (strcmp(interpolation, "bilinear") == 0) p->interpolation = FILTER_BILINEAR;
-    else if (strcmp(interpolation, "bicubic") != 0)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: interpolation \"%s\" is not supported", where,
-                          interpolation);
+    p->interpolation = f == 1 ? FILTER_BILINEAR : FILTER_BICUBIC;
+    p->resize = (resize_mode)mode;
+    p->fill = (uint8_t)fill;
     for (int i = 0; i < 3; i++)
         if (!(p->std[i] > 0.0f))
             return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: std is not above 0", where);
@@ -436,7 +468,8 @@ int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preproces
         rc = get_vision(out, json_object_get(model, "vision_cfg"), where, err);
     if (rc == CLIPC_OK)
         rc = get_text(out, json_object_get(model, "text_cfg"), where, err);
-    out->preprocess = preprocess_default(out->image.image_size);
+    out->preprocess =
+        preprocess_default(out->image.image_size, image_columns(&out->image));
     if (rc == CLIPC_OK && preprocess)
         rc = get_preprocess(&out->preprocess, preprocess, where, err);
     return rc;

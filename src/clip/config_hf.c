@@ -101,6 +101,16 @@ static void hf_siglip_defaults(clip_cfg *cfg)
     snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "SentencePiece");
 }
 
+static preprocess_cfg hf_preprocess_default(const clip_cfg *cfg)
+{
+    preprocess_cfg p = preprocess_default(cfg->image.image_size, cfg->image.image_size);
+
+    if (cfg->image.pooler_form != POOLER_SIGLIP) return p;
+    p.resize = RESIZE_SQUASH;
+    for (size_t i = 0; i < 3; i++) p.mean[i] = p.std[i] = 0.5f;
+    return p;
+}
+
 /* Old files carry "text_config_dict", which overrides "text_config" key by key. */
 static json_t *merged(const json_t *root, const char *key, const char *old)
 {
@@ -111,6 +121,27 @@ static json_t *merged(const json_t *root, const char *key, const char *old)
     return out;
 }
 
+/* SigLIP's processor, and CLIP's where it is told both, resize to height and width
+ * whatever the proportions. */
+static int get_hf_resize(preprocess_cfg *p, const json_t *size, const char *where,
+                         clipc_err *err)
+{
+    size_t h = 0, w = 0;
+    int rc;
+
+    if (json_object_get(size, "shortest_edge")) p->resize = RESIZE_SHORTEST;
+    if (!json_object_get(size, "height") || !json_object_get(size, "width"))
+        return CLIPC_OK;
+    p->resize = RESIZE_SQUASH;
+    rc = json_get_size(&h, size, "height", where, err);
+    if (rc == CLIPC_OK) rc = json_get_size(&w, size, "width", where, err);
+    if (rc == CLIPC_OK && (h != p->h || w != p->w))
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT,
+                        "%s: pictures of %zux%zu for a model of %zux%zu", where, h, w,
+                        p->h, p->w);
+    return rc;
+}
+
 static int get_hf_preprocess(preprocess_cfg *p, const char *path, clipc_err *err)
 {
     json_t *root = NULL;
@@ -119,12 +150,13 @@ static int get_hf_preprocess(preprocess_cfg *p, const char *path, clipc_err *err
 
     if (rc == CLIPC_OK) rc = json_get_floats(p->mean, 3, root, "image_mean", path, err);
     if (rc == CLIPC_OK) rc = json_get_floats(p->std, 3, root, "image_std", path, err);
+    if (rc == CLIPC_OK) rc = get_hf_resize(p, json_object_get(root, "size"), path, err);
     if (json_is_integer(json_object_get(root, "resample")))
         resample = json_integer_value(json_object_get(root, "resample"));
     if (rc == CLIPC_OK && resample != 2 && resample != 3)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE, "%s: resample %d is not supported", path,
                         (int)resample);
-    if (resample == 2) p->interpolation = FILTER_BILINEAR;
+    p->interpolation = resample == 2 ? FILTER_BILINEAR : FILTER_BICUBIC;
     for (int i = 0; rc == CLIPC_OK && i < 3; i++)
         if (!(p->std[i] > 0.0f))
             rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: image_std is not above 0", path);
@@ -201,7 +233,7 @@ int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
         rc = strcmp(type, "M-CLIP") == 0
                  ? get_mclip(out, root, config, err)
                  : get_hf(out, root, type, text, vision, config, err);
-    out->preprocess = preprocess_default(out->image.image_size);
+    out->preprocess = hf_preprocess_default(out);
     if (rc == CLIPC_OK && file_exists(preprocessor))
         rc = get_hf_preprocess(&out->preprocess, preprocessor, err);
     if (rc == CLIPC_OK)
@@ -224,7 +256,7 @@ int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *pooling,
     int rc = json_get_string(&type, bert, "model_type", where, err);
 
     *cfg = (clip_cfg){.layout = LAYOUT_HF, .no_image = true, .no_logit_scale = true};
-    cfg->preprocess = preprocess_default(1);
+    cfg->preprocess = preprocess_default(1, 1);
     if (rc == CLIPC_OK) rc = config_bert_family(cfg, type, where, err);
     if (rc == CLIPC_OK)
         rc = json_get_f32(&cfg->text.eps, bert, "layer_norm_eps", where, err);
@@ -304,7 +336,8 @@ int config_gguf(clip_cfg *cfg, const json_t *meta, const char *where, clipc_err 
         snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "of %zu tokens, without merges",
                  tokens);
     }
-    cfg->preprocess = preprocess_default(vision ? i->image_size : 1);
+    const size_t side = vision ? i->image_size : 1;
+    cfg->preprocess = preprocess_default(side, side);
     if (rc == CLIPC_OK)
         rc = json_get_floats(cfg->preprocess.mean, 3, meta, "clip.vision.image_mean",
                              where, err);

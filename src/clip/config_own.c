@@ -18,8 +18,8 @@ static const char *const families[] = {"vit", "resnet", "convnext", "fastvit", N
 static const char *const fronts[] = {"patches", "mci", "vitamin", NULL};
 static const char *const image_pools[] = {"tok", "avg", NULL};
 static const char *const pooler_forms[] = {"coca", "siglip", "timm", NULL};
-static const char *const projections[] = {"matrix", "none", "linear", "linear_bias",
-                                          NULL};
+static const char *const projections[] = {"matrix", "none",     "linear", "linear_bias",
+                                          "mlp",    "mlp_bias", NULL};
 static const char *const text_pools[] = {"argmax", "eos", "first", "last", NULL};
 static const char *const text_families[] = {"clip", "bert", NULL};
 static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};
@@ -44,11 +44,12 @@ static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};
     of(M_BOOL, extras.ls), of(M_BOOL, extras.qk_norm), of(M_BOOL, extras.scale_heads), \
         of(M_BOOL, extras.scale_attn_inner), of(M_BOOL, extras.scale_attn),            \
         of(M_BOOL, extras.scale_fc), of(M_BOOL, extras.glu),                           \
-        of(M_BOOL, extras.post_norm)
+        of(M_BOOL, extras.post_norm), of(M_BOOL, extras.mlp_norm)
 
 static const member image_members[] = {
     IMAGE_WORD(family, families),
     IMAGE(M_SIZE, image_size),
+    IMAGE(M_SIZE, image_width),
     IMAGE(M_SIZE, embed_dim),
     IMAGE(M_SIZE, width),
     IMAGE(M_SIZE, heads),
@@ -58,12 +59,16 @@ static const member image_members[] = {
     IMAGE(M_SIZES, stages),
     IMAGE(M_SIZES, dims),
     IMAGE(M_SIZES, mlp_dims),
+    IMAGE(M_SIZE, attention_stages),
+    IMAGE(M_SIZE, squeeze_stages),
+    IMAGE(M_BOOL, layer_norm),
     IMAGE_WORD(act, acts),
     IMAGE(M_FLOAT, eps),
     EXTRAS(IMAGE),
     IMAGE_WORD(front, fronts),
     IMAGE(M_BOOL, no_ln_pre),
     IMAGE(M_BOOL, no_class_token),
+    IMAGE(M_BOOL, no_class_position),
     IMAGE(M_BOOL, conv1_bias),
     IMAGE_WORD(pool, image_pools),
     IMAGE(M_BOOL, ln_post_after_pool),

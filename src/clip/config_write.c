@@ -3,6 +3,7 @@
 
 #include "clip/config_own.h"
 #include "clip/config_parts.h"
+#include "clip/timm.h"
 
 static json_t *floats(const float *x)
 {
@@ -87,15 +88,28 @@ static void put_image_pool(json_t *v, const image_cfg *c)
     json_object_set_new(v, "attn_pooler_heads", size_of(c->pooler_heads));
 }
 
+static json_t *image_size(const image_cfg *c)
+{
+    const size_t columns = image_columns(c);
+
+    return columns == c->image_size
+               ? size_of(c->image_size)
+               : json_pack("[I,I]", (json_int_t)c->image_size, (json_int_t)columns);
+}
+
 static json_t *timm_json(const clip_cfg *cfg)
 {
+    static const char *const projections[] = {[PROJ_NONE] = "none",
+                                              [PROJ_LINEAR] = "linear",
+                                              [PROJ_LINEAR_BIAS] = "linear",
+                                              [PROJ_MLP] = "mlp",
+                                              [PROJ_MLP_BIAS] = "mlp"};
     const tower_proj p = cfg->image.proj;
 
-    return json_pack(
-        "{s:I,s:s,s:b,s:s,s:s,s:b}", "image_size", (json_int_t)cfg->image.image_size,
-        "timm_model_name", cfg->timm, "timm_model_pretrained", 0, "timm_pool",
-        cfg->image.pooler ? "map" : "token", "timm_proj",
-        p == PROJ_NONE ? "none" : "linear", "timm_proj_bias", p == PROJ_LINEAR_BIAS);
+    return json_pack("{s:o,s:s,s:b,s:s,s:s,s:b}", "image_size", image_size(&cfg->image),
+                     "timm_model_name", cfg->timm, "timm_model_pretrained", 0,
+                     "timm_pool", timm_pool_of(cfg), "timm_proj", projections[p],
+                     "timm_proj_bias", p == PROJ_LINEAR_BIAS || p == PROJ_MLP_BIAS);
 }
 
 /* For clipc's own format, where open_clip's keys would not do. */
@@ -118,7 +132,7 @@ static json_t *vision_json(const clip_cfg *cfg, bool own)
     if (*cfg->timm) return timm_json(cfg);
     v = json_object();
 
-    json_object_set_new(v, "image_size", size_of(c->image_size));
+    json_object_set_new(v, "image_size", image_size(c));
     if (c->family == IMAGE_VIT) {
         json_object_set_new(v, "layers", size_of(c->layers));
         json_object_set_new(v, "patch_size", size_of(c->patch_size));
@@ -172,6 +186,7 @@ static json_t *text_json(const clip_cfg *cfg)
 
 int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *err)
 {
+    static const char *const modes[] = {"shortest", "longest", "squash"};
     const bool bilinear = cfg->preprocess.interpolation == FILTER_BILINEAR;
     json_t *root = json_object(), *model = json_object(), *pre = json_object();
 
@@ -186,7 +201,9 @@ int config_write_open_clip(buf *out, const clip_cfg *cfg, bool own, clipc_err *e
     json_object_set_new(pre, "std", floats(cfg->preprocess.std));
     json_object_set_new(pre, "interpolation",
                         json_string(bilinear ? "bilinear" : "bicubic"));
-    json_object_set_new(pre, "resize_mode", json_string("shortest"));
+    json_object_set_new(pre, "resize_mode", json_string(modes[cfg->preprocess.resize]));
+    if (cfg->preprocess.fill)
+        json_object_set_new(pre, "fill_color", size_of(cfg->preprocess.fill));
     json_object_set_new(root, "model_cfg", model);
     json_object_set_new(root, "preprocess_cfg", pre);
     if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
@@ -198,7 +215,8 @@ bool config_fits_hf(const clip_cfg *cfg)
     const image_cfg *i = &cfg->image;
     const text_cfg *t = &cfg->text;
 
-    return i->family == IMAGE_VIT && !block_extras_any(&i->extras) &&
+    return i->family == IMAGE_VIT && image_columns(i) == i->image_size &&
+           cfg->preprocess.resize != RESIZE_LONGEST && !block_extras_any(&i->extras) &&
            !block_extras_any(&t->extras) && !i->no_ln_pre && !i->no_class_token &&
            !i->conv1_bias && !i->pooler && i->pool == POOL_TOK &&
            i->proj == PROJ_MATRIX && !t->no_causal_mask && !t->embed_cls &&
@@ -225,6 +243,12 @@ static json_t *hf_tower(size_t width, size_t heads, size_t layers, size_t mlp_wi
     json_object_set_new(o, "hidden_act", json_string(hf_act(f)));
     json_object_set_new(o, "layer_norm_eps", json_real((double)eps));
     return o;
+}
+
+static json_t *sides(const image_cfg *c)
+{
+    return json_pack("{sIsI}", "height", (json_int_t)c->image_size, "width",
+                     (json_int_t)c->image_size);
 }
 
 int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_err *err)
@@ -262,11 +286,12 @@ int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_e
                                          "do_normalize", "do_convert_rgb"};
         json_object_set_new(pre, on[k], json_true());
     }
-    json_object_set_new(pre, "size",
-                        json_pack("{sI}", "shortest_edge", (json_int_t)i->image_size));
-    json_object_set_new(pre, "crop_size",
-                        json_pack("{sIsI}", "height", (json_int_t)i->image_size, "width",
-                                  (json_int_t)i->image_size));
+    json_object_set_new(
+        pre, "size",
+        cfg->preprocess.resize == RESIZE_SQUASH
+            ? sides(i)
+            : json_pack("{sI}", "shortest_edge", (json_int_t)i->image_size));
+    json_object_set_new(pre, "crop_size", sides(i));
     json_object_set_new(
         pre, "resample",
         json_integer(cfg->preprocess.interpolation == FILTER_BILINEAR ? 2 : 3));

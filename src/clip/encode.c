@@ -22,12 +22,18 @@ void clipc_ctx_free(clipc_ctx *c)
     free(c);
 }
 
+/* Of a picture as the image tower sees it: [H,W,3]. */
+static size_t picture_bytes(const clipc_model *m)
+{
+    return 3 * m->info.image_size * m->info.image_columns;
+}
+
 static void take_buffers(clipc_ctx *c, arena *a)
 {
-    const size_t B = c->options.max_batch, S = c->m->source.cfg.image.image_size;
+    const size_t B = c->options.max_batch, n = picture_bytes(c->m);
 
-    c->pixels = ARENA_FLOATS(a, B * 3 * S * S);
-    c->crop = arena_take(a, S * S, 3);
+    c->pixels = ARENA_FLOATS(a, B * n);
+    c->crop = arena_take(a, n, 1);
     c->ids = arena_take(a, B * c->m->source.cfg.text.context_length, sizeof *c->ids);
 }
 
@@ -100,27 +106,26 @@ static int no_tower(const clipc_ctx *c, const char *which, clipc_err *err)
 int clipc_encode_image_tensors(clipc_ctx *c, float *out, const float *pixels, size_t n,
                                clipc_err *err)
 {
-    const size_t S = c->m->info.image_size, E = c->m->info.embed_dim,
-                 B = c->options.max_batch;
+    const size_t E = c->m->info.embed_dim, B = c->options.max_batch;
 
     if (!c->m->n->image) return no_tower(c, "image", err);
     for (size_t i = 0; i < n; i += B)
         c->m->n->ops->fwd(c->e, c->m->n->image, c->image_acts, out + i * E,
-                          pixels + i * 3 * S * S, n - i < B ? n - i : B);
+                          pixels + i * picture_bytes(c->m), n - i < B ? n - i : B);
     return finish(c, out, n, "image", err);
 }
 
 int clipc_encode_image_crops(clipc_ctx *c, float *out, const uint8_t *rgb, size_t n,
                              clipc_err *err)
 {
-    const size_t S = c->m->info.image_size, E = c->m->info.embed_dim,
-                 B = c->options.max_batch;
+    const size_t E = c->m->info.embed_dim, B = c->options.max_batch;
+    const size_t bytes = picture_bytes(c->m);
     int rc = c->m->n->image ? CLIPC_OK : no_tower(c, "image", err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
         const size_t m = n - i < B ? n - i : B;
         for (size_t k = 0; k < m; k++)
-            preprocess_normalize(c->pixels + k * 3 * S * S, rgb + (i + k) * 3 * S * S,
+            preprocess_normalize(c->pixels + k * bytes, rgb + (i + k) * bytes,
                                  &c->m->source.cfg.preprocess);
         rc = clipc_encode_image_tensors(c, out + i * E, c->pixels, m, err);
     }

@@ -24,7 +24,7 @@ size_t tensor_count(const tensor_file *f, const char *prefix, const char *suffix
     return n;
 }
 
-static size_t root_of(size_t n)
+size_t root_of(size_t n)
 {
     return (size_t)(sqrt((double)n) + 0.5);
 }
@@ -111,7 +111,7 @@ int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
     i->act = t->act = *n.scale_prefix ? ACT_GELU : ACT_QUICK_GELU;
     i->eps = t->eps = 1e-5f;
     cfg->logit_bias = tensor_find(f, "logit_bias") != NULL;
-    cfg->preprocess = preprocess_default(i->image_size);
+    cfg->preprocess = preprocess_default(i->image_size, i->image_size);
     return CLIPC_OK;
 }
 

@@ -4,11 +4,13 @@
 
 #include "clip/names.h"
 #include "clip/net.h"
+#include "clip/positions.h"
 #include "nn/conv.h"
 #include "nn/table.h"
 
 typedef struct loading {
     net *n;
+    const model_source *s;
     bool any; /* a tensor was loaded before */
     const tensor_file *file;
     const kernels *k;
@@ -19,16 +21,10 @@ typedef struct loading {
 
 static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_err *err)
 {
-    char want[64] = "", have[64] = "";
-    size_t at = 0;
+    char want[64], have[64];
 
-    for (size_t i = 0; i < p->n_dims; i++)
-        at += (size_t)snprintf(want + at, sizeof want - at, "%s%zu", i ? "," : "",
-                               p->dims[i]);
-    at = 0;
-    for (size_t i = 0; i < t->n_dims && at < sizeof have; i++)
-        at += (size_t)snprintf(have + at, sizeof have - at, "%s%zu", i ? "," : "",
-                               t->dims[i]);
+    tensor_shape(want, sizeof want, p->dims, p->n_dims);
+    tensor_shape(have, sizeof have, t->dims, t->n_dims);
     return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: shape [%s], wanted [%s]%s", l->path,
                       t->name, have, want, p->n_dims == 2 ? " or its parts" : "");
 }
@@ -96,6 +92,12 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
         return CLIPC_OK;
     }
     names_of(&s, p->name, &l->names);
+    const tensor *t = s.first_rows ? NULL : tensor_find(l->file, s.names[0]);
+    if (positions_differ(l->n, l->s, p, t)) {
+        rc = positions_load(l->plain, l->n, l->s, p, t, l->k, err);
+        if (rc == CLIPC_OK) weights_place(*p->slot, p, l->plain, form, l->k);
+        return rc;
+    }
     if (s.transposed) to += p->n;
     if (s.first_rows) {
         const size_t n =
@@ -115,7 +117,7 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
 /* Every parameter from a checkpoint's tensors, under whatever names. */
 static int load_named(net *n, const model_source *s, const kernels *k, clipc_err *err)
 {
-    loading l = {.n = n, .k = k, .file = s->weights, .path = s->weights_path};
+    loading l = {.n = n, .s = s, .k = k, .file = s->weights, .path = s->weights_path};
     size_t most = 0;
     int rc = CLIPC_OK;
 
@@ -151,14 +153,29 @@ static int find_packed(const tensor **out, const param *p, const model_source *s
     return CLIPC_OK;
 }
 
+/* Positions of another grid, into memory of the net's own. */
+static int map_positions(net *n, const model_source *s, const param *p, const tensor *t,
+                         const kernels *k, clipc_err *err)
+{
+    const int rc = arena_new(&n->mem, p->n * sizeof(float), "positions", err);
+
+    if (rc != CLIPC_OK) return rc;
+    *p->slot = (float *)(void *)n->mem.mem;
+    return positions_load(*p->slot, n, s, p, t, k, err);
+}
+
 /* Points every parameter into the file, which the net keeps. */
-static int map_packed(net *n, model_source *s, clipc_err *err)
+static int map_packed(net *n, model_source *s, const kernels *k, clipc_err *err)
 {
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
-        const tensor *t;
+        const tensor *t = tensor_find(s->weights, p->name);
+        if (positions_differ(n, s, p, t)) {
+            rc = map_positions(n, s, p, t, k, err);
+            continue;
+        }
         rc = find_packed(&t, p, s, err);
         /* Inference only reads. */
         if (rc == CLIPC_OK) *p->slot = (float *)(uintptr_t)t->data;
@@ -175,7 +192,11 @@ static int unpack_all(net *n, const model_source *s, const kernels *k, clipc_err
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
         const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / N;
-        const tensor *t;
+        const tensor *t = tensor_find(s->weights, p->name);
+        if (positions_differ(n, s, p, t)) {
+            rc = positions_load(*p->slot, n, s, p, t, k, err);
+            continue;
+        }
         if ((rc = find_packed(&t, p, s, err)) != CLIPC_OK) break;
         switch (p->kind) {
         case PARAM_LINEAR: gemm_unpack(k, *p->slot, t->data, s->form, N, K); break;
@@ -213,7 +234,7 @@ int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
     if (map) s->cfg.image.form = s->cfg.text.form = s->form;
     rc = map ? net_shape(&n, &s->cfg, mode, err) : net_make(&n, &s->cfg, mode, err);
     if (rc != CLIPC_OK) return named(s, rc, err);
-    rc = map         ? map_packed(n, s, err)
+    rc = map         ? map_packed(n, s, k, err)
          : s->packed ? unpack_all(n, s, k, err)
                      : load_named(n, s, k, err);
     if (rc == CLIPC_OK) *out = n;

@@ -30,6 +30,7 @@ static void fill_info(clipc_model *m)
                                        [ACT_GELU] = "gelu",
                                        [ACT_GELU_TANH] = "gelu_tanh",
                                        [ACT_RELU] = "relu"};
+    static const char *const modes[] = {"shortest", "longest", "squash"};
     const char *stored = precision[m->n->stored];
 
     m->info = (clipc_model_info){
@@ -45,8 +46,9 @@ static void fill_info(clipc_model *m)
                                       : "mixed",
         .embed_dim = i->embed_dim,
         .image_size = i->image_size,
+        .image_columns = image_columns(i),
         .patch_size = i->patch_size,
-        .image_width = i->width,
+        .image_width = i->width ? i->width : i->dims[0],
         .image_layers = i->layers,
         .image_heads = i->heads,
         .text_width = t->width,
@@ -60,9 +62,12 @@ static void fill_info(clipc_model *m)
         .logit_scale = expf(*m->n->logit_scale),
         .has_logit_bias = m->n->logit_bias != NULL,
         .logit_bias = m->n->logit_bias ? *m->n->logit_bias : 0.0f,
+        .resize_mode = modes[m->source.cfg.preprocess.resize],
+        .stored_grid = {m->n->stored_grid[0], m->n->stored_grid[1]},
+        .stored_context = m->n->stored_context,
         .n_templates = m->source.cfg.n_templates,
         .templates = (const char *const *)m->source.cfg.templates};
-    for (int s = 0; s < 4; s++) m->info.image_stages[s] = i->stages[s];
+    for (int s = 0; s < IMAGE_STAGES; s++) m->info.image_stages[s] = i->stages[s];
     for (int c = 0; c < 3; c++) {
         m->info.image_mean[c] = m->source.cfg.preprocess.mean[c];
         m->info.image_std[c] = m->source.cfg.preprocess.std[c];
@@ -70,6 +75,12 @@ static void fill_info(clipc_model *m)
 }
 
 int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
+{
+    return clipc_model_open_with(out, path, NULL, err);
+}
+
+int clipc_model_open_with(clipc_model **out, const char *path,
+                          const clipc_open_options *options, clipc_err *err)
 {
     clipc_model *m = calloc(1, sizeof *m);
     char *found = NULL;
@@ -79,7 +90,7 @@ int clipc_model_open(clipc_model **out, const char *path, clipc_err *err)
     if (!m) return clipc_fail_memory(err, "model", sizeof *m);
     rc = find_model(&found, path, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&m->k, err);
-    if (rc == CLIPC_OK) rc = source_open(&m->source, found, err);
+    if (rc == CLIPC_OK) rc = source_open_as(&m->source, found, options, err);
     if (rc == CLIPC_OK) rc = net_open(&m->n, &m->source, TOWER_INFER, m->k, err);
     if (rc == CLIPC_OK) rc = tokenizer_open(&m->tokens, &m->source, err);
     free(found);

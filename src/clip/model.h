@@ -20,8 +20,8 @@ struct clipc_ctx {
     void *image_acts;
     void *text_acts;
     arena mem;
-    float *pixels; /* [B,3,S,S] */
-    uint8_t *crop; /* [S,S,3] */
+    float *pixels; /* [B,3,H,W] */
+    uint8_t *crop; /* [H,W,3] */
     int32_t *ids;  /* [B,context_length] */
     resize_work resize;
     tokens_work tokens;

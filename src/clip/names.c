@@ -77,11 +77,13 @@ static const struct {
     {"attn.ln_inner.bias", "", "attn.norm.bias"},
     {"mlp.ln.weight", "", "mlp.norm.weight"},
     {"mlp.ln.bias", "", "mlp.norm.bias"},
+    {"mlp.ln_in.weight", "", "mlp.norm.weight"},
+    {"mlp.ln_in.bias", "", "mlp.norm.bias"},
     {"ls_1.gamma", "", "ls1.gamma"},
     {"ls_2.gamma", "", "ls2.gamma"},
 };
 
-/* What EVA's blocks spell otherwise; EVA-02's, where they are gated. */
+/* What EVA's blocks spell otherwise; EVA-02's and ViTamin's, which are gated. */
 static const struct {
     const char *own, *names[3];
     timm_block of;
@@ -95,6 +97,12 @@ static const struct {
     {"mlp.c_fc.bias", {"mlp.fc1_g.bias", NULL, NULL}, TIMM_EVA02},
     {"mlp.c_fc_x.weight", {"mlp.fc1_x.weight", NULL, NULL}, TIMM_EVA02},
     {"mlp.c_fc_x.bias", {"mlp.fc1_x.bias", NULL, NULL}, TIMM_EVA02},
+    {"mlp.c_fc.weight", {"mlp.w0.weight", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_fc.bias", {"mlp.w0.bias", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_fc_x.weight", {"mlp.w1.weight", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_fc_x.bias", {"mlp.w1.bias", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_proj.weight", {"mlp.w2.weight", NULL, NULL}, TIMM_VITAMIN},
+    {"mlp.c_proj.bias", {"mlp.w2.bias", NULL, NULL}, TIMM_VITAMIN},
 };
 
 /* clip.cpp's names (convert_hf_to_gguf.py). */
@@ -196,7 +204,9 @@ naming naming_of_file(const tensor_file *f)
     else if (tensor_find(f, "vision_model.embeddings.patch_embedding.weight"))
         n.image = SPELLING_HF;
     n.timm_head = tensor_find(f, "visual.trunk.head.weight") != NULL;
+    n.timm_fc_norm = tensor_find(f, "visual.trunk.fc_norm.weight") != NULL;
     if (tensor_find(f, "visual.trunk.blocks.0.attn.q_bias")) n.block = TIMM_EVA;
+    if (tensor_find(f, "visual.trunk.blocks.0.mlp.w0.weight")) n.block = TIMM_VITAMIN;
     if (tensor_find(f, "visual.trunk.blocks.0.attn.q_proj.weight")) n.block = TIMM_EVA02;
     if (tensor_find(f, "text_model.embeddings.token_embedding.weight"))
         n.text = SPELLING_HF;
@@ -220,6 +230,7 @@ naming naming_of_config(const clip_cfg *cfg)
                              : *cfg->timm ? SPELLING_TIMM
                                           : SPELLING_OPENAI,
                     .text = hf ? SPELLING_HF : SPELLING_OPENAI,
+                    .timm_fc_norm = cfg->image.ln_post_after_pool,
                     .block = timm_block_of(cfg),
                     .image_prefix = "",
                     .text_prefix = !hf && cfg->custom_text ? "text." : "",
@@ -258,10 +269,13 @@ static void timm_block_name(stored_as *out, int layer, const char *part, timm_bl
                      in_block[i].timm);
     for (size_t i = 0; i < sizeof eva / sizeof eva[0]; i++) {
         if (eva[i].of != of || strcmp(eva[i].own, part) != 0) continue;
-        for (out->n = 0; out->n < 3 && eva[i].names[out->n]; out->n++)
-            snprintf(out->names[out->n], NAME_MAX_LEN,
-                     *eva[i].names[out->n] ? "visual.trunk.blocks.%d.%s" : "", layer,
-                     eva[i].names[out->n]);
+        for (out->n = 0; out->n < 3 && eva[i].names[out->n]; out->n++) {
+            const char *name = eva[i].names[out->n];
+            out->names[out->n][0] = '\0';
+            if (*name)
+                snprintf(out->names[out->n], NAME_MAX_LEN, "visual.trunk.blocks.%d.%s",
+                         layer, name);
+        }
     }
 }
 
@@ -279,6 +293,10 @@ static void timm_name(stored_as *out, const char *name, const naming *n)
             set(out, "visual.trunk.", trunk[i].timm);
             out->lead = trunk[i].lead;
         }
+    if (strncmp(name, "front.", 6) == 0)
+        set(out, "visual.trunk.patch_embed.backbone.", name + 6);
+    if (n->timm_fc_norm && strncmp(name, "ln_post.", 8) == 0)
+        set(out, "visual.trunk.fc_norm.", name + 8);
 }
 
 static void hf_name(stored_as *out, const char *name)

@@ -17,8 +17,9 @@ typedef enum spelling {
     SPELLING_BERT,
     SPELLING_DISTILBERT
 } spelling;
-/* timm: q, k and v together; with biases of q and v alone; apart, and a gated MLP. */
-typedef enum timm_block { TIMM_VIT, TIMM_EVA, TIMM_EVA02 } timm_block;
+/* timm: q, k and v together; with biases of q and v alone; apart, and a gated MLP;
+ * ViTamin's gated MLP. */
+typedef enum timm_block { TIMM_VIT, TIMM_EVA, TIMM_EVA02, TIMM_VITAMIN } timm_block;
 typedef struct naming {
     spelling image, text;
     /* What stands in front of OpenAI's names: "text." in open_clip's custom_text,
@@ -27,6 +28,7 @@ typedef struct naming {
     size_t first_positions; /* Long-CLIP: rows of positional_embedding that count; the
                                others are those of positional_embedding_res */
     bool timm_head;         /* timm: its own classifier is the projection */
+    bool timm_fc_norm;      /* timm: the last norm, where it is behind the pooling */
     timm_block block;       /* timm: how its blocks spell the parts that differ */
     bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
     const char *bert, *proj; /* what BERT's names and its projection's begin with */

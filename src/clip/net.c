@@ -21,7 +21,11 @@ void net_free(net *n)
 }
 
 static const image_ops *const families[IMAGE_FAMILIES] = {
-    [IMAGE_VIT] = &vit_ops, [IMAGE_RESNET] = &resnet_ops};
+    [IMAGE_VIT] = &vit_ops,
+    [IMAGE_RESNET] = &resnet_ops,
+    [IMAGE_CONVNEXT] = &convnext_ops,
+    [IMAGE_FASTVIT] = &fastvit_ops,
+};
 
 /* Makes the towers that the config has and lists their parameters: text, scale, image. */
 static int add_towers(net *n, clipc_err *err)

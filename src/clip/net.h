@@ -18,7 +18,9 @@ typedef struct net {
     param_list params;
     dtype stored;     /* net_open: the weights' type in the file; DT_COUNT if several */
     weight_form form; /* of the weights in memory */
-    arena mem;
+    /* net_open: what the file's positions were interpolated from; 0: they were not. */
+    size_t stored_grid[2], stored_context;
+    arena mem;           /* beside `mapped`: the interpolated positions */
     tensor_file *mapped; /* instead of mem: the file whose bytes the parameters are */
 } net;
 
@@ -33,7 +35,8 @@ void net_init(net *n, rng *r);
 /* The same without memory: the parameters' pointers are not set. */
 int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err);
 
-/* A net with the weights of a source.  Missing tensors, wrong shapes and NaN or infinite
+/* A net with the weights of a source, positions interpolated where they are for another
+ * size (clip/positions.h).  Missing tensors, wrong shapes and NaN or infinite
  * weights are errors that name file and tensor.  clipc's own files are mapped for
  * inference, and the net keeps what the source had mapped. */
 int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,

@@ -127,11 +127,17 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
             err, CLIPC_ERR_FEATURE,
             "%s: Hugging Face's CLIP layout holds OpenAI's ViT and text tower, "
             "no %s; use open_clip's",
-            folder, n->cfg.image.family == IMAGE_VIT ? "relative of theirs" : "ResNet");
+            folder,
+            n->cfg.image.family == IMAGE_VIT ? "relative of theirs" : n->ops->family);
     if (rc == CLIPC_OK && !hf && n->cfg.image.pooler_form == POOLER_SIGLIP)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: a SigLIP of Hugging Face's layout cannot be written in "
                         "open_clip's",
+                        folder);
+    if (rc == CLIPC_OK && n->cfg.image.family == IMAGE_FASTVIT)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: a FastViT, whose branches were folded, cannot be written in "
+                        "open_clip's layout; clipc's own holds it",
                         folder);
     if (rc == CLIPC_OK) rc = file_mkdirs(folder, err);
     if (rc == CLIPC_OK)
@@ -298,7 +304,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", out);
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
-    if (rc == CLIPC_OK) rc = source_open(&s, found, err);
+    if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
     if (rc == CLIPC_OK) rc = check_tokens(&s, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);

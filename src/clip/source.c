@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/fold.h"
 #include "clip/timm.h"
 #include "io/any_file.h"
 
@@ -86,10 +87,14 @@ static int open_sentence(model_source *s, clipc_err *err)
 /* What open_clip's config leaves to timm and to transformers. */
 static int open_clip_sizes(model_source *s, clipc_err *err)
 {
-    if (*s->cfg.timm) timm_sizes(&s->cfg, s->weights);
-    return s->cfg.text.family == TEXT_BERT
+    int rc = s->cfg.image.family == IMAGE_FASTVIT
+                 ? fold_fastvit(s->weights, s->weights_path, err)
+                 : CLIPC_OK;
+
+    if (rc == CLIPC_OK && *s->cfg.timm) timm_sizes(&s->cfg, s->weights);
+    return rc == CLIPC_OK && s->cfg.text.family == TEXT_BERT
                ? config_bert_sizes(&s->cfg, s->weights, s->weights_path, err)
-               : CLIPC_OK;
+               : rc;
 }
 
 static int open_folder(model_source *s, clipc_err *err)
@@ -224,4 +229,35 @@ int source_open(model_source *s, const char *path, clipc_err *err)
     *s = (model_source){.path = strdup(path)};
     if (!s->path) return clipc_fail_memory(err, path, strlen(path));
     return file_is_dir(path) ? open_folder(s, err) : open_file(s, err);
+}
+
+static int resize(model_source *s, size_t rows, size_t columns, clipc_err *err)
+{
+    image_cfg *c = &s->cfg.image;
+    const size_t was[2] = {c->image_size, image_columns(c)};
+
+    if (s->cfg.no_image)
+        return clipc_fail(err, CLIPC_ERR_FEATURE, "%s: the model has no image tower",
+                          s->path);
+    if (rows == was[0] && columns == was[1]) return CLIPC_OK;
+    if (c->family == IMAGE_RESNET)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a ResNet with an attention pool takes pictures of %zux%zu "
+                          "only, not %zux%zu",
+                          s->path, was[0], was[1], rows, columns);
+    memcpy(s->stored, was, sizeof was);
+    c->image_size = s->cfg.preprocess.h = rows;
+    c->image_width = s->cfg.preprocess.w = columns;
+    return CLIPC_OK;
+}
+
+int source_open_as(model_source *s, const char *path, const clipc_open_options *options,
+                   clipc_err *err)
+{
+    const int rc = source_open(s, path, err);
+
+    if (rc != CLIPC_OK || !options || !options->image_size) return rc;
+    return resize(s, options->image_size,
+                  options->image_columns ? options->image_columns : options->image_size,
+                  err);
 }

@@ -15,10 +15,17 @@ typedef struct model_source {
     char *weights_path;
     bool packed; /* clipc's own: the weights lie as `form` says */
     weight_form form;
+    size_t stored[2]; /* source_open_as: rows and columns of the pictures that the file's
+                         positions are for; else 0 */
 } model_source;
 
 /* `path` as find_model gives it.  Release with source_close, also after a failure. */
 int source_open(model_source *s, const char *path, clipc_err *err);
+/* The same, as a model of pictures of another size if the options (NULL allowed) say so:
+ * net_open then interpolates the positions.  CLIPC_ERR_FEATURE names a tower that takes
+ * no other size. */
+int source_open_as(model_source *s, const char *path, const clipc_open_options *options,
+                   clipc_err *err);
 void source_close(model_source *s);
 
 #endif

@@ -1,8 +1,10 @@
 #include "clip/timm.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clip/config_parts.h"
+#include "model/vit_front.h"
 
 /* Sets what all towers of a kind have in common; the size of a head by its row. */
 typedef void facts(image_cfg *c);
@@ -45,7 +47,47 @@ static void pe_facts(image_cfg *c)
     c->rope_offset = 1.0f;
 }
 
-/* The first row whose name begins a tower's. */
+static void convnext_facts(image_cfg *c)
+{
+    c->family = IMAGE_CONVNEXT;
+}
+
+static void convnext_xxlarge_facts(image_cfg *c)
+{
+    convnext_facts(c);
+    c->eps = 1e-5f;
+}
+
+static void mci_facts(image_cfg *c)
+{
+    c->front = FRONT_MCI;
+    c->no_class_position = true;
+}
+
+static void vitamin_facts(image_cfg *c)
+{
+    c->front = FRONT_VITAMIN;
+    c->extras.glu = c->extras.mlp_norm = true;
+    c->pool = POOL_AVG;
+    c->ln_post_after_pool = true;
+}
+
+static void fastvit_facts(image_cfg *c)
+{
+    c->family = IMAGE_FASTVIT;
+    c->eps = 1e-5f;
+    c->attention_stages = 1, c->squeeze_stages = 2;
+}
+
+static void fastvit_large_facts(image_cfg *c)
+{
+    fastvit_facts(c);
+    c->attention_stages = 2, c->squeeze_stages = 0;
+    c->layer_norm = true;
+}
+
+/* The first row whose name begins a tower's, up to the end of a word: convnext_large_mlp
+ * is another tower than convnext_large. */
 static const struct kind {
     const char *name, *pool; /* timm_pool */
     size_t head_width;
@@ -68,12 +110,30 @@ static const struct kind {
     {"vit_pe_core_base_patch16_", "map", 64, ACT_GELU, pe_facts, 14},
     {"vit_pe_core_gigantic_patch14_", "map", 96, ACT_GELU, pe_g_facts, 32},
     {"vit_pe_core_", "map", 64, ACT_GELU, pe_facts, 24},
+    {"convnext_tiny", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_small", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_base", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_large", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_xlarge", "", 0, ACT_GELU, convnext_facts, 0},
+    {"convnext_xxlarge", "", 0, ACT_GELU, convnext_xxlarge_facts, 0},
+    {"vit_base_mci_224", "token", 64, ACT_GELU, mci_facts, 0},
+    {"vitamin_xlarge_", "", 72, ACT_GELU, vitamin_facts, 0},
+    {"vitamin_", "", 64, ACT_GELU, vitamin_facts, 0},
+    {"fastvit_mci0", "avg", 32, ACT_GELU, fastvit_facts, 0},
+    {"fastvit_mci1", "avg", 32, ACT_GELU, fastvit_facts, 0},
+    {"fastvit_mci2", "avg", 32, ACT_GELU, fastvit_facts, 0},
+    {"fastvit_mci3", "avg", 32, ACT_GELU, fastvit_large_facts, 0},
+    {"fastvit_mci4", "avg", 32, ACT_GELU, fastvit_large_facts, 0},
 };
 
 static const struct kind *kind_of(const char *name)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        if (strncmp(name, kinds[i].name, strlen(kinds[i].name)) == 0) return &kinds[i];
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        const char *own = kinds[i].name;
+        const size_t n = strlen(own);
+        if (strncmp(name, own, n) == 0 && (own[n - 1] == '_' || name[n] != '_'))
+            return &kinds[i];
+    }
     return NULL;
 }
 
@@ -104,14 +164,22 @@ int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char
     if (proj && strcmp(proj, "none") == 0) c->proj = PROJ_NONE;
     else if (proj && strcmp(proj, "linear") == 0)
         c->proj = bias ? PROJ_LINEAR_BIAS : PROJ_LINEAR;
+    else if (proj && strcmp(proj, "mlp") == 0) c->proj = bias ? PROJ_MLP_BIAS : PROJ_MLP;
     else if (proj && *proj && rc == CLIPC_OK)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: timm_proj \"%.20s\" is not supported", where, proj);
     return rc;
 }
 
+const char *timm_pool_of(const clip_cfg *cfg)
+{
+    const struct kind *k = kind_of(cfg->timm);
+    return k ? k->pool : "avg";
+}
+
 timm_block timm_block_of(const clip_cfg *cfg)
 {
+    if (cfg->image.extras.mlp_norm) return TIMM_VITAMIN;
     if (strncmp(cfg->timm, "eva", 3) != 0) return TIMM_VIT;
     return cfg->image.extras.glu ? TIMM_EVA02 : TIMM_EVA;
 }
@@ -121,14 +189,45 @@ static size_t dim(const tensor_file *f, const char *name, size_t d)
     return tensor_dim(f, "visual.trunk.", name, d);
 }
 
-static void vit_sizes(image_cfg *c, const tensor_file *f, const struct kind *k)
-{
-    const char *fc1 =
-        c->extras.glu ? "blocks.0.mlp.fc1_g.weight" : "blocks.0.mlp.fc1.weight";
+#define BACKBONE "patch_embed.backbone."
 
-    c->width = dim(f, "patch_embed.proj.weight", 0);
+static void mci_sizes(image_cfg *c, const tensor_file *f)
+{
+    c->dims[0] = dim(f, BACKBONE "0.conv.weight", 0);
+    c->dims[1] = dim(f, BACKBONE "1.conv.weight", 0);
+    c->width = dim(f, BACKBONE "2.conv.weight", 0);
+}
+
+static void vitamin_sizes(image_cfg *c, const tensor_file *f)
+{
+    c->dims[0] = dim(f, BACKBONE "stem.conv1.weight", 0);
+    for (size_t s = 0; s < FRONT_STAGES; s++) {
+        char stage[64];
+        snprintf(stage, sizeof stage, "visual.trunk." BACKBONE "stages.%zu.", s);
+        c->stages[s] = tensor_count(f, stage, ".pre_norm.weight");
+        c->mlp_dims[s] = tensor_dim(f, stage, "0.conv1_1x1.weight", 0);
+        c->dims[s + 1] = tensor_dim(f, stage, "0.conv3_1x1.weight", 0);
+    }
+    c->width = dim(f, BACKBONE "pool.proj.weight", 0);
+}
+
+static void patch_sizes(image_cfg *c, const tensor_file *f)
+{
     c->patch_size = dim(f, "patch_embed.proj.weight", 3);
     c->conv1_bias = dim(f, "patch_embed.proj.bias", 0) > 0;
+    c->width = dim(f, "patch_embed.proj.weight", 0);
+}
+
+static void vit_sizes(image_cfg *c, const tensor_file *f, const struct kind *k)
+{
+    const char *fc1 = c->extras.mlp_norm ? "blocks.0.mlp.w0.weight"
+                      : c->extras.glu    ? "blocks.0.mlp.fc1_g.weight"
+                                         : "blocks.0.mlp.fc1.weight";
+
+    c->patch_size = FRONT_STRIDE;
+    if (c->front == FRONT_MCI) mci_sizes(c, f);
+    else if (c->front == FRONT_VITAMIN) vitamin_sizes(c, f);
+    else patch_sizes(c, f);
     c->no_class_token = dim(f, "cls_token", 2) == 0;
     c->no_ln_pre = dim(f, "norm_pre.weight", 0) == 0;
     c->layers = tensor_count(f, "visual.trunk.blocks.", ".norm1.weight");
@@ -139,9 +238,37 @@ static void vit_sizes(image_cfg *c, const tensor_file *f, const struct kind *k)
     c->pooler_mlp_width = dim(f, "attn_pool.mlp.fc1.weight", 0);
 }
 
+static void convnext_sizes(image_cfg *c, const tensor_file *f)
+{
+    for (size_t s = 0; s < 4; s++) {
+        char blocks[64];
+        snprintf(blocks, sizeof blocks, "visual.trunk.stages.%zu.blocks.", s);
+        c->stages[s] = tensor_count(f, blocks, ".gamma");
+        c->dims[s] = tensor_dim(f, blocks, "0.gamma", 0);
+        c->mlp_dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 0);
+    }
+}
+
+static void fastvit_sizes(image_cfg *c, const tensor_file *f)
+{
+    for (size_t s = 0; s < IMAGE_STAGES; s++) {
+        char blocks[64];
+        snprintf(blocks, sizeof blocks, "visual.trunk.stages.%zu.blocks.", s);
+        c->stages[s] = tensor_count(f, blocks, ".mlp.fc1.weight");
+        c->dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 1);
+        c->mlp_dims[s] = tensor_dim(f, blocks, "0.mlp.fc1.weight", 0);
+    }
+}
+
 void timm_sizes(clip_cfg *cfg, const tensor_file *f)
 {
     const struct kind *k = kind_of(cfg->timm);
 
-    if (k) vit_sizes(&cfg->image, f, k);
+    if (cfg->image.family == IMAGE_CONVNEXT) convnext_sizes(&cfg->image, f);
+    else if (cfg->image.family == IMAGE_FASTVIT) fastvit_sizes(&cfg->image, f);
+    else if (k) vit_sizes(&cfg->image, f, k);
+    /* open_clip's config of ViTamin-XL-384 has the image size of another. */
+    if (cfg->image.front == FRONT_VITAMIN)
+        cfg->image.image_size = cfg->preprocess.h = cfg->preprocess.w =
+            FRONT_STRIDE * root_of(dim(f, "pos_embed", 1));
 }

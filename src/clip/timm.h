@@ -11,6 +11,9 @@
 int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char *where,
                clipc_err *err);
 
+/* timm_pool of a cfg's timm tower. */
+const char *timm_pool_of(const clip_cfg *cfg);
+
 /* How the blocks of a cfg's timm tower are spelled. */
 timm_block timm_block_of(const clip_cfg *cfg);
 

@@ -7,9 +7,9 @@
 
 size_t image_channels(image_mode mode)
 {
-    static const size_t channels[] = {
-        [IMAGE_1] = 1,   [IMAGE_L] = 1,    [IMAGE_LA] = 2,  [IMAGE_P] = 1,
-        [IMAGE_RGB] = 3, [IMAGE_RGBA] = 4, [IMAGE_CMYK] = 4};
+    static const size_t channels[] = {[IMAGE_1] = 1,    [IMAGE_L] = 1,   [IMAGE_LA] = 2,
+                                      [IMAGE_P] = 1,    [IMAGE_RGB] = 3, [IMAGE_RGBA] = 4,
+                                      [IMAGE_CMYK] = 4, [IMAGE_I16] = 2, [IMAGE_I] = 4};
     return channels[mode];
 }
 
@@ -58,5 +58,12 @@ int image_decode(image *out, const void *data, size_t size, const char *name,
         return png_decode(out, p, size, name, max_megapixels, err);
     if (size >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "WEBP", 4) == 0)
         return webp_decode(out, p, size, name, max_megapixels, err);
-    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: not a JPEG, PNG or WebP picture", name);
+    if (size >= 6 && memcmp(p, "GIF8", 4) == 0)
+        return gif_decode(out, p, size, name, max_megapixels, err);
+    if (size >= 2 && memcmp(p, "BM", 2) == 0)
+        return bmp_decode(out, p, size, name, max_megapixels, err);
+    if (size >= 2 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6')
+        return pnm_decode(out, p, size, name, max_megapixels, err);
+    return clipc_fail(err, CLIPC_ERR_FORMAT,
+                      "%s: not a JPEG, PNG, WebP, GIF, BMP or PNM picture", name);
 }

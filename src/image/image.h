@@ -16,17 +16,21 @@ typedef enum image_mode {
     IMAGE_P,  /* indices into palette */
     IMAGE_RGB,
     IMAGE_RGBA, /* straight alpha */
-    IMAGE_CMYK  /* 255 is full ink */
+    IMAGE_CMYK, /* 255 is full ink */
+    IMAGE_I16,  /* grey of 16 bits, uint16_t */
+    IMAGE_I     /* whole numbers, int32_t */
 } image_mode;
 
 typedef struct image {
-    uint8_t *px; /* h rows of w pixels of image_channels bytes; malloc'd */
+    uint8_t *px; /* h rows of w pixels of image_channels bytes, in the machine's order;
+                    malloc'd */
     size_t w, h;
     image_mode mode;
     uint8_t palette[256][4]; /* IMAGE_P: RGB and alpha */
     int palette_alpha;       /* IMAGE_P: some entry is transparent */
 } image;
 
+/* Bytes of a pixel. */
 size_t image_channels(image_mode mode);
 void image_free(image *im);
 
@@ -34,10 +38,10 @@ void image_free(image *im);
 int image_alloc(image *im, size_t w, size_t h, image_mode mode, const char *name,
                 clipc_err *err);
 
-/* Decodes a JPEG, PNG or WebP file (recognised by content), exactly as Pillow with
- * libjpeg-turbo does.  Larger than max_megapixels, told by the header before pixels are
- * allocated: CLIPC_ERR_LIMIT.  Truncated or damaged: CLIPC_ERR_FORMAT.  `name` is for
- * messages.  Free with image_free. */
+/* Decodes a JPEG, PNG, WebP, GIF (its first frame), BMP or PNM file (recognised by
+ * content), exactly as Pillow with libjpeg-turbo does.  Larger than max_megapixels, told
+ * by the header before pixels are allocated: CLIPC_ERR_LIMIT.  Truncated or damaged:
+ * CLIPC_ERR_FORMAT.  `name` is for messages.  Free with image_free. */
 int image_decode(image *out, const void *data, size_t size, const char *name,
                  double max_megapixels, clipc_err *err);
 
@@ -48,6 +52,12 @@ int png_decode(image *out, const uint8_t *data, size_t size, const char *name,
                double max_megapixels, clipc_err *err);
 int webp_decode(image *out, const uint8_t *data, size_t size, const char *name,
                 double max_megapixels, clipc_err *err);
+int gif_decode(image *out, const uint8_t *data, size_t size, const char *name,
+               double max_megapixels, clipc_err *err);
+int bmp_decode(image *out, const uint8_t *data, size_t size, const char *name,
+               double max_megapixels, clipc_err *err);
+int pnm_decode(image *out, const uint8_t *data, size_t size, const char *name,
+               double max_megapixels, clipc_err *err);
 int image_check_size(size_t w, size_t h, double max_megapixels, const char *name,
                      clipc_err *err);
 

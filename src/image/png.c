@@ -37,34 +37,36 @@ static void read_bytes(png_structp png, png_bytep to, png_size_t n)
     io->at += n;
 }
 
-/* Asks libpng for the pixels that Pillow's mode would hold. */
-static int set_mode(png_structp png, png_infop info, image_mode *mode, const char *name,
-                    clipc_err *err)
+/* Asks libpng for the pixels that Pillow's mode would hold, and returns that. */
+static image_mode set_mode(png_structp png, png_infop info)
 {
     const int depth = png_get_bit_depth(png, info), type = png_get_color_type(png, info);
 
-    *mode = IMAGE_RGB;
+    image_mode mode = IMAGE_RGB;
+
     switch (type) {
     case PNG_COLOR_TYPE_GRAY:
-        if (depth == 16)
-            return clipc_fail(err, CLIPC_ERR_FEATURE,
-                              "%s: 16-bit grey PNG is not supported", name);
-        *mode = depth == 1 ? IMAGE_1 : IMAGE_L;
+        if (depth == 16) {
+            const uint16_t one = 1;
+            if (*(const uint8_t *)&one) png_set_swap(png);
+            return IMAGE_I16;
+        }
+        mode = depth == 1 ? IMAGE_1 : IMAGE_L;
         png_set_expand_gray_1_2_4_to_8(png);
         break;
     case PNG_COLOR_TYPE_PALETTE:
-        *mode = IMAGE_P;
+        mode = IMAGE_P;
         png_set_packing(png);
         break;
     case PNG_COLOR_TYPE_GRAY_ALPHA:
-        *mode = depth == 16 ? IMAGE_RGBA : IMAGE_LA;
+        mode = depth == 16 ? IMAGE_RGBA : IMAGE_LA;
         if (depth == 16) png_set_gray_to_rgb(png);
         break;
-    case PNG_COLOR_TYPE_RGB_ALPHA: *mode = IMAGE_RGBA; break;
+    case PNG_COLOR_TYPE_RGB_ALPHA: mode = IMAGE_RGBA; break;
     default: break;
     }
     if (depth == 16) png_set_strip_16(png); /* the high byte */
-    return CLIPC_OK;
+    return mode;
 }
 
 static void get_palette(png_structp png, png_infop info, image *im)
@@ -86,14 +88,13 @@ static void get_palette(png_structp png, png_infop info, image *im)
 static int read_png(png_structp png, png_infop info, image *out, png_io *io,
                     const char *name, double max_megapixels, clipc_err *err)
 {
-    image_mode mode;
     int rc;
 
     /* tRNS of grey and RGB pictures is ignored, as the reference ignores it. */
     png_read_info(png, info);
     const size_t w = png_get_image_width(png, info), h = png_get_image_height(png, info);
     if ((rc = image_check_size(w, h, max_megapixels, name, err)) != CLIPC_OK) return rc;
-    if ((rc = set_mode(png, info, &mode, name, err)) != CLIPC_OK) return rc;
+    const image_mode mode = set_mode(png, info);
     if ((rc = image_alloc(out, w, h, mode, name, err)) != CLIPC_OK) return rc;
     if (mode == IMAGE_P) get_palette(png, info, out);
     png_set_interlace_handling(png);

@@ -1,10 +1,13 @@
 #include "image/preprocess.h"
 
+#include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-preprocess_cfg preprocess_default(size_t size)
+preprocess_cfg preprocess_default(size_t h, size_t w)
 {
-    return (preprocess_cfg){.size = size,
+    return (preprocess_cfg){.h = h,
+                            .w = w,
                             .interpolation = FILTER_BICUBIC,
                             .mean = {0.48145466f, 0.4578275f, 0.40821073f},
                             .std = {0.26862954f, 0.26130258f, 0.27577711f}};
@@ -20,19 +23,32 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk)
     }
 }
 
+/* Whole numbers are clipped, not scaled. */
+static uint8_t clip_wide(const uint8_t *px, image_mode mode)
+{
+    int32_t v = 0;
+    uint16_t u;
+
+    if (mode == IMAGE_I) memcpy(&v, px, sizeof v);
+    else memcpy(&u, px, sizeof u), v = u;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
 void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
 {
     const size_t c = image_channels(im->mode);
 
     for (size_t i = 0; i < n; i++, rgb += 3, px += c) {
         switch (im->mode) {
-        case IMAGE_1:
+        case IMAGE_1: memset(rgb, px[0] ? 255 : 0, 3); break;
         case IMAGE_L:
         case IMAGE_LA: memset(rgb, px[0], 3); break;
         case IMAGE_P: memcpy(rgb, im->palette[px[0]], 3); break;
         case IMAGE_RGB:
         case IMAGE_RGBA: memcpy(rgb, px, 3); break;
         case IMAGE_CMYK: cmyk_to_rgb(rgb, px); break;
+        case IMAGE_I16:
+        case IMAGE_I: memset(rgb, clip_wide(px, im->mode), 3); break;
         }
     }
 }
@@ -43,28 +59,74 @@ static size_t half_to_even(size_t d)
     return d % 2 == 0 ? d / 2 : (d / 2) % 2 == 0 ? d / 2 : d / 2 + 1;
 }
 
+/* Of a target that is no square open_clip resizes by its own class, with its default of
+ * bicubic whatever the config says. */
+static bool covers_rectangle(const preprocess_cfg *cfg)
+{
+    return cfg->resize == RESIZE_SHORTEST && cfg->h != cfg->w;
+}
+
+/* Sides of the whole picture when resized. */
+static void resized(size_t *w, size_t *h, const image *im, const preprocess_cfg *cfg)
+{
+    const double iw = (double)im->w, ih = (double)im->h;
+    const double rw = iw / (double)cfg->w, rh = ih / (double)cfg->h;
+    const double ratio = (cfg->resize == RESIZE_LONGEST) == (rw > rh) ? rw : rh;
+
+    *w = cfg->w, *h = cfg->h;
+    if (cfg->resize == RESIZE_SQUASH) return;
+    if (cfg->resize == RESIZE_LONGEST || covers_rectangle(cfg)) {
+        *w = (size_t)rint(iw / ratio), *h = (size_t)rint(ih / ratio);
+        /* Pillow refuses sides of 0. */
+        if (!*w) *w = 1;
+        if (!*h) *h = 1;
+    } else if (im->w < im->h) {
+        /* int(size * long / short): the product first, then Python's true division,
+         * truncated. */
+        *h = (size_t)((double)(cfg->h * im->h) / iw);
+    } else {
+        *w = (size_t)((double)(cfg->w * im->w) / ih);
+    }
+}
+
+static void fill_ground(uint8_t *crop, const image *im, const preprocess_cfg *cfg)
+{
+    uint8_t px[4];
+
+    const int32_t whole = cfg->fill;
+    const uint16_t wide = cfg->fill;
+
+    memset(px, cfg->fill, sizeof px);
+    if (im->mode == IMAGE_I) memcpy(px, &whole, sizeof whole);
+    if (im->mode == IMAGE_I16) memcpy(px, &wide, sizeof wide);
+    for (size_t i = 0; i < cfg->h * cfg->w; i++) pixels_to_rgb(crop + 3 * i, px, 1, im);
+}
+
 int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
                   const preprocess_cfg *cfg, clipc_err *err)
 {
-    const size_t S = cfg->size, c = image_channels(im->mode);
-    size_t w = S, h = S;
+    const filter f = covers_rectangle(cfg) ? FILTER_BICUBIC : cfg->interpolation;
+    const size_t c = image_channels(im->mode);
+    size_t w, h;
     int rc;
 
-    /* int(size * long / short): the product first, then Python's true division,
-     * truncated. */
-    if (im->w < im->h) h = (size_t)((double)(S * im->h) / (double)im->w);
-    else w = (size_t)((double)(S * im->w) / (double)im->h);
-    rc = resize_grow((void **)(void *)&work->out, &work->cap_out, S * S * c, err);
+    resized(&w, &h, im, cfg);
+    const size_t cw = w < cfg->w ? w : cfg->w, ch = h < cfg->h ? h : cfg->h;
+    rc = resize_grow((void **)(void *)&work->out, &work->cap_out, ch * cw * c, err);
     if (rc == CLIPC_OK)
-        rc = resize_crop(work->out, work, im, w, h, half_to_even(w - S),
-                         half_to_even(h - S), S, S, cfg->interpolation, err);
-    if (rc == CLIPC_OK) pixels_to_rgb(crop, work->out, S * S, im);
-    return rc;
+        rc = resize_crop(work->out, work, im, w, h, half_to_even(w - cw),
+                         half_to_even(h - ch), cw, ch, f, err);
+    if (rc != CLIPC_OK) return rc;
+    if (cw < cfg->w || ch < cfg->h) fill_ground(crop, im, cfg);
+    crop += ((cfg->h - ch) / 2 * cfg->w + (cfg->w - cw) / 2) * 3;
+    for (size_t y = 0; y < ch; y++, crop += 3 * cfg->w)
+        pixels_to_rgb(crop, work->out + y * cw * c, cw, im);
+    return CLIPC_OK;
 }
 
 void preprocess_normalize(float *chw, const uint8_t *crop, const preprocess_cfg *cfg)
 {
-    const size_t n = cfg->size * cfg->size;
+    const size_t n = cfg->h * cfg->w;
 
     for (size_t c = 0; c < 3; c++)
         for (size_t i = 0; i < n; i++)

@@ -1,26 +1,35 @@
-/* image/preprocess.h -- from a decoded picture to what the image tower sees, as OpenAI's
- * and open_clip's evaluation transform (torchvision): Resize (short side to S) ->
- * CenterCrop(S) -> convert("RGB") -> / 255 -> (x - mean) / std.  EXIF orientation is not
- * applied. */
+/* image/preprocess.h -- from a decoded picture to what the image tower sees, as
+ * open_clip's evaluation transform (open_clip/transform.py, on torchvision and Pillow):
+ * resize and crop or pad to H x W -> convert("RGB") -> / 255 -> (x - mean) / std.
+ * RESIZE_SHORTEST with a square is OpenAI's.  EXIF orientation is not applied. */
 #ifndef CLIPC_IMAGE_PREPROCESS_H
 #define CLIPC_IMAGE_PREPROCESS_H
 
 #include "image/resize.h"
 
+/* How a picture comes to H x W pixels. */
+typedef enum resize_mode {
+    RESIZE_SHORTEST, /* until it covers them; the middle is kept */
+    RESIZE_LONGEST,  /* until it fits in; `fill` around it */
+    RESIZE_SQUASH    /* to them, whatever its proportions */
+} resize_mode;
+
 typedef struct preprocess_cfg {
-    size_t size;           /* S */
+    size_t h, w;
+    resize_mode resize;
+    uint8_t fill;          /* in every channel that the picture has before convert */
     filter interpolation;  /* FILTER_BICUBIC */
     float mean[3], std[3]; /* of RGB in 0..1 */
 } preprocess_cfg;
 
 /* OpenAI's constants. */
-preprocess_cfg preprocess_default(size_t size);
+preprocess_cfg preprocess_default(size_t h, size_t w);
 
-/* crop [S,S,3] */
+/* crop [h,w,3] */
 int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
                   const preprocess_cfg *cfg, clipc_err *err);
 
-/* chw [3,S,S] = (crop / 255 - mean) / std, in float32 as ToTensor and Normalize do it. */
+/* chw [3,h,w] = (crop / 255 - mean) / std, in float32 as ToTensor and Normalize do it. */
 void preprocess_normalize(float *chw, const uint8_t *crop, const preprocess_cfg *cfg);
 
 /* rgb [n,3] = pixels of `im`'s mode, converted as Image.convert("RGB") does. */

@@ -15,11 +15,15 @@ void resize_work_free(resize_work *w)
     free(w->weights);
     free(w->fixed_x);
     free(w->fixed_y);
+    free(w->spread);
+    free(w->row);
     free(w->bounds_x);
     free(w->bounds_y);
     free(w->rows);
     free(w->premultiplied);
     free(w->out);
+    free(w->exact_x);
+    free(w->exact_y);
     *w = (resize_work){0};
 }
 
@@ -70,14 +74,15 @@ static size_t taps_of(size_t in, size_t out, filter f, double *scale, double *su
 }
 
 /* Fills weights and bounds for outputs [from, from+n) of an axis resized from `in` to
- * `out`. */
+ * `out`: in fixed point (w is scratch of taps), or, fixed NULL, as they are, w [n,taps].
+ */
 static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, size_t in,
                       double scale, double support, size_t from, size_t n, filter f)
 {
     double (*kernel)(double) = f == FILTER_BICUBIC ? bicubic : bilinear;
     const double wide = scale < 1.0 ? 1.0 : scale, inv = 1.0 / wide;
 
-    for (size_t i = 0; i < n; i++, fixed += taps) {
+    for (size_t i = 0; i < n; i++) {
         const double center = ((double)(from + i) + 0.5) * scale;
         /* Truncation of a negative number rounds up to 0: the clip below is then no
          * change. */
@@ -91,9 +96,13 @@ static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, si
             sum += w[k];
         }
         for (size_t k = 0; k < count; k++) {
-            const double x = (sum != 0.0 ? w[k] / sum : w[k]) * (double)(1 << PRECISION);
+            if (sum != 0.0) w[k] /= sum;
+            if (!fixed) continue;
+            const double x = w[k] * (double)(1 << PRECISION);
             fixed[k] = (int32_t)(x < 0 ? x - 0.5 : x + 0.5);
         }
+        if (fixed) fixed += taps;
+        else w += taps;
         bounds[2 * i] = (size_t)lo;
         bounds[2 * i + 1] = count;
     }
@@ -105,52 +114,59 @@ static uint8_t clip8(int32_t x)
     return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
 }
 
-/* Channels are a constant in each use, so that the inner loop unrolls. */
-static inline void filter_row(uint8_t *out, const uint8_t *in, const axis *a,
-                              const size_t c)
+/* The numbers of byte_dot's weights for `taps` pixels of c channels. */
+static size_t spread_size(size_t taps, size_t c)
 {
-    for (size_t i = 0; i < a->out; i++, out += c) {
-        const uint8_t *p = in + a->bounds[2 * i] * c;
-        const int32_t *w = a->weights + i * a->taps;
-        int32_t sum[4] = {1 << (PRECISION - 1), 1 << (PRECISION - 1),
-                          1 << (PRECISION - 1), 1 << (PRECISION - 1)};
-        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++, p += c)
-            for (size_t ch = 0; ch < c; ch++) sum[ch] += p[ch] * w[k];
-        for (size_t ch = 0; ch < c; ch++) out[ch] = clip8(sum[ch]);
+    const size_t pixels = BYTE_STEP / c;
+    return (taps + pixels - 1) / pixels * BYTE_STEP;
+}
+
+/* Weights of pixels become weights of their bytes, as byte_dot wants them. */
+static void spread_weights(int32_t *to, size_t to_size, const axis *a, size_t c)
+{
+    const size_t pixels = BYTE_STEP / c;
+
+    memset(to, 0, a->out * to_size * sizeof *to);
+    for (size_t i = 0; i < a->out; i++, to += to_size)
+        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
+            for (size_t ch = 0; ch < c; ch++)
+                to[k / pixels * BYTE_STEP + k % pixels * c + ch] =
+                    a->weights[i * a->taps + k];
+}
+
+static void filter_row(const kernels *k, uint8_t *out, const uint8_t *in, const axis *a,
+                       const int32_t *spread, size_t c)
+{
+    const size_t size = spread_size(a->taps, c);
+
+    for (size_t i = 0; i < a->out; i++, out += c, spread += size) {
+        int32_t sum[4];
+        k->byte_dot(sum, in + a->bounds[2 * i] * c, spread, a->bounds[2 * i + 1], c);
+        for (size_t ch = 0; ch < c; ch++)
+            out[ch] = clip8(sum[ch] + (1 << (PRECISION - 1)));
     }
 }
 
-static void filter_rows(uint8_t *out, const uint8_t *in, size_t in_stride, size_t rows,
-                        const axis *a, size_t c)
+/* Rows [first, last) of px, which has h rows of `stride` bytes.  The picture's last ones
+ * go through work->row, behind which byte_dot may read. */
+static void filter_rows(resize_work *work, uint8_t *out, const uint8_t *px, size_t stride,
+                        size_t h, size_t first, size_t last, const axis *a, size_t c)
 {
-    for (size_t y = 0; y < rows; y++, out += a->out * c, in += in_stride) {
-        switch (c) {
-        case 1: filter_row(out, in, a, 1); break;
-        case 2: filter_row(out, in, a, 2); break;
-        case 3: filter_row(out, in, a, 3); break;
-        default: filter_row(out, in, a, 4); break;
-        }
+    for (size_t y = first; y < last; y++, out += a->out * c) {
+        const uint8_t *in = px + y * stride;
+        if ((h - 1 - y) * stride < BYTE_STEP) in = memcpy(work->row, in, stride);
+        filter_row(work->k, out, in, a, work->spread, c);
     }
 }
 
 /* rows: filtered along x already, the first of them being input row `first`. */
-static void filter_columns(uint8_t *out, const uint8_t *rows, size_t first, size_t stride,
-                           const axis *a)
+static void filter_columns(const kernels *k, uint8_t *out, const uint8_t *rows,
+                           size_t first, size_t stride, const axis *a)
 {
-    enum { STRIP = 64 };
-
-    for (size_t i = 0; i < a->out; i++, out += stride) {
-        const uint8_t *p = rows + (a->bounds[2 * i] - first) * stride;
-        const int32_t *w = a->weights + i * a->taps;
-        for (size_t x0 = 0; x0 < stride; x0 += STRIP) {
-            const size_t n = stride - x0 < STRIP ? stride - x0 : STRIP;
-            int32_t sum[STRIP];
-            for (size_t x = 0; x < n; x++) sum[x] = 1 << (PRECISION - 1);
-            for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
-                for (size_t x = 0; x < n; x++) sum[x] += p[k * stride + x0 + x] * w[k];
-            for (size_t x = 0; x < n; x++) out[x0 + x] = clip8(sum[x]);
-        }
-    }
+    for (size_t i = 0; i < a->out; i++, out += stride)
+        k->byte_columns(out, rows + (a->bounds[2 * i] - first) * stride, stride,
+                        a->weights + i * a->taps, a->bounds[2 * i + 1], stride,
+                        PRECISION);
 }
 
 /* Pillow steps by adding the scale, which at halves differs from multiplying: so do we.
@@ -198,8 +214,15 @@ static void unpremultiply(uint8_t *px, size_t n, size_t c)
     }
 }
 
-/* Two passes over px; only the rows that the second needs go through the first.  A pass
- * that would change nothing is left out, as in Pillow. */
+/* Pillow 13 resizes columns first where the height shrinks by more than twice as much as
+ * the width; rounding between the passes makes it visible.  Before, rows came first. */
+static bool columns_first(const image *im, size_t w, size_t h)
+{
+    return w != im->w && h < im->h && (w > im->w || im->h - h > 2 * (im->w - w));
+}
+
+/* Two passes over px; of rows only those that the second needs go through the first.  A
+ * pass that would change nothing is left out, as in Pillow. */
 static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const image *im,
                     size_t w, size_t h, size_t x0, size_t y0, size_t cw, size_t ch,
                     filter f, clipc_err *err)
@@ -222,15 +245,111 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
 
     const axis ax = {cw, tx, work->bounds_x, work->fixed_x};
     const axis ay = {ch, ty, work->bounds_y, work->fixed_y};
+    const bool columns = columns_first(im, w, h);
     const size_t first = work->bounds_y[0];
     const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
-    if ((rc = GROW(work, rows, (last - first) * cw * c, err)) != CLIPC_OK) return rc;
+    rc = GROW(work, rows, (columns ? ch * im->w : (last - first) * cw) * c, err);
+    if (rc == CLIPC_OK) rc = GROW(work, spread, cw * spread_size(tx, c), err);
+    if (rc == CLIPC_OK) rc = GROW(work, row, im->w * c + BYTE_STEP, err);
+    if (rc != CLIPC_OK) return rc;
+    spread_weights(work->spread, spread_size(tx, c), &ax, c);
+    if (columns) {
+        filter_columns(work->k, work->rows, px, 0, im->w * c, &ay);
+        filter_rows(work, out, work->rows, im->w * c, ch, 0, ch, &ax, c);
+        return CLIPC_OK;
+    }
     if (w == im->w)
         for (size_t y = first; y < last; y++)
             memcpy(work->rows + (y - first) * cw * c, px + (y * im->w + x0) * c, cw * c);
-    else filter_rows(work->rows, px + first * im->w * c, im->w * c, last - first, &ax, c);
+    else filter_rows(work, work->rows, px, im->w * c, im->h, first, last, &ax, c);
     if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
-    else filter_columns(out, work->rows, first, cw * c, &ay);
+    else filter_columns(work->k, out, work->rows, first, cw * c, &ay);
+    return CLIPC_OK;
+}
+
+/* ---- pixels of more than 8 bits ---- */
+
+static int32_t wide_get(const uint8_t *px, image_mode mode)
+{
+    int32_t v;
+    uint16_t u;
+
+    if (mode == IMAGE_I) return memcpy(&v, px, sizeof v), v;
+    return memcpy(&u, px, sizeof u), u;
+}
+
+static void wide_put(uint8_t *px, image_mode mode, double sum)
+{
+    const int32_t v = (int32_t)(sum >= 0.0 ? sum + 0.5 : sum - 0.5);
+    const uint16_t u = (uint16_t)(v < 0 ? 0 : v > 65535 ? 65535 : v);
+
+    if (mode == IMAGE_I) memcpy(px, &v, sizeof v);
+    else memcpy(px, &u, sizeof u);
+}
+
+/* As axis, with weights in double. */
+typedef struct wide_axis {
+    const size_t *bounds;
+    const double *weights;
+    size_t taps, out;
+} wide_axis;
+
+/* One line; the pixels of input and output stand `step` bytes apart.  The input's first
+ * pixel is number `first`. */
+static void wide_line(uint8_t *out, const uint8_t *in, size_t step, image_mode mode,
+                      const wide_axis *a, size_t first)
+{
+    for (size_t i = 0; i < a->out; i++) {
+        const double *w = a->weights + i * a->taps;
+        double sum = 0.0;
+        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
+            sum += wide_get(in + (a->bounds[2 * i] - first + k) * step, mode) * w[k];
+        wide_put(out + i * step, mode, sum);
+    }
+}
+
+static int resample_wide(uint8_t *out, resize_work *work, const image *im, size_t w,
+                         size_t h, size_t x0, size_t y0, size_t cw, size_t ch, filter f,
+                         clipc_err *err)
+{
+    const size_t c = image_channels(im->mode);
+    double scale_x, support_x, scale_y, support_y;
+    const size_t tx = taps_of(im->w, w, f, &scale_x, &support_x);
+    const size_t ty = taps_of(im->h, h, f, &scale_y, &support_y);
+    int rc = GROW(work, exact_x, cw * tx, err);
+
+    if (rc == CLIPC_OK) rc = GROW(work, bounds_x, cw * 2, err);
+    if (rc == CLIPC_OK) rc = GROW(work, exact_y, ch * ty, err);
+    if (rc == CLIPC_OK) rc = GROW(work, bounds_y, ch * 2, err);
+    if (rc != CLIPC_OK) return rc;
+    fill_axis(NULL, work->bounds_x, work->exact_x, tx, im->w, scale_x, support_x, x0, cw,
+              f);
+    fill_axis(NULL, work->bounds_y, work->exact_y, ty, im->h, scale_y, support_y, y0, ch,
+              f);
+
+    const bool columns = columns_first(im, w, h);
+    const size_t first = work->bounds_y[0];
+    const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
+    const wide_axis ax = {work->bounds_x, work->exact_x, tx, cw};
+    const wide_axis ay = {work->bounds_y, work->exact_y, ty, ch};
+    rc = GROW(work, rows, (columns ? ch * im->w : (last - first) * cw) * c, err);
+    if (rc != CLIPC_OK) return rc;
+    if (columns) {
+        for (size_t x = 0; x < im->w; x++)
+            wide_line(work->rows + x * c, im->px + x * c, im->w * c, im->mode, &ay, 0);
+        for (size_t y = 0; y < ch; y++)
+            wide_line(out + y * cw * c, work->rows + y * im->w * c, c, im->mode, &ax, 0);
+        return CLIPC_OK;
+    }
+    for (size_t y = first; y < last; y++) {
+        uint8_t *row = work->rows + (y - first) * cw * c;
+        const uint8_t *in = im->px + y * im->w * c;
+        if (w == im->w) memcpy(row, in + x0 * c, cw * c);
+        else wide_line(row, in, c, im->mode, &ax, 0);
+    }
+    if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
+    for (size_t x = 0; h != im->h && x < cw; x++)
+        wide_line(out + x * c, work->rows + x * c, cw * c, im->mode, &ay, first);
     return CLIPC_OK;
 }
 
@@ -251,11 +370,14 @@ int resize_crop(uint8_t *out, resize_work *work, const image *im, size_t w, size
         nearest(out, im, w, h, x0, y0, cw, ch);
         return CLIPC_OK;
     }
+    if (im->mode == IMAGE_I16 || im->mode == IMAGE_I)
+        return resample_wide(out, work, im, w, h, x0, y0, cw, ch, f, err);
     if (alpha) {
         if ((rc = GROW(work, premultiplied, n * c, err)) != CLIPC_OK) return rc;
         premultiply(work->premultiplied, im->px, n, c);
         px = work->premultiplied;
     }
+    if (!work->k && (rc = kernels_pick(&work->k, err)) != CLIPC_OK) return rc;
     rc = resample(out, work, px, im, w, h, x0, y0, cw, ch, f, err);
     if (rc == CLIPC_OK && alpha) unpremultiply(out, cw * ch, c);
     return rc;

@@ -1,21 +1,25 @@
 /* image/resize.h -- Pillow's resampling (python-pillow src/libImaging/Resample.c):
- * weights in 22-bit fixed point, first along rows, then along columns, rounded to 8 bits
- * between. */
+ * weights in 22-bit fixed point, along rows, then along columns or (13.0, tall pictures)
+ * the other way, rounded to 8 bits between.  Pictures of wider numbers (I;16, I) are
+ * summed in double and rounded to their own kind. */
 #ifndef CLIPC_IMAGE_RESIZE_H
 #define CLIPC_IMAGE_RESIZE_H
 
 #include "image/image.h"
+#include "tensor/kernels.h"
 
 typedef enum filter { FILTER_NEAREST, FILTER_BILINEAR, FILTER_BICUBIC } filter;
 
 /* Buffers that grow and are kept: one thread's. */
 typedef struct resize_work {
+    const kernels *k; /* picked when first needed */
     double *weights;
-    int32_t *fixed_x, *fixed_y;
+    int32_t *fixed_x, *fixed_y, *spread;
     size_t *bounds_x, *bounds_y;
-    uint8_t *rows, *premultiplied, *out;
+    uint8_t *rows, *row, *premultiplied, *out;
+    double *exact_x, *exact_y; /* for wide pixels */
     size_t cap_weights, cap_fixed_x, cap_fixed_y, cap_bounds_x, cap_bounds_y, cap_rows,
-        cap_premultiplied, cap_out;
+        cap_premultiplied, cap_out, cap_exact_x, cap_exact_y, cap_spread, cap_row;
 } resize_work;
 
 void resize_work_free(resize_work *w);

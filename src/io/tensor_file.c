@@ -1,5 +1,6 @@
 #include "io/tensor_file.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -184,6 +185,15 @@ const tensor *tensor_find(const tensor_file *f, const char *name)
 {
     const tensor key = {.name = name};
     return f->n ? bsearch(&key, f->v, f->n, sizeof *f->v, by_name) : NULL;
+}
+
+void tensor_shape(char *to, size_t size, const size_t *dims, size_t n_dims)
+{
+    size_t at = 0;
+
+    *to = '\0';
+    for (size_t i = 0; i < n_dims && at < size; i++)
+        at += (size_t)snprintf(to + at, size - at, "%s%zu", i ? "," : "", dims[i]);
 }
 
 void tensor_forget(const tensor_file *f, const tensor *t)

@@ -32,6 +32,9 @@ const tensor *tensor_file_at(const tensor_file *f, size_t i);
 /* NULL if there is none of that name. */
 const tensor *tensor_find(const tensor_file *f, const char *name);
 
+/* Dimensions as "2,3", as many as fit. */
+void tensor_shape(char *to, size_t size, const size_t *dims, size_t n_dims);
+
 /* The bytes of a tensor were read and are not needed again soon: where they are mapped,
  * their pages are let go. */
 void tensor_forget(const tensor_file *f, const tensor *t);

@@ -319,13 +319,8 @@ static void pool(exec *e, const bert *t, bert_acts *a, size_t B)
         const float *x = a->x + a->start[b] * C;
         const size_t n = a->start[b + 1] - a->start[b];
         float *to = a->pooled + b * C;
-        if (t->cfg.bert_pool != BERT_MEAN) {
-            memcpy(to, x, C * sizeof *to);
-            continue;
-        }
-        memset(to, 0, C * sizeof *to);
-        e->k->col_sum(to, x, n, C);
-        e->k->scale(to, 1.0f / (float)n, C);
+        if (t->cfg.bert_pool == BERT_MEAN) rows_mean(e, to, x, n, C);
+        else memcpy(to, x, C * sizeof *to);
     }
     if (t->cfg.bert_pool != BERT_POOLER) return;
     linear_fwd(e, a->hidden, a->pooled, t->stem.pooler_w, WEIGHTS_PLAIN, B, C, C,

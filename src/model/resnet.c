@@ -10,6 +10,8 @@ enum { STAGES = 4, WIDEN = 4 }; /* a bottleneck's output over its inner channels
 
 static int resnet_check(const image_cfg *c, clipc_err *err)
 {
+    const size_t columns = image_columns(c);
+
     for (size_t i = 0; i < STAGES; i++) {
         if (c->stages[i] < 1 || c->stages[i] > 1024)
             return clipc_fail(err, CLIPC_ERR_FORMAT,
@@ -20,11 +22,12 @@ static int resnet_check(const image_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: a ResNet of width %zu, wanted 2 to 2048, even",
                           c->width);
-    if (c->image_size < 32 || c->image_size > 2048 || c->image_size % 32)
-        return clipc_fail(
-            err, CLIPC_ERR_FORMAT,
-            "vision config: image size %zu, a ResNet wants a multiple of 32 up to 2048",
-            c->image_size);
+    if (c->image_size < 32 || c->image_size > 2048 || c->image_size % 32 ||
+        columns < 32 || columns > 2048 || columns % 32)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: image size %zux%zu, a ResNet wants multiples "
+                          "of 32 up to 2048",
+                          c->image_size, columns);
     if (c->embed_dim < 1 || c->embed_dim > 65536)
         return clipc_fail(err, CLIPC_ERR_FORMAT, "vision config: embed_dim %zu",
                           c->embed_dim);
@@ -44,37 +47,38 @@ static void resnet_destroy(void *tower)
     free(r);
 }
 
-/* Returns the block's output channels; *side becomes its output's. */
-static size_t shape_block(bottleneck *b, size_t I, size_t planes, bool pools,
-                          size_t *side)
+/* Returns the block's output channels; *H and *W become its output's. */
+static size_t shape_block(bottleneck *b, size_t I, size_t planes, bool pools, size_t *H,
+                          size_t *W)
 {
-    const size_t in = *side, out = pools ? in / 2 : in, O = planes * WIDEN;
+    const size_t h = *H, w = *W, O = planes * WIDEN;
 
+    if (pools) *H /= 2, *W /= 2;
     b->pools = pools;
     b->has_down = pools || I != O;
-    b->s[0] = conv_shape_of(I, planes, 1, 1, in, in);
-    b->s[1] = conv_shape_of(planes, planes, 3, 1, in, in);
-    b->s[2] = conv_shape_of(planes, O, 1, 1, out, out);
-    b->down_s = conv_shape_of(I, O, 1, 1, out, out);
-    *side = out;
+    b->s[0] = conv_shape_of(I, planes, 1, 1, h, w);
+    b->s[1] = conv_shape_of(planes, planes, 3, 1, h, w);
+    b->s[2] = conv_shape_of(planes, O, 1, 1, *H, *W);
+    b->down_s = conv_shape_of(I, O, 1, 1, *H, *W);
     return O;
 }
 
 static void shape_all(resnet *r)
 {
-    const size_t S = r->cfg.image_size, w = r->cfg.width;
-    size_t side = S / 4, channels = w, i = 0;
+    const size_t w = r->cfg.width;
+    size_t H = r->cfg.image_size, W = image_columns(&r->cfg), channels = w, i = 0;
 
-    r->stem_s[0] = conv_shape_of(3, w / 2, 3, 2, S, S);
+    r->stem_s[0] = conv_shape_of(3, w / 2, 3, 2, H, W);
     r->stem_s[0].planes = true;
-    r->stem_s[1] = conv_shape_of(w / 2, w / 2, 3, 1, S / 2, S / 2);
-    r->stem_s[2] = conv_shape_of(w / 2, w, 3, 1, S / 2, S / 2);
+    r->stem_s[1] = conv_shape_of(w / 2, w / 2, 3, 1, H / 2, W / 2);
+    r->stem_s[2] = conv_shape_of(w / 2, w, 3, 1, H / 2, W / 2);
+    H /= 4, W /= 4;
     for (size_t s = 0; s < STAGES; s++)
         for (size_t j = 0; j < r->cfg.stages[s]; j++)
             channels =
-                shape_block(&r->blocks[i++], channels, w << s, s > 0 && j == 0, &side);
+                shape_block(&r->blocks[i++], channels, w << s, s > 0 && j == 0, &H, &W);
     r->pool_cfg = (attnpool_cfg){
-        .T = side * side + 1, .C = channels, .H = r->cfg.heads, .E = r->cfg.embed_dim};
+        .T = H * W + 1, .C = channels, .H = r->cfg.heads, .E = r->cfg.embed_dim};
 }
 
 static int resnet_make(void **tower, const image_cfg *cfg, clipc_err *err)

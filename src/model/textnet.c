@@ -90,6 +90,9 @@ static int textnet_check(const text_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "text config: width %zu without a projection to %zu", c->width,
                           c->embed_dim);
+    if (c->proj > PROJ_LINEAR_BIAS)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "text config: a projection by an MLP, which only BERTs have");
     return CLIPC_OK;
 }
 

@@ -20,12 +20,15 @@
 
 /* Which tokens the features come from; with a pooler, which of its queries. */
 typedef enum image_pool { POOL_TOK, POOL_AVG } image_pool;
-/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), or a linear layer. */
+/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), a linear layer, or an
+ * MLP of 2E channels inside, its second layer with a bias or without (ConvNeXt). */
 typedef enum tower_proj {
     PROJ_MATRIX,
     PROJ_NONE,
     PROJ_LINEAR,
-    PROJ_LINEAR_BIAS
+    PROJ_LINEAR_BIAS,
+    PROJ_MLP,
+    PROJ_MLP_BIAS
 } tower_proj;
 
 typedef enum image_family {
@@ -44,7 +47,8 @@ enum { IMAGE_STAGES = 5 };
 /* open_clip's vision_cfg with derived sizes written out. */
 typedef struct image_cfg {
     image_family family;
-    size_t image_size; /* side of the square input */
+    size_t image_size;  /* rows of the input */
+    size_t image_width; /* its columns; 0: as many, a square */
     size_t embed_dim;
     size_t
         width; /* ViT: channels; ResNet: channels of stage 1, a quarter of its output */
@@ -57,6 +61,9 @@ typedef struct image_cfg {
     size_t dims[IMAGE_STAGES];     /* channels of each stage (ConvNeXt, FastViT); of the
                                       stem and the stages of a ViT's front */
     size_t mlp_dims[IMAGE_STAGES]; /* channels inside the MLPs of each stage */
+    size_t attention_stages;       /* FastViT: the last so many stages attend, ... */
+    size_t squeeze_stages;         /* ... so many begin with squeeze and excitation */
+    bool layer_norm;               /* FastViT: in front of attention, unless folded */
     act act;                       /* all but ResNet */
     float eps;                     /* of layer norm or batch norm; 1e-5 */
     weight_form form;              /* TOWER_INFER: of linear and conv weights */
@@ -65,7 +72,8 @@ typedef struct image_cfg {
     block_extras extras;
     vit_front front;
     bool no_ln_pre;
-    bool no_class_token; /* timm's SigLIP: patches only */
+    bool no_class_token;    /* timm's SigLIP: patches only */
+    bool no_class_position; /* no position is added to the class token */
     bool conv1_bias;
     image_pool pool;
     bool ln_post_after_pool; /* open_clip's final_ln_after_pool */
@@ -81,6 +89,12 @@ typedef struct image_cfg {
     bool rope_xy;
     tower_proj proj;
 } image_cfg;
+
+/* Columns of the input. */
+static inline size_t image_columns(const image_cfg *c)
+{
+    return c->image_width ? c->image_width : c->image_size;
+}
 
 /* Which row a text's features come from: of the largest id, of the first id that is
  * eos_id, the first row, the last. */
@@ -138,7 +152,8 @@ typedef struct image_ops {
 
     /* Adds all parameters with open_clip's names ("visual...."). */
     int (*params)(void *tower, param_list *l, clipc_err *err);
-    /* Random weights as OpenAI's initialize_parameters (clip-facts F4). */
+    /* Random weights as OpenAI's initialize_parameters (clip-facts F4).  NULL, as bwd,
+     * where the tower is not trained: acts_make refuses TOWER_TRAIN. */
     void (*init)(void *tower, rng *r);
 
     /* Memory for batches of up to B. */
@@ -148,7 +163,7 @@ typedef struct image_ops {
     /* What to give exec_new as layer_floats. */
     size_t (*scratch)(const void *tower);
 
-    /* out [B,E] = features of pixels [B,3,S,S], not normalised. */
+    /* out [B,E] = features of pixels [B,3,H,W], not normalised. */
     void (*fwd)(exec *x, const void *tower, void *acts, float *out, const float *pixels,
                 size_t B);
     /* Adds the gradients of the last TOWER_TRAIN forward into `grads` (a tower over
@@ -191,6 +206,6 @@ static inline weight_form tower_form(tower_mode mode, weight_form stored)
                                      : stored;
 }
 
-extern const image_ops vit_ops, resnet_ops;
+extern const image_ops vit_ops, resnet_ops, convnext_ops, fastvit_ops;
 
 #endif

@@ -12,7 +12,7 @@
 
 enum {
     DIM_C = 1,
-    DIM_T,
+    DIM_POS,
     DIM_3,
     DIM_P,
     DIM_E,
@@ -29,7 +29,7 @@ static const param_row stem_rows[] = {
     {"class_embedding", offsetof(vit_stem, class_embedding), {DIM_CLS}, PARAM_GAIN},
     {"positional_embedding",
      offsetof(vit_stem, positional_embedding),
-     {DIM_T, DIM_C},
+     {DIM_POS, DIM_C},
      PARAM_MATRIX},
     {"proj", offsetof(vit_stem, proj), {DIM_MATRIX, DIM_E}, PARAM_MATRIX},
     {"head.proj.weight", offsetof(vit_stem, proj), {DIM_LINEAR, DIM_C}, PARAM_MATRIX},
@@ -52,8 +52,9 @@ typedef struct vit_acts {
     size_t B; /* largest batch */
     tower_mode mode;
     size_t *start;              /* [B+1] rows of each picture */
-    float *patches;             /* [B*g*g, 3*p*p] */
-    float *embed;               /* [B*g*g, C] conv1's output; its gradient in backward */
+    float *patches;             /* [B*P, 3*p*p] */
+    front_acts front;           /* instead of patches */
+    float *embed;               /* [B*P, C] conv1's output; its gradient in backward */
     float *x0;                  /* train: [B*T,C] before ln_pre */
     float *mean_pre, *rstd_pre; /* train: [B*T] */
     float *x;     /* [B*T,C] the residual stream; its gradient in backward */
@@ -101,6 +102,12 @@ static pooler_cfg vit_pooler_cfg(const vit *v)
                         .eps = v->cfg.eps};
 }
 
+/* Without a position of its own. */
+static bool class_is_bare(const image_cfg *c)
+{
+    return c->no_class_position && !c->no_class_token;
+}
+
 /* Queries that are computed: for the token, the first; for the average, all others. */
 static size_t queries_used(const image_cfg *c)
 {
@@ -110,8 +117,9 @@ static size_t queries_used(const image_cfg *c)
 static int vit_check(const image_cfg *c, clipc_err *err)
 {
     const size_t most = (size_t)1 << 16;
-    const size_t sizes[] = {c->image_size, c->embed_dim,  c->width,    c->heads,
-                            c->layers,     c->patch_size, c->mlp_width};
+    const size_t columns = image_columns(c);
+    const size_t sizes[] = {c->image_size, columns,   c->embed_dim,  c->width,
+                            c->heads,      c->layers, c->patch_size, c->mlp_width};
 
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
         if (sizes[i] < 1 || sizes[i] > most)
@@ -121,10 +129,11 @@ static int vit_check(const image_cfg *c, clipc_err *err)
     if (c->width % c->heads)
         return clipc_fail(err, CLIPC_ERR_FORMAT, "vision config: width %zu, %zu heads",
                           c->width, c->heads);
-    if (c->image_size / c->patch_size < 1 || c->image_size / c->patch_size > 256)
+    if (c->image_size / c->patch_size < 1 || c->image_size / c->patch_size > 256 ||
+        columns / c->patch_size < 1 || columns / c->patch_size > 256)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "vision config: image size %zu with patches of %zu",
-                          c->image_size, c->patch_size);
+                          "vision config: image size %zux%zu with patches of %zu",
+                          c->image_size, columns, c->patch_size);
     if (c->pooler &&
         (c->pooler_queries < 1 || c->pooler_queries > most || c->pooler_heads < 1 ||
          pooled_dim(c) % c->pooler_heads || c->pooler_mlp_width > most ||
@@ -141,7 +150,10 @@ static int vit_check(const image_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: width %zu without a projection to %zu",
                           c->width, c->embed_dim);
-    return CLIPC_OK;
+    if (c->proj > PROJ_LINEAR_BIAS)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "vision config: a ViT projected by an MLP is not supported");
+    return c->front == FRONT_PATCHES ? CLIPC_OK : front_check(c, err);
 }
 
 static void vit_destroy(void *tower)
@@ -149,6 +161,7 @@ static void vit_destroy(void *tower)
     vit *v = tower;
 
     if (!v) return;
+    front_free(&v->front);
     free(v->blocks);
     free(v->rope);
     free(v);
@@ -163,10 +176,12 @@ static void fill_rope(vit *v)
     float *to = v->rope;
 
     for (size_t i = 0; i < cls * D; i++) *to++ = i % 2 ? 0.0f : 1.0f;
-    for (size_t p = 0; p < v->grid * v->grid; p++)
+    for (size_t p = 0; p < v->rows * v->cols; p++)
         for (size_t i = 0; i < 2 * F; i++, to += 2) {
-            const size_t at = (i < F) == c->rope_xy ? p % v->grid : p / v->grid;
-            const float x = ((float)at + c->rope_offset) / (float)v->grid;
+            const bool across = (i < F) == c->rope_xy;
+            const size_t at = across ? p % v->cols : p / v->cols;
+            const float x =
+                ((float)at + c->rope_offset) / (float)(across ? v->cols : v->rows);
             const float band = 1.0f / powf(10000.0f, (float)(i % F) / (float)F);
             const float angle = x * (float)c->rope_ref * band;
             to[0] = (float)cos((double)angle);
@@ -176,7 +191,7 @@ static void fill_rope(vit *v)
 
 static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
 {
-    const int rc = vit_check(cfg, err);
+    int rc = vit_check(cfg, err);
     vit *v;
 
     *tower = NULL;
@@ -184,8 +199,9 @@ static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
     v = calloc(1, sizeof *v);
     if (!v) return clipc_fail_memory(err, "image tower", sizeof *v);
     v->cfg = *cfg;
-    v->grid = cfg->image_size / cfg->patch_size;
-    v->T = v->grid * v->grid + !cfg->no_class_token;
+    v->rows = cfg->image_size / cfg->patch_size;
+    v->cols = image_columns(cfg) / cfg->patch_size;
+    v->T = v->rows * v->cols + !cfg->no_class_token;
     v->blocks = calloc(cfg->layers, sizeof *v->blocks);
     if (cfg->rope_ref) v->rope = calloc(v->T, cfg->width / cfg->heads * sizeof *v->rope);
     if (!v->blocks || (cfg->rope_ref && !v->rope)) {
@@ -193,8 +209,10 @@ static int vit_make(void **tower, const image_cfg *cfg, clipc_err *err)
         return clipc_fail_memory(err, "image tower", cfg->layers * sizeof(block));
     }
     if (v->rope) fill_rope(v);
-    *tower = v;
-    return CLIPC_OK;
+    if (cfg->front != FRONT_PATCHES) rc = front_make(&v->front, cfg, err);
+    if (rc == CLIPC_OK) *tower = v;
+    else vit_destroy(v);
+    return rc;
 }
 
 static int vit_params(void *tower, param_list *l, clipc_err *err)
@@ -204,13 +222,14 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
     const image_cfg *c = &v->cfg;
     const size_t C = c->width, E = c->embed_dim;
     const bool linear = c->proj == PROJ_LINEAR || c->proj == PROJ_LINEAR_BIAS;
+    const bool patches = c->front == FRONT_PATCHES;
     const size_t sizes[] = {[DIM_C] = C,
-                            [DIM_T] = v->T,
-                            [DIM_3] = 3,
+                            [DIM_POS] = v->T - class_is_bare(c),
+                            [DIM_3] = patches ? 3 : 0,
                             [DIM_P] = c->patch_size,
                             [DIM_E] = E,
                             [DIM_CLS] = c->no_class_token ? 0 : C,
-                            [DIM_BIAS] = c->conv1_bias ? C : 0,
+                            [DIM_BIAS] = patches && c->conv1_bias ? C : 0,
                             [DIM_PRE] = c->no_ln_pre ? 0 : C,
                             [DIM_POST] = pooled_dim(c),
                             [DIM_MATRIX] = c->proj == PROJ_MATRIX ? pooled_dim(c) : 0,
@@ -219,6 +238,7 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
     const pooler_cfg pc = vit_pooler_cfg(v);
     int rc = param_list_add(l, "visual.", stem_rows, STEM_ROWS, &v->stem, sizes, err);
 
+    if (rc == CLIPC_OK && !patches) rc = front_params(&v->front, l, c, err);
     if (rc == CLIPC_OK && c->pooler)
         rc = pooler_params(&v->pool, l, "visual.attn_pool.", &pc, err);
 
@@ -260,12 +280,13 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
 {
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = a->B * v->T;
+    const size_t C = v->cfg.width, P = v->rows * v->cols, N = a->B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
 
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
-    a->patches = ARENA_FLOATS(mem, a->B * g2 * K);
-    a->embed = ARENA_FLOATS(mem, a->B * g2 * C);
+    if (v->cfg.front != FRONT_PATCHES) front_acts_take(&a->front, mem, &v->front);
+    else a->patches = ARENA_FLOATS(mem, a->B * P * K);
+    a->embed = ARENA_FLOATS(mem, a->B * P * C);
     a->x = ARENA_FLOATS(mem, N * C);
     a->token = ARENA_FLOATS(mem, a->B * C);
     a->post = ARENA_FLOATS(mem, a->B * pooled_dim(&v->cfg));
@@ -299,7 +320,7 @@ static bool vit_is_plain(const image_cfg *c)
 {
     return !block_extras_any(&c->extras) && !c->no_ln_pre && !c->no_class_token &&
            !c->conv1_bias && c->pool == POOL_TOK && !c->pooler && !c->rope_ref &&
-           c->proj == PROJ_MATRIX;
+           c->front == FRONT_PATCHES && !c->no_class_position && c->proj == PROJ_MATRIX;
 }
 
 static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
@@ -347,25 +368,46 @@ static size_t vit_scratch(const void *tower)
 /* Patch (i,j) of a picture becomes the row of its 3*p*p values, channel first as conv1's
  * weights have them.  Rows and columns beyond the last whole patch are left out, as a
  * convolution of stride p leaves them. */
-static void patchify(float *rows, const float *pixels, size_t S, size_t p, size_t grid)
+static void patchify(float *rows, const float *pixels, const vit *v)
 {
-    for (size_t i = 0; i < grid; i++)
-        for (size_t j = 0; j < grid; j++)
+    const size_t H = v->cfg.image_size, W = image_columns(&v->cfg), p = v->cfg.patch_size;
+
+    for (size_t i = 0; i < v->rows; i++)
+        for (size_t j = 0; j < v->cols; j++)
             for (size_t c = 0; c < 3; c++)
                 for (size_t y = 0; y < p; y++, rows += p)
-                    memcpy(rows, pixels + (c * S + i * p + y) * S + j * p,
+                    memcpy(rows, pixels + (c * H + i * p + y) * W + j * p,
                            p * sizeof *rows);
+}
+
+/* a->embed of the pixels. */
+static void embed_patches(exec *e, const vit *v, vit_acts *a, const float *pixels,
+                          size_t B)
+{
+    const weight_form form = tower_form(a->mode, v->cfg.form);
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, P = v->rows * v->cols;
+    const size_t picture = 3 * v->cfg.image_size * image_columns(&v->cfg);
+
+    if (v->cfg.front != FRONT_PATCHES) {
+        front_fwd(e, a->embed, &v->front, &a->front, pixels, &v->cfg, form, B);
+        return;
+    }
+    for (size_t b = 0; b < B; b++)
+        patchify(a->patches + b * P * K, pixels + b * picture, v);
+    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, form, B * P, K, v->cfg.width,
+               (gemm_opts){.bias = v->stem.conv1_b});
 }
 
 /* x[b] = class_embedding if there is one, then the patches; + positional_embedding */
 static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t B)
 {
     const size_t C = v->cfg.width, row = v->T * C, cls = v->cfg.no_class_token ? 0 : C;
+    const size_t bare = class_is_bare(&v->cfg) ? C : 0;
 
     for (size_t b = 0; b < B; b++, x += row, embed += row - cls) {
         if (cls) memcpy(x, v->stem.class_embedding, C * sizeof *x);
         memcpy(x + cls, embed, (row - cls) * sizeof *x);
-        e->k->add(x, v->stem.positional_embedding, row);
+        e->k->add(x + bare, v->stem.positional_embedding, row - bare);
     }
 }
 
@@ -373,11 +415,8 @@ static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t
 static void mean_rows(exec *e, float *out, const float *x, size_t B, size_t T,
                       size_t skip, size_t C)
 {
-    for (size_t b = 0; b < B; b++, out += C, x += T * C) {
-        memset(out, 0, C * sizeof *out);
-        e->k->col_sum(out, x + skip * C, T - skip, C);
-        e->k->scale(out, 1.0f / (float)(T - skip), C);
-    }
+    for (size_t b = 0; b < B; b++, out += C, x += T * C)
+        rows_mean(e, out, x + skip * C, T - skip, C);
 }
 
 static void ln_post(exec *e, float *y, const float *x, const vit *v, size_t N)
@@ -430,17 +469,11 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = v->cfg.width, g2 = v->grid * v->grid, S = v->cfg.image_size;
-    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, N = B * v->T;
+    const size_t C = v->cfg.width, N = B * v->T;
     const seqs s = {.B = B, .start = a->start};
 
     assert(B <= a->B);
-    for (size_t b = 0; b < B; b++)
-        patchify(a->patches + b * g2 * K, pixels + b * 3 * S * S, S, v->cfg.patch_size,
-                 v->grid);
-    linear_fwd(e, a->embed, a->patches, v->stem.conv1_w, bc.form, B * g2, K, C,
-               (gemm_opts){.bias = v->stem.conv1_b});
-
+    embed_patches(e, v, a, pixels, B);
     float *x0 = train ? a->x0 : a->x;
     assemble(e, x0, a->embed, v, B);
     if (!v->cfg.no_ln_pre)
@@ -487,7 +520,7 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     vit *g = grads;
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
-    const size_t C = v->cfg.width, g2 = v->grid * v->grid, N = B * v->T;
+    const size_t C = v->cfg.width, P = v->rows * v->cols, N = B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
     const seqs s = {.B = B, .start = a->start};
     float *dx = a->x, *dx0 = a->work.d_row;
@@ -504,10 +537,10 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
         const float *d = dx0 + b * v->T * C;
         e->k->add(g->stem.positional_embedding, d, v->T * C);
         e->k->add(g->stem.class_embedding, d, C);
-        memcpy(a->embed + b * g2 * C, d + C, g2 * C * sizeof(float));
+        memcpy(a->embed + b * P * C, d + C, P * C * sizeof(float));
     }
     linear_bwd(e, NULL, g->stem.conv1_w, NULL, a->embed, a->patches, v->stem.conv1_w,
-               B * g2, K, C);
+               B * P, K, C);
 }
 
 const image_ops vit_ops = {

@@ -18,6 +18,7 @@ enum {
     DIM_ATTN,
     DIM_FC,
     DIM_GLU,
+    DIM_MLP,
     DIM_1
 };
 
@@ -52,6 +53,8 @@ static const param_row block_rows[] = {
     {"mlp.ln.bias", offsetof(block, ln_fc_b), {DIM_FC}, PARAM_GAIN},
     {"mlp.c_fc_x.weight", offsetof(block, fc_x_w), {DIM_GLU, DIM_C}, PARAM_LINEAR},
     {"mlp.c_fc_x.bias", offsetof(block, fc_x_b), {DIM_GLU}, PARAM_GAIN},
+    {"mlp.ln_in.weight", offsetof(block, ln_mlp_w), {DIM_MLP}, PARAM_GAIN},
+    {"mlp.ln_in.bias", offsetof(block, ln_mlp_b), {DIM_MLP}, PARAM_GAIN},
 };
 
 enum { BLOCK_ROWS = sizeof block_rows / sizeof block_rows[0] };
@@ -73,6 +76,7 @@ int block_params(block *blk, param_list *l, const char *prefix, const block_cfg 
                             [DIM_ATTN] = x->scale_attn ? C : 0,
                             [DIM_FC] = x->scale_fc ? cfg->F : 0,
                             [DIM_GLU] = x->glu ? cfg->F : 0,
+                            [DIM_MLP] = x->mlp_norm ? C : 0,
                             [DIM_1] = 1};
     return param_list_add(l, prefix, block_rows, BLOCK_ROWS, blk, sizes, err);
 }
@@ -80,7 +84,7 @@ int block_params(block *blk, param_list *l, const char *prefix, const block_cfg 
 bool block_extras_any(const block_extras *x)
 {
     return x->ls || x->qk_norm || x->scale_heads || x->scale_attn_inner ||
-           x->scale_attn || x->scale_fc || x->glu || x->post_norm;
+           x->scale_attn || x->scale_fc || x->glu || x->post_norm || x->mlp_norm;
 }
 
 void block_init(block *blk, const block_cfg *cfg, const block_init_std *std, rng *r)
@@ -246,6 +250,11 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
         rows_layernorm_fwd(e, a->ln_2, a->mean_2, a->rstd_2, x, blk->ln_2_w, blk->ln_2_b,
                            N, C, cfg->eps);
     const float *h = post ? x : a->ln_2;
+    if (blk->ln_mlp_w) {
+        rows_layernorm_fwd(e, a->ln_2, NULL, NULL, h, blk->ln_mlp_w, blk->ln_mlp_b, N, C,
+                           cfg->eps);
+        h = a->ln_2;
+    }
     linear_fwd(e, a->fc, h, blk->fc_w, cfg->form, N, C, F,
                (gemm_opts){.bias = blk->fc_b, .f = cfg->act, .pre = a->fc_pre});
     if (blk->fc_x_w) {

@@ -33,13 +33,15 @@ typedef struct block {
     float *ln_attn_w, *ln_attn_b;   /* [C] */
     float *ln_fc_w, *ln_fc_b;       /* [F] */
     float *fc_x_w, *fc_x_b;         /* [F,C], [F] what the gate multiplies */
+    float *ln_mlp_w, *ln_mlp_b;     /* [C] */
 } block;
 
-/* Members that open_clip's switches of the same names add; and EVA's. */
+/* Members that open_clip's switches of the same names add; EVA's; ViTamin's. */
 typedef struct block_extras {
     bool ls, qk_norm, scale_heads, scale_attn_inner, scale_attn, scale_fc;
     bool glu;       /* a gated MLP */
     bool post_norm; /* ln_1 and ln_2 stand behind their branches */
+    bool mlp_norm;  /* ViTamin's: the MLP begins with a norm of its own, behind ln_2 */
 } block_extras;
 
 bool block_extras_any(const block_extras *x);

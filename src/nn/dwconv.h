@@ -24,6 +24,11 @@ dwconv_shape dwconv_shape_of(size_t C, size_t k, size_t stride, size_t H, size_t
 /* Floats of `work`. */
 size_t dwconv_work(const dwconv_shape *s);
 
+/* Where a convolution has m outputs for each input channel (groups = inputs), each input
+ * is given m times in front of one of m*C channels: y [m*n] = x [n], each number m times.
+ */
+void dwconv_widen(exec *e, float *y, const float *x, size_t n, size_t m);
+
 /* y [B,Ho,Wo,C] from x [B,H,W,C]; w [C,1,k,k] as torch has it, bias [C] or NULL. */
 void dwconv_fwd(exec *e, float *y, const float *x, const float *w, const float *bias,
                 float *work, const dwconv_shape *s, size_t B, act f);

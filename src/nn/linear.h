@@ -7,8 +7,8 @@
 
 #include "tensor/gemm.h"
 
-/* y [N,O] = act(x W^T + b), or += with o.accumulate; x [N,K] with row stride K.  Of `o`
- * the bias, accumulate, f and pre are used as gemm.h says. */
+/* y [N,O] = act(x W^T + b), or += with o.accumulate; x [N,K] with row stride K.  `o` as
+ * gemm.h says. */
 void linear_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
                 size_t N, size_t K, size_t O, gemm_opts o);
 

@@ -57,3 +57,36 @@ void pool_bwd(exec *e, float *dx, const float *dy, size_t B, size_t H, size_t W,
     unpool_job j = {e->k, dx, dy, H, W, C, add};
     exec_each(e, unpool_picture, &j, B);
 }
+
+/* One output pixel from the window around (2 oy, 2 ox). */
+static void pool3_pixel(const pool_job *j, float *y, const float *picture, size_t oy,
+                        size_t ox)
+{
+    const size_t y0 = oy ? 2 * oy - 1 : 0, x0 = ox ? 2 * ox - 1 : 0;
+    const size_t y1 = 2 * oy + 2 < j->H ? 2 * oy + 2 : j->H;
+    const size_t x1 = 2 * ox + 2 < j->W ? 2 * ox + 2 : j->W;
+
+    memset(y, 0, j->C * sizeof *y);
+    for (size_t iy = y0; iy < y1; iy++)
+        for (size_t ix = x0; ix < x1; ix++)
+            j->k->add(y, picture + (iy * j->W + ix) * j->C, j->C);
+    j->k->scale(y, 1.0f / (float)((y1 - y0) * (x1 - x0)), j->C);
+}
+
+static void pool3_rows(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const pool_job *j = arg;
+    const size_t Ho = (j->H + 1) / 2, Wo = (j->W + 1) / 2;
+
+    (void)thread;
+    for (size_t r = begin; r < end; r++)
+        for (size_t ox = 0; ox < Wo; ox++)
+            pool3_pixel(j, j->y + (r * Wo + ox) * j->C,
+                        j->x + r / Ho * j->H * j->W * j->C, r % Ho, ox);
+}
+
+void pool3_fwd(exec *e, float *y, const float *x, size_t B, size_t H, size_t W, size_t C)
+{
+    pool_job j = {e->k, y, x, H, W, C};
+    exec_range(e, pool3_rows, &j, B * ((H + 1) / 2), 1);
+}

@@ -104,6 +104,20 @@ void rows_sum(exec *e, float *sum, const float *x, size_t N, size_t C)
     exec_range(e, sum_piece, &j, C, SUM_COLUMNS);
 }
 
+static void act_fwd_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const rows_job *j = arg;
+
+    (void)thread;
+    j->k->act_fwd(j->y + begin, j->x + begin, end - begin, j->f);
+}
+
+void rows_act_fwd(exec *e, float *y, const float *x, size_t n, act f)
+{
+    rows_job j = {.k = e->k, .y = y, .x = x, .f = f};
+    exec_range(e, act_fwd_piece, &j, n, GRAIN_FLOATS);
+}
+
 static void act_bwd_piece(void *arg, size_t thread, size_t begin, size_t end)
 {
     const rows_job *j = arg;
@@ -144,6 +158,13 @@ void rows_mul(exec *e, float *y, const float *x, size_t n)
 {
     rows_job j = {.k = e->k, .y = y, .x = x};
     exec_range(e, mul_piece, &j, n, GRAIN_FLOATS);
+}
+
+void rows_mean(exec *e, float *y, const float *x, size_t N, size_t C)
+{
+    memset(y, 0, C * sizeof *y);
+    e->k->col_sum(y, x, N, C);
+    e->k->scale(y, 1.0f / (float)N, C);
 }
 
 void rows_normalize_fwd(exec *e, float *y, float *norm, const float *x, size_t N,

@@ -21,10 +21,15 @@ void rows_layernorm_bwd(exec *e, float *dx, float *dw, float *db, float *part,
 /* Into how many pieces N rows are cut for sums. */
 size_t rows_parts(size_t N);
 
+/* y [C] = the mean of x's N rows. */
+void rows_mean(exec *e, float *y, const float *x, size_t N, size_t C);
+
 /* sum[c] += sum over n of x[n,c]; spread over columns, each added from first row to last.
  */
 void rows_sum(exec *e, float *sum, const float *x, size_t N, size_t C);
 
+/* y = f(x), n elements; y may be x. */
+void rows_act_fwd(exec *e, float *y, const float *x, size_t n, act f);
 /* dx = dy * f'(x), n elements; dx may be dy. */
 void rows_act_bwd(exec *e, float *dx, const float *dy, const float *x, size_t n, act f);
 

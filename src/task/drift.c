@@ -22,18 +22,18 @@ static const char *const frames[] = {"a photo of a %s.",
 
 typedef struct drift {
     clipc_ctx *a, *b;
-    size_t S, E;
-    uint8_t *rgb;                          /* [S,S,3] */
+    size_t H, W, E;
+    uint8_t *rgb;                          /* [H,W,3] */
     float *image[2], *text[2], *logits[2]; /* [INPUTS,E] of a and b; [INPUTS] */
 } drift;
 
 /* Picture i: a gradient, with noise or edges on it by turns. */
-static void draw(uint8_t *rgb, size_t S, size_t i)
+static void draw(uint8_t *rgb, size_t H, size_t W, size_t i)
 {
     rng r = rng_seed(i + 1, 0);
 
-    for (size_t y = 0; y < S; y++)
-        for (size_t x = 0; x < S; x++, rgb += 3)
+    for (size_t y = 0; y < H; y++)
+        for (size_t x = 0; x < W; x++, rgb += 3)
             for (size_t c = 0; c < 3; c++) {
                 const double wave = sin(0.02 * (double)((i + 1) * (c == 0   ? x
                                                                    : c == 1 ? y
@@ -80,7 +80,7 @@ static int encode_images(drift *d, clipc_err *err)
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < INPUTS; i++) {
-        draw(d->rgb, d->S, i);
+        draw(d->rgb, d->H, d->W, i);
         rc = clipc_encode_image_crops(d->a, d->image[0] + i * d->E, d->rgb, 1, err);
         if (rc == CLIPC_OK)
             rc = clipc_encode_image_crops(d->b, d->image[1] + i * d->E, d->rgb, 1, err);
@@ -151,14 +151,14 @@ int clipc_measure_drift(clipc_drift *out, clipc_ctx *a, clipc_ctx *b, clipc_err 
 {
     const clipc_model_info *i = clipc_model_info_of(clipc_ctx_model(a)),
                            *k = clipc_model_info_of(clipc_ctx_model(b));
-    const size_t E = i->embed_dim, pixels = i->image_size * i->image_size * 3;
-    drift d = {.a = a, .b = b, .S = i->image_size, .E = E};
+    const size_t E = i->embed_dim, pixels = i->image_size * i->image_columns * 3;
+    drift d = {.a = a, .b = b, .H = i->image_size, .W = i->image_columns, .E = E};
     float *mem;
     int rc;
 
     *out = (clipc_drift){0};
     if (E != k->embed_dim || i->image_size != k->image_size ||
-        i->context_length != k->context_length)
+        i->image_columns != k->image_columns || i->context_length != k->context_length)
         return clipc_fail(err, CLIPC_ERR_ARG, "%s, %s: models of different sizes",
                           i->path, k->path);
     mem = malloc((4 * E + 2) * INPUTS * sizeof *mem);

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 ISA_BEGIN("avx2,fma,f16c")
+#define OPS_VECTOR 8
 #include "tensor/ops_body.h"
 
 enum { MR = 6, NR = 16, PANEL = 32 };

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 ISA_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
+#define OPS_VECTOR 16
 #include "tensor/ops_body.h"
 
 enum { MR = 14, NR = 32 };

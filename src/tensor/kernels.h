@@ -32,6 +32,8 @@ typedef struct adamw_step {
     float gscale; /* 1, or the clipping factor */
 } adamw_step;
 
+enum { BYTE_STEP = 16, KERNELS_DW_BLOCK = 64 };
+
 typedef struct kernels {
     const char *name; /* "ref", "avx2", "avx512" */
 
@@ -95,13 +97,27 @@ typedef struct kernels {
     /* The other way: dx0 and dx1 get (+=, if add) dy / 4 */
     void (*unpool2)(float *dx0, float *dx1, const float *dy, size_t Wo, size_t C,
                     int add);
-    /* y[c] = b[c] + sum over t of rows[t][c] * w[t*C + c]: one pixel of a depthwise
-     * convolution; b NULL: no bias */
-    void (*tap_sum)(float *y, const float *b, const float *const *rows, const float *w,
-                    size_t taps, size_t C);
+    /* A row of a depthwise convolution with k x k taps, of which kx reaches from -(k/2)
+     * to k/2 and what lies beside the W pixels of a row counts as zero: y[ox,c] = b[c] +
+     * sum over ky, kx of rows[ky][ox*stride + kx, c] * w[ky,kx,c] rows[ky] is NULL for a
+     * row of zeros, b for no bias.  w is cut into blocks of KERNELS_DW_BLOCK channels
+     * (the last has the rest), each [k,k,block]. */
+    void (*dw_row)(float *y, const float *b, const float *const *rows, const float *w,
+                   size_t k, size_t stride, size_t W, size_t Wo, size_t C);
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
     void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
                    size_t n);
+
+    /* -- pictures of bytes: whole-number sums, the same on every instruction set -- */
+    /* sum[ch] = sum over i of x[i*c + ch] * w, i < n, c 1 to 4.  w holds BYTE_STEP
+     * numbers for every BYTE_STEP / c (rounded down) pixels: a weight for each byte,
+     * zeros behind. */
+    void (*byte_dot)(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
+                     size_t c);
+    /* y[i] = (half + sum over k of x[k*stride + i] * w[k]) >> shift, clipped to a byte;
+     * i < n, half = 1 << (shift - 1) */
+    void (*byte_columns)(uint8_t *y, const uint8_t *x, size_t stride, const int32_t *w,
+                         size_t taps, size_t n, int shift);
 
     /* -- conversions; y and x do not overlap -- */
     /* y[r,c] = x[r,c] * scale[c], rows of 32: a panel of int8 weights */

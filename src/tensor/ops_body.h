@@ -10,8 +10,10 @@
 
 enum { LANES = 16 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
+/* One register of the instruction set: its includer says of how many floats. */
+typedef float vector __attribute__((vector_size(OPS_VECTOR * sizeof(float))));
 
-#define LOAD(v, p) memcpy(&(v), (p), sizeof(lanes))
+#define LOAD(v, p) memcpy(&(v), (p), sizeof(v))
 
 ATTR_INLINE float lanes_sum(const lanes *v)
 {
@@ -386,27 +388,72 @@ static void op_unpool2(float *dx0, float *dx1, const float *dy, size_t Wo, size_
         }
 }
 
-/* Channels are independent: a block of them is summed over all taps in registers. */
-static void op_tap_sum(float *y, const float *b, const float *const *rows, const float *w,
-                       size_t taps, size_t C)
-{
-    lanes x, a, sum;
-    size_t c = 0;
+/* One output pixel of a depthwise convolution: the taps whose columns lie in the picture.
+ * x_at: offset of the first of them in a row; w: a block of n channels. */
+typedef struct dw_pixel {
+    const float *const *rows, *w;
+    size_t k, first, last, x_at, C, n;
+} dw_pixel;
 
-    for (; c + LANES <= C; c += LANES) {
-        if (b) LOAD(sum, b + c);
-        else sum = (lanes){0};
-        for (size_t t = 0; t < taps; t++) {
-            LOAD(x, rows[t] + c);
-            LOAD(a, w + t * C + c);
-            sum += x * a;
-        }
-        memcpy(y + c, &sum, sizeof sum);
+enum { DW_VECTORS = 4 }; /* enough sums to hide the latency of one */
+
+/* V vectors of channels from i on, summed over all taps in registers. */
+ATTR_INLINE void dw_vectors(float *y, const float *b, const dw_pixel *p, size_t i,
+                            const size_t V)
+{
+    vector sum[DW_VECTORS], x, a;
+
+#pragma GCC unroll 4
+    for (size_t v = 0; v < V; v++) {
+        if (b) LOAD(sum[v], b + i + v * OPS_VECTOR);
+        else sum[v] = (vector){0};
     }
-    for (; c < C; c++) {
-        float s = b ? b[c] : 0.0f;
-        for (size_t t = 0; t < taps; t++) s += rows[t][c] * w[t * C + c];
-        y[c] = s;
+    for (size_t ky = 0; ky < p->k; ky++) {
+        if (!p->rows[ky]) continue;
+        const float *at = p->rows[ky] + p->x_at + i;
+        const float *w = p->w + (ky * p->k + p->first) * p->n + i;
+        for (size_t kx = p->first; kx < p->last; kx++, at += p->C, w += p->n)
+#pragma GCC unroll 4
+            for (size_t v = 0; v < V; v++) {
+                LOAD(x, at + v * OPS_VECTOR);
+                LOAD(a, w + v * OPS_VECTOR);
+                sum[v] += x * a;
+            }
+    }
+    memcpy(y + i, sum, V * sizeof *sum);
+}
+
+ATTR_INLINE float dw_scalar(const dw_pixel *p, size_t i)
+{
+    float sum = 0.0f;
+
+    for (size_t ky = 0; ky < p->k; ky++)
+        for (size_t kx = p->first; p->rows[ky] && kx < p->last; kx++)
+            sum += p->rows[ky][p->x_at + (kx - p->first) * p->C + i] *
+                   p->w[(ky * p->k + kx) * p->n + i];
+    return sum;
+}
+
+/* A block of channels along the whole row, so that its weights stay in the cache. */
+static void op_dw_row(float *y, const float *b, const float *const *rows, const float *w,
+                      size_t k, size_t stride, size_t W, size_t Wo, size_t C)
+{
+    for (size_t c = 0, n; c < C; c += n, w += k * k * n) {
+        const float *bias = b ? b + c : NULL;
+        n = C - c < KERNELS_DW_BLOCK ? C - c : KERNELS_DW_BLOCK;
+        for (size_t ox = 0; ox < Wo; ox++) {
+            /* The window begins at column left - k/2. */
+            const size_t left = ox * stride, first = left < k / 2 ? k / 2 - left : 0;
+            const size_t beyond = W + k / 2 - left, last = beyond < k ? beyond : k;
+            const dw_pixel p = {rows, w, k, first, last, (left + first - k / 2) * C + c,
+                                C,    n};
+            float *to = y + ox * C + c;
+            size_t i = 0;
+            for (; i + DW_VECTORS * OPS_VECTOR <= n; i += DW_VECTORS * OPS_VECTOR)
+                dw_vectors(to, bias, &p, i, DW_VECTORS);
+            for (; i + OPS_VECTOR <= n; i += OPS_VECTOR) dw_vectors(to, bias, &p, i, 1);
+            for (; i < n; i++) to[i] = dw_scalar(&p, i) + (bias ? bias[i] : 0.0f);
+        }
     }
 }
 
@@ -505,15 +552,80 @@ static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
     }
 }
 
+/* ---- bytes ---- */
+
+enum { WORDS = 8 }; /* what one register of AVX2 holds: wider ones are split badly */
+typedef int32_t words __attribute__((vector_size(WORDS * sizeof(int32_t))));
+
+/* Adds the products of BYTE_STEP bytes; lane l is channel l % c. */
+ATTR_INLINE void byte_step(words *sum, const uint8_t *x, const int32_t *w)
+{
+    for (size_t h = 0; h < BYTE_STEP / WORDS; h++, x += WORDS, w += WORDS) {
+        int32_t wide[WORDS]; /* a loop, since gcc widens a vector number by number */
+        words a, b;
+        for (size_t l = 0; l < WORDS; l++) wide[l] = x[l];
+        memcpy(&a, wide, sizeof a);
+        memcpy(&b, w, sizeof b);
+        sum[h] += a * b;
+    }
+}
+
+ATTR_INLINE void byte_dot_c(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
+                            const size_t c)
+{
+    const size_t step = BYTE_STEP / c * c;
+    int32_t lane[BYTE_STEP];
+    words a[BYTE_STEP / WORDS] = {0};
+
+    for (size_t at = 0; at < n * c; at += step, w += BYTE_STEP) byte_step(a, x + at, w);
+    memcpy(lane, a, sizeof lane);
+    for (size_t ch = 0; ch < c; ch++) {
+        sum[ch] = 0;
+        for (size_t l = ch; l < step; l += c) sum[ch] += lane[l];
+    }
+}
+
+static void op_byte_dot(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
+                        size_t c)
+{
+    switch (c) {
+    case 1: byte_dot_c(sum, x, w, n, 1); break;
+    case 2: byte_dot_c(sum, x, w, n, 2); break;
+    case 3: byte_dot_c(sum, x, w, n, 3); break;
+    default: byte_dot_c(sum, x, w, n, 4); break;
+    }
+}
+
+static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const int32_t *w,
+                            size_t taps, size_t n, int shift)
+{
+    enum { STRIP = 64 };
+
+    for (size_t i0 = 0; i0 < n; i0 += STRIP) {
+        const size_t m = n - i0 < STRIP ? n - i0 : STRIP;
+        int32_t sum[STRIP];
+        for (size_t i = 0; i < m; i++) sum[i] = 1 << (shift - 1);
+        for (size_t k = 0; k < taps; k++) {
+            const uint8_t *row = x + k * stride + i0;
+            for (size_t i = 0; i < m; i++) sum[i] += row[i] * w[k];
+        }
+        for (size_t i = 0; i < m; i++) {
+            const int32_t v = sum[i] >> shift;
+            y[i0 + i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+        }
+    }
+}
+
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                                \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                   \
-    .tap_sum = op_tap_sum, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot, \
-    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                           \
-    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                   \
-    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,    \
-    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,          \
-    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                \
-    .unpool2 = op_unpool2, .gather = op_gather, .i8_panel = op_i8_panel,                \
-    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                         \
+#define OPS_BODY_MEMBERS                                                              \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                 \
+    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot, \
+    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                         \
+    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                 \
+    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,  \
+    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,        \
+    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,              \
+    .unpool2 = op_unpool2, .gather = op_gather, .byte_dot = op_byte_dot,              \
+    .byte_columns = op_byte_columns, .i8_panel = op_i8_panel,                         \
+    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                       \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

@@ -1,6 +1,7 @@
 /* tensor/ref.c -- the kernels as plain loops for the machine's baseline: what "correct"
  * means, and what runs where nothing faster does. */
 #include "tensor/isa.h"
+#define OPS_VECTOR 4
 #include "tensor/ops_body.h"
 
 enum { REF_MR = 4, REF_NR = 16, PANEL = 32 };

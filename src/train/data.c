@@ -331,7 +331,7 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                     clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
-    const size_t S = c->preprocess.size;
+    const size_t S = c->preprocess.h;
     image im = {0};
     int rc = image_decode(&im, s->picture.data, s->picture.size, s->name,
                           c->max_megapixels, err);
@@ -406,7 +406,7 @@ static void *work(void *arg)
 static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
-    const size_t S = d->cfg.preprocess.size;
+    const size_t S = d->cfg.preprocess.h;
     int rc = m ? bpe_work_new(&m->bpe, err) : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
@@ -429,7 +429,7 @@ static int start_worker(dataset *d, clipc_err *err)
 
 static int make_slots(dataset *d, size_t first, clipc_err *err)
 {
-    const size_t B = d->cfg.batch, S = d->cfg.preprocess.size;
+    const size_t B = d->cfg.batch, S = d->cfg.preprocess.h;
 
     for (size_t i = 0; i < AHEAD; i++) {
         slot_state *s = &d->slots[i];

@@ -230,6 +230,10 @@ static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_
     if (rc == CLIPC_OK)
         rc = config_open_clip(&c->model, model, json_object_get(root, "preprocess_cfg"),
                               where, err);
+    if (rc == CLIPC_OK && c->model.preprocess.h != c->model.preprocess.w)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: a model of rectangular pictures runs but is not trained",
+                        where);
     if (rc == CLIPC_OK) rc = config_templates(&c->model, templates, where, err);
     json_decref(model);
     return rc;

@@ -227,6 +227,44 @@ any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model 
         run 2 embed -m $V/openai_pt/model.pt && run 3 embed --pixels README.md && one_line
 }
 expect 'files of any kind' any_file
+png_size() { od -An -tu1 -j16 -N8 "$1" | tr -s ' '; } # two big-endian numbers: columns, rows
+image_sizes() { # positions interpolated on loading and on request, for good by convert; rectangles
+    V=tests/golden/variants
+    run 0 info $V/grid_larger && grep -q 'images interpolated from 4x4 to 7x7' "$T/out" &&
+        grep -q 'texts interpolated from 9 to 13' "$T/out" &&
+        run 0 info $V/grid_larger --image-size 20x12 && grep -q 'vit: 20x12 px' "$T/out" &&
+        grep -q 'from 4x4 to 5x3' "$T/out" && run 0 info $V/grid_larger --json &&
+        grep -q '"image_size":28,"image_columns":28,"stored_grid":\[4,4\],"stored_context":9' "$T/out" &&
+        run 0 preprocess $M/photo.jpg -m $M --image-size 112x64 -o "$T/wide.png" &&
+        [ "$(png_size "$T/wide.png")" = ' 0 0 0 64 0 0 0 112' ] &&
+        run 0 classify $M/photo.jpg -m $M -l 'a,b' --image-size 96 || return 1
+    run 0 similarity $M/photo.jpg -T waves -m $M --image-size 96 --json && cp "$T/out" "$T/at96" &&
+        run 0 convert $M "$T/e96" --image-size 96 && run 0 info "$T/e96" &&
+        grep -q 'vit: 96 px' "$T/out" && ! grep -q interpolated "$T/out" &&
+        run 0 similarity $M/photo.jpg -T waves -m "$T/e96" --json && cmp -s "$T/out" "$T/at96" &&
+        run 0 convert $M "$T/s.clipc" --to clipc &&
+        run 0 similarity $M/photo.jpg -T waves -m "$T/s.clipc" --image-size 96 --json &&
+        cmp -s "$T/out" "$T/at96" && run 0 quantize $M "$T/s8.clipc" --image-size 96 &&
+        run 3 convert $V/rectangle "$T/r" --to hf && one_line || return 1
+    run 0 embed -T 'a' -m $M -o "$T/a.npy" && run 3 embed --pixels "$T/a.npy" -m $V/rectangle &&
+        one_line && grep -q 'wanted \[n,20,12,3\]' "$T/err" &&
+        run 3 info tests/golden/models/oc_rn --image-size 96 && one_line &&
+        grep -q 'a ResNet' "$T/err" && run 3 info $M --image-size 16 && one_line || return 1
+    for bad in 0 x 5x 5x0 5x5x5 -3 99999999; do run 2 info $M --image-size "$bad" && one_line || return 1; done
+}
+expect 'other image sizes' image_sizes
+stored_preprocessing() { # squash and longest, kept by convert
+    mkdir "$T/squash"
+    sed 's/"preprocess_cfg": {[^}]*}/"preprocess_cfg": {"resize_mode": "squash"}/' \
+        tests/golden/variants/rectangle/open_clip_config.json >"$T/squash/open_clip_config.json"
+    cp tests/golden/variants/rectangle/open_clip_model.safetensors "$T/squash/"
+    run 0 info "$T/squash" && grep -q '^pixels *squash' "$T/out" && run 0 convert "$T/squash" "$T/squash2" &&
+        run 0 info "$T/squash2" && grep -q '^pixels *squash' "$T/out" && grep -q '20x12 px' "$T/out" || return 1
+    sed 's/"squash"/"longest", "fill_color": 300/' "$T/squash/open_clip_config.json" >"$T/pre.json"
+    cp "$T/pre.json" "$T/squash/open_clip_config.json"
+    run 3 info "$T/squash" && one_line && grep -q 'fill_color 300' "$T/err"
+}
+expect 'preprocessing as stored' stored_preprocessing
 expect 'classify: the scores of the golden' classify_golden
 expect 'classify: a folder' classify_folder
 expect 'classify: standard input' classify_stdin

@@ -108,6 +108,12 @@ def converted(layout, precision="f32"):
     return make
 
 
+def and_back(model, cfg, info, folder):
+    own = converted("clipc")(model, cfg, info, folder + ".own")
+    subprocess.run([CLIPC, "convert", own, folder, "--to", "open_clip"], check=True)
+    return folder
+
+
 def compare(name, form, model, cfg, info, make):
     with tempfile.TemporaryDirectory() as work:
         pixels, ids = inputs(model, info, work)
@@ -267,7 +273,7 @@ def as_sentence(model, cfg, info, folder):
 FORMS = {"pt state_dict": as_pt("state_dict"), "pt legacy": as_pt("legacy"),
          "pt checkpoint": as_pt("checkpoint"), "open_clip bin": as_bin,
          "sentence": as_sentence, "M-CLIP": as_m_clip, "open_clip": as_open_clip, "weights": weights_alone, "clipc f32": converted("clipc"),
-         "hf": as_hf}
+         "and back": and_back, "hf": as_hf}
 CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("RN50x4-quickgelu", "clipc f32"),
          ("ViT-B-32-quickgelu", "weights"), ("ViT-B-32-quickgelu", "clipc f32"),
@@ -277,7 +283,13 @@ CASES = [("RN50-quickgelu", "open_clip"), ("RN50-quickgelu", "weights"),
          ("ViT-B-32-SigLIP2-256", "open_clip"), ("coca_ViT-B-32", "open_clip"),
          ("EVA02-B-16", "open_clip"), ("EVA02-B-16", "clipc f32"), ("EVA02-L-14-336", "open_clip"),
          ("PE-Core-T-16-384", "open_clip"), ("PE-Core-B-16", "open_clip"),
-         ("MobileCLIP2-L-14", "open_clip"), ("hf_clip", "hf"), ("hf_siglip", "hf"),
+         ("convnext_base_w", "open_clip"), ("convnext_base_w", "clipc f32"),
+         ("convnext_base_w", "and back"), ("convnext_large_d", "open_clip"),
+         ("MobileCLIP-S1", "open_clip"), ("MobileCLIP2-S0", "open_clip"),
+         ("MobileCLIP2-S0", "clipc f32"), ("MobileCLIP2-S3", "open_clip"),
+         ("MobileCLIP2-L-14", "open_clip"), ("MobileCLIP-B", "open_clip"),
+         ("MobileCLIP-B", "clipc f32"), ("ViTamin-S", "open_clip"), ("ViTamin-S", "clipc f32"),
+         ("ViTamin-L-256", "open_clip"), ("hf_clip", "hf"), ("hf_siglip", "hf"),
          ("openai RN50", "pt state_dict"), ("openai ViT-B/32", "pt legacy"),
          ("ViT-B-32", "pt checkpoint"), ("ViT-B-32", "open_clip bin"),
          ("xlm-roberta-base-ViT-B-32", "open_clip"), ("multilingual DistilBERT", "sentence"),

@@ -1,12 +1,14 @@
 """Pixel goldens: small pictures of every mode, drawn procedurally, and the crop that OpenAI's
-transform makes of them with Pillow and torchvision.  Writes tests/golden/pixels/: the files,
-and crops.bin with index.txt ("file size offset").
+transform, or open_clip's with other settings, makes of them with Pillow and torchvision.  Writes
+tests/golden/pixels/: the files, and crops.bin with index.txt ("file rows columns resize_mode
+interpolation fill_color offset").
 
 usage: python3 tests/golden/make_pixels.py      (from the project's root; requirements.txt)
 """
 import io, os
 import numpy as np
 from PIL import Image, ImageDraw
+from open_clip.transform import image_transform
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
 ROOT = "tests/golden/pixels"
@@ -47,18 +49,52 @@ def cases():
     yield "lossy.webp", photo(66, 43), {"quality": 70}
     yield "lossless.webp", photo(31, 50), {"lossless": True}
     yield "alpha.webp", drawing(50, 60), {"lossless": True, "exact": True}
+    yield "rgb_45x140.png", photo(45, 140), {}  # Pillow 13: columns first
+
+
+# Settings of open_clip's transform, and the pictures that show what they do.
+SETTINGS = [
+    (32, 32, "squash", "bicubic", 0, ["rgb_300x37.png", "rgb_32x80.png", "rgba.png", "palette.png",
+                                      "grey_alpha.png", "bilevel.png", "jpeg_cmyk.jpg"]),
+    (32, 32, "squash", "bilinear", 0, ["rgb_41x29.png", "rgba.png"]),
+    (32, 32, "shortest", "bilinear", 0, ["rgb_41x29.png", "rgb_7x5.png"]),
+    (32, 32, "longest", "bicubic", 0, ["rgb_300x37.png", "rgb_33x64.png", "rgb_7x5.png", "rgba.png",
+                                       "grey.png", "palette.png", "grey_alpha.png", "bilevel.png",
+                                       "jpeg_cmyk.jpg", "rgba_32.png"]),
+    (32, 32, "longest", "bilinear", 200, ["rgb_41x29.png", "rgba.png", "palette_4.png",
+                                          "bilevel.png", "jpeg_grey.jpg"]),
+    (24, 40, "shortest", "bicubic", 0, ["rgb_300x37.png", "rgb_33x64.png", "rgba.png",
+                                        "palette.png"]),
+    (40, 24, "shortest", "bilinear", 0, ["rgb_300x37.png", "rgb_33x64.png", "bilevel.png"]),
+    (24, 40, "squash", "bicubic", 0, ["rgb_33x64.png", "rgba.png"]),
+    (24, 40, "longest", "bicubic", 7, ["rgb_33x64.png", "rgb_300x37.png", "rgba.png"]),
+]
+
+
+def open_clips(h, w, mode, interpolation, fill):
+    size = h if h == w else (h, w)
+    steps = image_transform(size, False, resize_mode=mode, interpolation=interpolation,
+                            fill_color=fill).transforms
+    return Compose(steps[:-2])  # not to a tensor, not normalized
 
 
 def main():
     os.makedirs(ROOT, exist_ok=True)
     crops, index = io.BytesIO(), []
+
+    def write(name, crop, *settings):
+        index.append(" ".join(map(str, (name, *settings, crops.tell()))) + "\n")
+        crops.write(crop.tobytes())
+
     for name, im, options in cases():
         im.save(f"{ROOT}/{name}", **options)
         for size in (32, 224) if name in ("rgb_64x64.png", "rgba.png") else (32,):
             transform = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])
             crop = transform(Image.open(f"{ROOT}/{name}")).convert("RGB")
-            index.append(f"{name} {size} {crops.tell()}\n")
-            crops.write(crop.tobytes())
+            write(name, crop, size, size, "shortest", "bicubic", 0)
+    for *settings, names in SETTINGS:
+        for name in names:
+            write(name, open_clips(*settings)(Image.open(f"{ROOT}/{name}")), *settings)
     open(f"{ROOT}/crops.bin", "wb").write(crops.getvalue())
     open(f"{ROOT}/index.txt", "w").writelines(index)
 

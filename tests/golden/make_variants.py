@@ -13,9 +13,14 @@ from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.coca_model import CoCa
 from importlib.metadata import version
 from safetensors.torch import save_file
-from timm.layers import LayerNorm
+from timm.layers import HybridEmbed, LayerNorm, to_2tuple
+from timm.models.convnext import ConvNeXt
 from timm.models.eva import Eva
+from timm.models.fastvit import FastVit, LayerNorm2d, RepConditionalPosEnc
 from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer_hybrid import ConvStem
+from timm.models.vitamin import GeGluMlp, MbConvStages, VitCfg
+from timm.utils import reparameterize_model
 
 ROOT = "tests/golden/variants"
 VERSIONS = {"python": platform.python_version(), "torch": torch.__version__,
@@ -82,6 +87,42 @@ def perception(**more):
                norm_layer=partial(LayerNorm, eps=1e-5), **more)
 
 
+def convnext(**more):
+    def make(**_):  # open_clip removes the classifier itself
+        tower = ConvNeXt(num_classes=0, **more)
+        tower.default_cfg = {"pool_size": (1, 1)}
+        return tower
+    return make
+
+
+def hybrid(backbone, size, **more):
+    def make(**kw):
+        trunk = VisionTransformer(**dict(
+            img_size=size, patch_size=1, depth=1, num_heads=1, mlp_ratio=0.5,
+            embed_layer=partial(HybridEmbed, backbone=copy.deepcopy(backbone), proj=False)
+        ) | more | kw)
+        trunk.default_cfg = {}
+        return trunk
+    return make
+
+
+def vitamin(size, stem, dims, depths):
+    backbone = MbConvStages(VitCfg(embed_dim=dims, depths=depths, stem_width=stem))
+    return hybrid(backbone, size, embed_dim=dims[2], mlp_layer=GeGluMlp, class_token=False,
+                  global_pool="avg")
+def fastvit(dims, layers, attention, **more):
+    """attention: of the last so many stages."""
+    n = len(dims)
+    return lambda **kw: FastVit(
+        embed_dims=dims, layers=layers, mlp_ratios=(0.5,) * n, lkc_use_act=True,
+        downsamples=(False,) + (True,) * (n - 1),
+        token_mixers=("repmixer",) * (n - attention) + ("attention",) * attention,
+        pos_embs=(None,) * (n - attention) + (RepConditionalPosEnc,) * attention, **more, **kw)
+
+
+MCI = dict(layers=(2, 1, 1, 1), attention=1, se_downsamples=(False, False, True, True))
+
+
 # timm's towers, small, under names that open_clip's configs have: timm_pool and the tower.
 TIMM = {
     "eva02_base_patch16_clip_224": ("token", eva(
@@ -97,30 +138,85 @@ TIMM = {
     "vit_so400m_patch14_siglip_224": ("map", lambda **kw: VisionTransformer(
         img_size=16, patch_size=4, embed_dim=72, depth=1, num_heads=1, mlp_ratio=0.6,
         class_token=False, **kw)),
+    "convnext_tiny": ("", convnext(depths=(1, 1, 2, 1), dims=(8, 12, 20, 36))),
+    "convnext_xxlarge": ("", convnext(depths=(1, 1, 1, 1), dims=(8, 20, 16, 12), norm_eps=1e-5)),
+    "vitamin_small_224": ("", vitamin(48, 8, (8, 12, 64), (2, 1))),
+    "vitamin_xlarge_384": ("", vitamin(32, 12, (8, 8, 72), (1, 2))),
+    "vit_base_mci_224": ("token", hybrid(
+        ConvStem(channels=(12, 20, 64), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0,
+                 act_layer=torch.nn.GELU), 48, embed_dim=64, no_embed_class=True)),
+    "fastvit_mci0": ("avg", fastvit((4, 8, 8, 32), **MCI)),
+    "fastvit_mci2": ("avg", lambda **kw: reparameterize_model(
+        fastvit((4, 8, 16, 64), **MCI)(**kw))),
+    "fastvit_mci3": ("avg", fastvit(
+        (4, 8, 8, 32, 32), (1, 1, 2, 1, 1), 2, se_downsamples=(False,) * 5,
+        norm_layer=partial(LayerNorm2d, eps=1e-5), stem_use_scale_branch=False)),
 }
 open_clip.timm_model.timm.create_model = lambda name, pretrained, **kw: TIMM[name][1](**kw)
 for name, (pool, _) in TIMM.items():
-    OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool, timm_proj=None),
-                       {}, {})
+    OPEN_CLIP[name] = (CustomTextCLIP, dict(timm_model_name=name, timm_pool=pool,
+                                            timm_proj=None if pool else "linear"), {}, {})
+# What open_clip puts behind timm's pooling.
+OPEN_CLIP["convnext_tiny"][1].update(image_size=36)
+OPEN_CLIP["convnext_xxlarge"][1].update(image_size=32, timm_proj="mlp", timm_proj_bias=True)
+OPEN_CLIP["vitamin_small_224"][1]["image_size"] = OPEN_CLIP["vit_base_mci_224"][1]["image_size"] = 48
+for name in TIMM:
+    if name.startswith("fastvit"):  # odd sizes on the way: 17, 9, 5, 3, 2, 1
+        OPEN_CLIP[name][1]["image_size"] = 33
+OTHER_SIZE = {"vitamin_xlarge_384": 32}  # than the config says, as in open_clip's own
+
+
+# Weights of one size under a config of another, as open_clip loads them: the class, changes of
+# vision_cfg, of text_cfg and of the model, then the config's image_size and context_length (in
+# halves, which timm's cases are stored in, PyTorch interpolates roughly: there it stays).
+SIZES = {
+    "grid_larger": (CLIP, {}, {}, {}, 28, 13),
+    "grid_smaller": (CLIP, dict(image_size=28), dict(context_length=13), {}, 12, 7),
+    "rectangle": (CLIP, dict(image_size=(20, 12)), {}, {}, (20, 12), 9),
+    "rectangle_resized": (CustomTextCLIP, {}, {}, {}, (26, 13), 9),
+    "rn_rectangle": (CLIP, dict(image_size=64, layers=[1, 1, 1, 1], width=2, head_width=16), {},
+                     {}, (32, 64), 9),
+    "coca_resized": OPEN_CLIP["coca"] + (20, 12),
+    "siglip_resized": (CustomTextCLIP, dict(timm_model_name="vit_so400m_patch14_siglip_resized",
+                                            timm_pool="map", timm_proj=None), {}, {}, (12, 20), 9),
+    "eva02_resized": (CustomTextCLIP, dict(timm_model_name="eva02_base_patch16_clip_resized",
+                                           timm_pool="token", timm_proj=None), {}, {}, (24, 20), 9),
+}
+TIMM |= {
+    "vit_so400m_patch14_siglip_resized": TIMM["vit_so400m_patch14_siglip_224"],
+    "eva02_base_patch16_clip_resized": ("token", eva(
+        embed_dim=64, num_heads=1, qkv_fused=False, swiglu_mlp=True, scale_mlp=True,
+        scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16))),
+}
 
 
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
+    # What goes through many convolutions must stay about as large as it is.
+    kernels = any(isinstance(m, FastVit) for m in model.modules())
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name.endswith(("logit_scale", "logit_bias")) and "attn" not in name:
                 p.fill_(2.1 if name.endswith("scale") else -3.0)
             elif p.ndim >= 2 and p.numel() > p.shape[0] and "sin_cos" not in name:
-                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / p.shape[-1] ** 0.5)
+                fan_in = p[0].numel() if kernels else p.shape[-1]
+                p.copy_(torch.randn(p.shape, generator=g) * 1.2 / fan_in ** 0.5)
             else:
                 gain = name.endswith(("weight", "gamma", "head_scale"))
                 p.copy_(torch.randn(p.shape, generator=g) * 0.2 + (1.0 if gain else 0.0))
+                if kernels and name.endswith("gamma"):
+                    p.mul_(0.25)
+        for name, b in model.named_buffers():
+            if name.endswith("running_mean"):
+                b.copy_(torch.randn(b.shape, generator=g) * 0.2)
+            if name.endswith("running_var"):
+                b.copy_(torch.rand(b.shape, generator=g) + 0.5)
 
 
 def inputs(seed, size, T, V, pad=0):
     """Rows with short, full and odd texts: one holds the padding id inside."""
     g = torch.Generator().manual_seed(seed)
-    pixels = torch.randn(4, 3, size, size, generator=g)
+    pixels = torch.randn(4, 3, *to_2tuple(size), generator=g)
     ids = torch.full((4, T), pad, dtype=torch.int64)
     for b, n in enumerate((2, T, 5, 6)):
         ids[b, :n] = torch.randint(8, V - 1, (n,), generator=g)
@@ -360,11 +456,80 @@ def open_clip_case(i, case):
     torch.manual_seed(seed - 100)
     model = kind(**copy.deepcopy(cfg)).eval()
     randomize(model, seed)
+    if case.startswith("convnext"):  # so small that the epsilon matters
+        with torch.no_grad():
+            for p in model.visual.trunk.stem[0].parameters():
+                p.mul_(0.01)
     if "timm_model_name" in vision:  # halves: smaller files
         model.load_state_dict({k: p.half().to(p.dtype) for k, p in model.state_dict().items()})
     if kind is CustomTextCLIP:
         cfg["custom_text"] = True
-    return write(case, model, cfg, seed, 16, 9, 50)
+    return write(case, model, cfg, seed, OTHER_SIZE.get(case, vision["image_size"]), 9, 50)
+
+
+def rectangular_resnet(model, rows, cols):
+    """open_clip's pool makes positions of a square alone, but takes those that it is given."""
+    pool = model.visual.attnpool
+    pool.positional_embedding = torch.nn.Parameter(
+        torch.zeros(rows * cols + 1, pool.positional_embedding.shape[1]))
+
+
+def sizes_case(case):
+    kind, vision, text, more, image_size, context = SIZES[case]
+    seed, timm_tower = zlib.crc32(case.encode()), "timm_model_name" in vision
+    vision = (dict(image_size=16) if timm_tower else VISION) | vision
+    cfg = dict(embed_dim=20, vision_cfg=vision, text_cfg=TEXT | text) | more
+    torch.manual_seed(seed)
+    model = kind(**copy.deepcopy(cfg)).eval()
+    resnet = isinstance(vision.get("layers"), list)
+    if resnet:
+        rectangular_resnet(model, image_size[0] // 32, image_size[1] // 32)
+    randomize(model, seed)
+    folder = f"{ROOT}/{case}"
+    os.makedirs(folder, exist_ok=True)
+    state = {k: p.half() if timm_tower and p.is_floating_point() else p.contiguous().clone()
+             for k, p in model.state_dict().items() if not k.startswith("text_decoder.")}
+    save_file(state, f"{folder}/open_clip_model.safetensors")
+
+    asked = copy.deepcopy(cfg)
+    asked["text_cfg"]["context_length"] = context
+    if not timm_tower and not resnet:
+        asked["vision_cfg"]["image_size"] = image_size
+    target = kind(**copy.deepcopy(asked)).eval()
+    if resnet:
+        rectangular_resnet(target, image_size[0] // 32, image_size[1] // 32)
+    open_clip.load_checkpoint(target, f"{folder}/open_clip_model.safetensors",
+                              strict=kind is not CoCa)
+    if timm_tower:  # as force_image_size does
+        target.visual.set_input_size(image_size)
+    asked["vision_cfg"]["image_size"] = image_size
+    if kind is CustomTextCLIP:
+        asked["custom_text"] = True
+    with open(f"{folder}/open_clip_config.json", "w") as f:
+        json.dump({"model_cfg": asked, "preprocess_cfg": {}}, f, indent=1)
+    pixels, ids = inputs(seed, image_size, context, 50)
+    with torch.no_grad():
+        single = features(target, pixels, ids)
+        exact = features(copy.deepcopy(target).double(), pixels.double(), ids)
+    return save_golden(case, pixels, ids, single, exact)
+
+
+def interpolations():
+    """F.interpolate itself, as resize_pos_embed and resize_text_pos_embed call it."""
+    g, out = torch.Generator().manual_seed(5), {}
+    for h, w, H, W in ((7, 7, 12, 9), (16, 16, 5, 7), (3, 5, 3, 2), (14, 14, 37, 37), (4, 4, 4, 5)):
+        x = torch.randn(h, w, 3, generator=g)
+        y = torch.nn.functional.interpolate(x.permute(2, 0, 1)[None], size=(H, W), mode="bicubic",
+                                            antialias=True, align_corners=False)
+        out |= {f"bicubic {h} {w} {H} {W} in": x,
+                f"bicubic {h} {w} {H} {W} out": y[0].permute(1, 2, 0).double().contiguous()}
+    for n, N in ((9, 13), (77, 248), (248, 77), (5, 1), (1, 3)):
+        x = torch.randn(n, 3, generator=g)
+        y = torch.nn.functional.interpolate(x.t()[None], size=N, mode="linear",
+                                            antialias=False, align_corners=False)
+        out |= {f"linear {n} {N} in": x, f"linear {n} {N} out": y[0].t().double().contiguous()}
+    os.makedirs("tests/golden/interpolate", exist_ok=True)
+    save_file(out, "tests/golden/interpolate/golden.safetensors")
 
 
 CASES = {case: lambda i=i, case=case: open_clip_case(i, case) for i, case in enumerate(OPEN_CLIP)}
@@ -377,6 +542,7 @@ CASES |= {
     "gguf_q8_0": lambda: gguf_model("gguf_q8_0", 202, gguf.GGMLQuantizationType.Q8_0),
     "gguf_q4_1": lambda: gguf_model("gguf_q4_1", 203, gguf.GGMLQuantizationType.Q4_1),
 }
+CASES |= {case: partial(sizes_case, case) for case in SIZES}
 
 
 def main():
@@ -387,6 +553,7 @@ def main():
             errors = json.load(f)["own_float32_error"]
     for case in wanted:
         errors[case] = CASES[case]()
+    interpolations()
     with open(f"{ROOT}/golden.json", "w") as f:
         json.dump({"command": "python3 tests/golden/make_variants.py", "versions": VERSIONS,
                    "own_float32_error": {case: errors[case] for case in CASES}}, f, indent=1)
