@@ -9,6 +9,7 @@ void tokenizer_free(tokenizer *t)
 {
     bpe_free(t->bpe);
     wordpiece_free(t->wordpiece);
+    pretrained_free(t->pretrained);
     *t = (tokenizer){0};
 }
 
@@ -45,6 +46,7 @@ static int open_wordpiece(tokenizer *t, const char *folder, const char *vocab,
     if (rc == CLIPC_OK) rc = file_read(&text, vocab, VOCAB_MAX, err);
     if (rc == CLIPC_OK)
         rc = wordpiece_load(&t->wordpiece, text.data, text.len, &o, vocab, err);
+    if (rc == CLIPC_OK) rc = pretrained_cleaning(&t->cleaning, folder, err);
     buf_free(&text);
     t->name = "wordpiece";
     return rc;
@@ -63,6 +65,9 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
         rc = clipc_fail_memory(err, s->path, 0);
     } else if (bert && file_exists(txt)) {
         rc = open_wordpiece(t, s->path, txt, err);
+    } else if (s->cfg.foreign_tokens && pretrained_found(s->path)) {
+        rc = pretrained_open(&t->pretrained, s, err);
+        if (rc == CLIPC_OK) t->name = pretrained_kind(t->pretrained);
     } else if (s->cfg.foreign_tokens) {
         t->name = s->cfg.tokenizer;
     } else if (file_exists(vocab) && file_exists(merges)) {
@@ -79,21 +84,27 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
 
 int tokens_work_new(tokens_work *w, clipc_err *err)
 {
-    const int rc = bpe_work_new(&w->bpe, err);
-    return rc == CLIPC_OK ? wordpiece_work_new(&w->wordpiece, err) : rc;
+    int rc = bpe_work_new(&w->bpe, err);
+
+    if (rc == CLIPC_OK) rc = wordpiece_work_new(&w->wordpiece, err);
+    return rc == CLIPC_OK ? pretrained_work_new(&w->pretrained, err) : rc;
 }
 
 void tokens_work_free(tokens_work *w)
 {
     bpe_work_free(w->bpe);
     wordpiece_work_free(w->wordpiece);
+    pretrained_work_free(w->pretrained);
+    buf_free(&w->clean);
+    buf_free(&w->scratch);
 }
 
 size_t tokenizer_size(const tokenizer *t)
 {
-    return t->bpe         ? bpe_vocab_size(t->bpe)
-           : t->wordpiece ? wordpiece_vocab_size(t->wordpiece)
-                          : 0;
+    return t->bpe          ? bpe_vocab_size(t->bpe)
+           : t->wordpiece  ? wordpiece_vocab_size(t->wordpiece)
+           : t->pretrained ? pretrained_size(t->pretrained)
+                           : 0;
 }
 
 int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
@@ -103,9 +114,18 @@ int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t conte
     if (t->bpe)
         return bpe_tokenize(t->bpe, w->bpe, ids, context_length, n_tokens, text, special,
                             err);
-    if (t->wordpiece)
-        return wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
-                                  n_tokens, text, special, err);
+    if (t->pretrained)
+        return pretrained_tokenize(t->pretrained, w->pretrained, ids, context_length,
+                                   n_tokens, text, strlen(text), special, err);
+    if (t->wordpiece) {
+        const int rc =
+            canonical_text(&w->clean, &w->scratch, t->cleaning, text, strlen(text), err);
+        return rc == CLIPC_OK
+                   ? wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
+                                        n_tokens, w->clean.data ? w->clean.data : "",
+                                        special, err)
+                   : rc;
+    }
     return clipc_fail(err, CLIPC_ERR_FEATURE,
                       "%s: its tokenizer, %s, is not supported: give ids", where,
                       t->name);

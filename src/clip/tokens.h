@@ -2,19 +2,24 @@
 #ifndef CLIPC_CLIP_TOKENS_H
 #define CLIPC_CLIP_TOKENS_H
 
+#include "clip/pretrained.h"
 #include "clip/source.h"
 #include "text/bpe.h"
 #include "text/wordpiece.h"
 
-/* Const once made.  One of the two, or neither: texts go by ids. */
+/* Const once made.  One of the three, or none: texts go by ids. */
 typedef struct tokenizer {
     bpe *bpe;
     wordpiece *wordpiece;
-    const char *name; /* "openai", "bpe", "wordpiece", or what is not supported */
+    canonical_rules cleaning; /* of texts for wordpiece */
+    pretrained *pretrained;
+    const char *name; /* "openai", "bpe", "wordpiece", "sentencepiece", "tokenizer.json",
+                         or what is not supported */
 } tokenizer;
 
-/* The folder's own files (vocab.txt; vocab.json and merges.txt), else the built-in
- * vocabulary if the model is of OpenAI's.  `name` points into s or lasts for ever. */
+/* The folder's own files (vocab.txt; vocab.json and merges.txt; tokenizer.json, .model:
+ * see clip/pretrained.h), else the built-in vocabulary if the model is of OpenAI's.
+ * `name` points into s or lasts for ever. */
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err);
 void tokenizer_free(tokenizer *t);
 
@@ -22,6 +27,8 @@ void tokenizer_free(tokenizer *t);
 typedef struct tokens_work {
     bpe_work *bpe;
     wordpiece_work *wordpiece;
+    pretrained_work *pretrained;
+    buf clean, scratch;
 } tokens_work;
 
 int tokens_work_new(tokens_work *w, clipc_err *err);

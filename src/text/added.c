@@ -121,7 +121,7 @@ static int collect(const added *a, trie_word *w, buf *text, const normalizer *n,
         buf_clear(&one);
         if (t->normalized != normalized) continue;
         rc = buf_puts(&one, t->content, err);
-        if (rc == CLIPC_OK && normalized)
+        if (rc == CLIPC_OK && normalized && n)
             rc = normalizer_run(n, &work, &one, &at_start, err);
         /* Only the length for now: the text may still move. */
         if (rc == CLIPC_OK) w[i].len = (uint32_t)one.len;
@@ -162,15 +162,6 @@ int32_t added_id(const added *a, const char *content)
 {
     const token *t = find(a, content);
     return t ? t->id : -1;
-}
-
-size_t added_end_id(const added *a)
-{
-    size_t end = 0;
-
-    for (size_t i = 0; i < a->n; i++)
-        if ((size_t)a->tokens[i].id >= end) end = (size_t)a->tokens[i].id + 1;
-    return end;
 }
 
 const char *added_token(const added *a, size_t i, int32_t *id, bool *special)

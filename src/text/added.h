@@ -21,13 +21,11 @@ void added_free(added *a);
  * of the model and those added before.  Adding a token again changes its properties. */
 int added_add(added *a, const json_t *spec, int32_t model_id, size_t model_size,
               const char *where, clipc_err *err);
-/* When all are there, and before the rest. */
+/* When all are there, and before the rest.  n NULL: no token is to be normalised. */
 int added_finish(added *a, const normalizer *n, const char *where, clipc_err *err);
 
 /* -1 if there is none of this spelling. */
 int32_t added_id(const added *a, const char *content);
-/* One more than the largest id. */
-size_t added_end_id(const added *a);
 /* The i-th in the order of adding, NULL behind the last. */
 const char *added_token(const added *a, size_t i, int32_t *id, bool *special);
 

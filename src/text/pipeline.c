@@ -353,8 +353,7 @@ int pipeline_new(pipeline **out, const json_t *root, const char *where, clipc_er
                               where, err);
     if (rc == CLIPC_OK) rc = read_added(p, root, where, err);
     if (rc == CLIPC_OK) rc = mark_special(p, where, err);
-    if (rc == CLIPC_OK && post && !json_is_null(post))
-        rc = read_frames(p, post, 0, where, err);
+    if (rc == CLIPC_OK) rc = pipeline_set_frame(p, post, where, err);
     if (rc == CLIPC_OK) rc = read_sides(p, root, where, err);
     if (rc == CLIPC_OK) *out = p;
     else pipeline_free(p);
@@ -372,6 +371,12 @@ void pipeline_free(pipeline *p)
     added_free(p->added);
     free(p->special);
     free(p);
+}
+
+int pipeline_set_frame(pipeline *p, const json_t *spec, const char *where, clipc_err *err)
+{
+    p->front.n = p->back.n = 0;
+    return spec && !json_is_null(spec) ? read_frames(p, spec, 0, where, err) : CLIPC_OK;
 }
 
 void pipeline_set_padding(pipeline *p, int32_t id, bool left)
@@ -398,8 +403,7 @@ int32_t pipeline_id(const pipeline *p, const char *token)
 
 size_t pipeline_vocab_size(const pipeline *p)
 {
-    const size_t a = added_end_id(p->added), b = trie_end_id(vocab_of(p));
-    return a > b ? a : b;
+    return trie_end_id(vocab_of(p));
 }
 
 int pipeline_work_new(pipeline_work **out, clipc_err *err)

@@ -27,10 +27,15 @@ void pipeline_work_free(pipeline_work *w);
 void pipeline_set_padding(pipeline *p, int32_t id, bool left);
 void pipeline_set_truncation(pipeline *p, bool left);
 int32_t pipeline_pad(const pipeline *p);
+/* Another "post_processor" (NULL or JSON null: none). */
+int pipeline_set_frame(pipeline *p, const json_t *spec, const char *where,
+                       clipc_err *err);
 
 /* The id of a token by its spelling, -1. */
 int32_t pipeline_id(const pipeline *p, const char *token);
-/* One more than the largest id; a model must have as many rows. */
+/* One more than the largest id of the model's own vocabulary; added tokens may lie
+ * beyond.
+ */
 size_t pipeline_vocab_size(const pipeline *p);
 
 /* The ids of a text without those that begin and end it: *ids points into w and lasts
