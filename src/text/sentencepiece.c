@@ -604,7 +604,8 @@ static bool find_merge(const void *model, merge_rule *out, const merge_symbol *l
     return true;
 }
 
-/* Appends a symbol, unused pieces taken apart as they were put together. */
+/* Appends a symbol, unused pieces taken apart as they were put together; a character is
+ * unknown then. */
 static int emit_symbol(const bpe_text *t, id_list *ids, size_t begin, size_t len,
                        bool *after_unk, clipc_err *err)
 {
@@ -612,8 +613,10 @@ static int emit_symbol(const bpe_text *t, id_list *ids, size_t begin, size_t len
     const int32_t id = trie_find(t->m->uni.pieces, s, len);
     int rc;
 
-    if (id < 0 || t->m->pieces[id].type != SPM_UNUSED || len <= char_claimed(*s))
-        return emit(t->m, ids, id < 0 ? t->m->unk : id, s, len, after_unk, err);
+    if (id < 0 || (t->m->pieces[id].type == SPM_UNUSED && len <= char_claimed(*s)))
+        return emit(t->m, ids, t->m->unk, s, len, after_unk, err);
+    if (t->m->pieces[id].type != SPM_UNUSED)
+        return emit(t->m, ids, id, s, len, after_unk, err);
     const size_t half = t->halves[id];
     rc = emit_symbol(t, ids, begin, half, after_unk, err);
     return rc == CLIPC_OK ? emit_symbol(t, ids, begin + half, len - half, after_unk, err)

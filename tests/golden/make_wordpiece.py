@@ -219,10 +219,11 @@ def write_tables():
             write_table(f, name, ranges(rows))
 
 
-if sys.argv[1:] == ["--tables"]:
-    write_tables()
-else:
-    if sys.argv[1:] == ["--train"]:
-        train(False)
-        train(True)
-    write_goldens()
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--tables"]:
+        write_tables()
+    else:
+        if sys.argv[1:] == ["--train"]:
+            train(False)
+            train(True)
+        write_goldens()
