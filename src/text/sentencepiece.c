@@ -13,7 +13,8 @@
 #include "text/trie.h"
 #include "text/unigram.h"
 
-#define SPACE "\xe2\x96\x81" /* U+2581 */
+#define SPACE      "\xe2\x96\x81" /* U+2581 */
+#define USER_BONUS 0.1f
 
 enum {
     FILE_MAX = 64 << 20,
@@ -302,10 +303,11 @@ static int find_special(spm *m, const char *name, clipc_err *err)
     return CLIPC_OK;
 }
 
-/* User-defined pieces get so good a score that they always win. */
+/* User-defined pieces get so good a score that they always win: their bytes times the
+ * best score, which is 0.1 at least.  Its exact value decides ties behind them. */
 static int make_scores(spm *m, const char *name, clipc_err *err)
 {
-    float least = FLT_MAX, most = FLT_MIN;
+    float least = FLT_MAX, most = USER_BONUS;
 
     m->uni.scores = malloc(m->n * sizeof *m->uni.scores);
     if (!m->uni.scores) return clipc_fail_memory(err, name, m->n * sizeof(double));
@@ -316,7 +318,7 @@ static int make_scores(spm *m, const char *name, clipc_err *err)
     }
     for (size_t i = 0; i < m->n; i++)
         m->uni.scores[i] = m->pieces[i].type == SPM_USER_DEFINED
-                               ? (float)m->pieces[i].len * most - 0.1f
+                               ? (float)m->pieces[i].len * most - USER_BONUS
                                : m->pieces[i].score;
     m->uni.unk_score = (double)(least - (float)UNK_PENALTY);
     m->uni.unk = m->unk;
