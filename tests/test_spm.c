@@ -14,7 +14,7 @@
 
 #define GOLDEN "tests/golden/spm/"
 
-enum { N_TEXTS = 200 };
+enum { N_TEXTS = 201 };
 
 /* The texts, and the rows of one .ids file. */
 typedef struct rig {

@@ -278,6 +278,27 @@ static int decompose(normalizer_work *w, size_t *n_chars, const buf *text, bool 
     return CLIPC_OK;
 }
 
+/* Puts together what may be; the new length.  utf8proc takes U+11A7, which is no letter,
+ * for a final consonant and drops it: nothing composes across it. */
+static size_t compose(uint32_t *c, size_t n)
+{
+    size_t out = 0;
+
+    for (size_t i = 0, end; i < n; i = end) {
+        end = i;
+        while (end < n && c[end] != 0x11a7) end++;
+        if (end > i) {
+            const utf8proc_ssize_t m = utf8proc_normalize_utf32(
+                (utf8proc_int32_t *)c + i, (utf8proc_ssize_t)(end - i),
+                UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+            memmove(c + out, c + i, (size_t)m * sizeof *c);
+            out += (size_t)m;
+        }
+        if (end < n) c[out++] = c[end++];
+    }
+    return out;
+}
+
 static int normal_form(kind k, normalizer_work *w, buf *out, const buf *text,
                        clipc_err *err)
 {
@@ -286,10 +307,7 @@ static int normal_form(kind k, normalizer_work *w, buf *out, const buf *text,
 
     if (rc != CLIPC_OK || !n) return rc;
     order_marks(w->chars, n, w->chars + n);
-    if (k == NFC || k == NFKC)
-        n = (size_t)utf8proc_normalize_utf32((utf8proc_int32_t *)w->chars,
-                                             (utf8proc_ssize_t)n,
-                                             UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    if (k == NFC || k == NFKC) n = compose(w->chars, n);
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) rc = put_char(out, w->chars[i], err);
     return rc;
 }

@@ -54,7 +54,7 @@ GPT4 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\
 MORE = ["  a", "a  b   c ", "▁", "▁a ▁▁b", "<s>", "</s>", "a </s> b", "<unk>a<unk>", "<0x41>☃", "ffff fff ff",
         "aaaaaaaaaaaaaaa", "\n\n\nx\t\ty", "foo bar<extra_0>é the th", "Ab O e\u0301 ½ ﬁ", "1234567 12,5", "<ctl><c>",
         "a<mask>b", "a   <mask>  b", "foo food FOO", "Ｂar bar", "<table>\n\n   x", "don't DON'T we'll", "3.14 1,000,000 50%",
-        "Hello, World! under_score", "x" * 70, "the cat " * 40, "a\u001cb\u001dc", "☃☃ ☃", "½x²¹", "ABC abc Äpfel"]
+        "Hello, World! under_score", "x" * 70, "the cat " * 40, "a\u001cb\u001dc", "☃☃ ☃", "½x²¹", "ABC abc Äpfel", "가\u11a7\u11a8 \u1100\u1161\u11a7a"]
 
 
 # ---- vocabularies ------------------------------------------------------------------------
