@@ -39,7 +39,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pipeline *p;
 
     if (json_parse(&root, (const char *)data, json, "fuzz", NULL) != CLIPC_OK) return 0;
-    if (pipeline_new(&p, root, "fuzz", NULL) == CLIPC_OK) {
+    if (pipeline_new(&p, root, false, "fuzz", NULL) == CLIPC_OK) {
         use(p, plain, sizeof plain - 1);
         use(p, (const char *)data + size - len, len < TEXT_LIMIT ? len : TEXT_LIMIT);
         pipeline_free(p);

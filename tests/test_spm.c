@@ -136,7 +136,7 @@ static pipeline *load_pipeline(const char *name)
 
     snprintf(path, sizeof path, GOLDEN "%s.json", name);
     CHECK_OK(json_read(&root, path, &err), err);
-    CHECK_OK(pipeline_new(&p, root, path, &err), err);
+    CHECK_OK(pipeline_new(&p, root, false, path, &err), err);
     json_decref(root);
     return p;
 }
@@ -323,7 +323,7 @@ static int load_with(const char *member, clipc_err *err)
              "[[\"<unk>\", 0], [\"a\", -1]]}, %s}",
              member);
     CHECK_OK(json_parse(&root, text, strlen(text), "t.json", err), *err);
-    const int rc = pipeline_new(&p, root, "t.json", err);
+    const int rc = pipeline_new(&p, root, false, "t.json", err);
     json_decref(root);
     pipeline_free(p);
     return rc;

@@ -627,7 +627,7 @@ static int open_pipeline(pretrained *p, const folder *f, clipc_err *err)
     if (rc == CLIPC_OK) rc = added_list(&list, f, err);
     if (rc == CLIPC_OK) {
         json_object_set(root, "added_tokens", list);
-        rc = pipeline_new(&asked, root, f->path, err);
+        rc = pipeline_new(&asked, root, f->class != AS_IT_IS, f->path, err);
     }
     if (rc == CLIPC_OK) rc = set_frame(root, f, asked, err);
     if (rc == CLIPC_OK)

@@ -77,7 +77,33 @@ static size_t model_size(const pipeline *p, const json_t *model)
     return p->kind == UNIGRAM ? json_array_size(vocab) : json_object_size(vocab);
 }
 
-static int read_scores(unigram *u, const json_t *vocab, const char *where, clipc_err *err)
+/* A number as the reference reads it from a file: its digits as a whole number, rounded,
+ * times a power of ten, rounded again, so that some are off by one unit. */
+static double twice_rounded(double x)
+{
+    char text[40];
+    uint64_t digits = 0;
+    long power = 0;
+    bool point = false;
+    const char *s = text;
+
+    for (int n = 15; n <= 17;
+         n++) { /* as short as it can be, as such files are written */
+        snprintf(text, sizeof text, "%.*g", n, x);
+        if (strtod(text, NULL) == x) break;
+    }
+    for (; *s && *s != 'e'; s++) {
+        if (*s >= '0' && *s <= '9') digits = digits * 10 + (uint64_t)(*s - '0');
+        else if (*s != '-') point = true;
+        power -= point && *s >= '0' && *s <= '9';
+    }
+    if (*s == 'e') power += strtol(s + 1, NULL, 10);
+    const double whole = (double)digits, scale = pow(10, (double)labs(power));
+    return copysign(power < 0 ? whole / scale : whole * scale, x);
+}
+
+static int read_scores(unigram *u, const json_t *vocab, bool exact, const char *where,
+                       clipc_err *err)
 {
     const size_t n = json_array_size(vocab);
     trie_word *w = malloc((n + 1) * sizeof *w);
@@ -97,6 +123,7 @@ static int read_scores(unigram *u, const json_t *vocab, const char *where, clipc
             break;
         }
         u->scores[i] = json_number_value(score);
+        if (!exact && json_is_real(score)) u->scores[i] = twice_rounded(u->scores[i]);
         if (u->scores[i] < least) least = u->scores[i];
         const size_t len = strlen(s);
         if (len)
@@ -109,7 +136,7 @@ static int read_scores(unigram *u, const json_t *vocab, const char *where, clipc
     return rc;
 }
 
-static int unigram_model(pipeline *p, const json_t *model, const char *where,
+static int unigram_model(pipeline *p, const json_t *model, bool exact, const char *where,
                          clipc_err *err)
 {
     const json_t *vocab = json_object_get(model, "vocab"),
@@ -127,7 +154,7 @@ static int unigram_model(pipeline *p, const json_t *model, const char *where,
             return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"unk_id\" is no id", where);
         p->uni.unk = (int32_t)id;
     }
-    rc = read_scores(&p->uni, vocab, where, err);
+    rc = read_scores(&p->uni, vocab, exact, where, err);
     for (unsigned i = 0; rc == CLIPC_OK && i < 256; i++) {
         char name[8];
         snprintf(name, sizeof name, "<0x%02X>", i);
@@ -168,7 +195,8 @@ static const char *model_type(const json_t *model)
     return json_object_get(model, "merges") ? "BPE" : "WordPiece";
 }
 
-static int read_model(pipeline *p, const json_t *model, const char *where, clipc_err *err)
+static int read_model(pipeline *p, const json_t *model, bool exact, const char *where,
+                      clipc_err *err)
 {
     if (!json_is_object(model))
         return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no \"model\"", where);
@@ -179,7 +207,7 @@ static int read_model(pipeline *p, const json_t *model, const char *where, clipc
     }
     if (strcmp(type, "Unigram") == 0) {
         p->kind = UNIGRAM;
-        return unigram_model(p, model, where, err);
+        return unigram_model(p, model, exact, where, err);
     }
     if (strcmp(type, "WordPiece") == 0) {
         p->kind = WORDPIECE;
@@ -336,7 +364,8 @@ static int read_sides(pipeline *p, const json_t *root, const char *where, clipc_
 /* ---- making --------------------------------------------------------------------------
  */
 
-int pipeline_new(pipeline **out, const json_t *root, const char *where, clipc_err *err)
+int pipeline_new(pipeline **out, const json_t *root, bool exact, const char *where,
+                 clipc_err *err)
 {
     const json_t *post = json_object_get(root, "post_processor");
     pipeline *p = calloc(1, sizeof *p);
@@ -344,7 +373,7 @@ int pipeline_new(pipeline **out, const json_t *root, const char *where, clipc_er
 
     *out = NULL;
     if (!p) return clipc_fail_memory(err, where, sizeof *p);
-    rc = read_model(p, json_object_get(root, "model"), where, err);
+    rc = read_model(p, json_object_get(root, "model"), exact, where, err);
     if (rc == CLIPC_OK)
         rc = normalizer_new(&p->normalizer, json_object_get(root, "normalizer"), where,
                             err);

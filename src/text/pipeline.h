@@ -15,8 +15,11 @@ typedef struct pipeline pipeline;
 /* One thread's scratch. */
 typedef struct pipeline_work pipeline_work;
 
-/* `root` is not needed afterwards; `where` is for messages. */
-int pipeline_new(pipeline **out, const json_t *root, const char *where, clipc_err *err);
+/* `root` is not needed afterwards; `where` is for messages.  exact: scores of Unigram are
+ * the numbers that the file spells; false: as `tokenizers` reads them, some of them off
+ * by one unit in the last place, which decides ties. */
+int pipeline_new(pipeline **out, const json_t *root, bool exact, const char *where,
+                 clipc_err *err);
 void pipeline_free(pipeline *p);
 
 int pipeline_work_new(pipeline_work **out, clipc_err *err);
