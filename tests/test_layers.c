@@ -14,6 +14,7 @@
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/rows.h"
+#include "nn/squeeze.h"
 
 static const char *const isas[] = {"ref", "avx2", "avx512"};
 
@@ -411,7 +412,7 @@ static void dw_f(layer *l)
 {
     const dwconv_shape *s = l->own;
 
-    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, l->f[2].x,
+    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, l->n_fields > 2 ? l->f[2].x : NULL,
                floats_of(l, dwconv_work(s), 7.0f), s, CONV_B, ACT_RELU);
 }
 
@@ -431,7 +432,7 @@ static double dw_at(const dwconv_shape *s, const float *x, const float *w, size_
     return sum;
 }
 
-static void one_dwconv(const char *isa, dwconv_shape s)
+static void one_dwconv(const char *isa, dwconv_shape s, bool bias)
 {
     layer l = layer_of(isa, dw_f, NULL);
     size_t at = 0;
@@ -439,33 +440,100 @@ static void one_dwconv(const char *isa, dwconv_shape s)
     l.own = &s;
     add_field(&l, "x", CONV_B * s.H * s.W * s.C);
     add_field(&l, "w", s.C * s.k * s.k);
-    add_field(&l, "bias", s.C);
+    if (bias) add_field(&l, "bias", s.C);
     set_output(&l, CONV_B * s.Ho * s.Wo * s.C);
     dw_f(&l);
     for (size_t b = 0; b < CONV_B; b++)
         for (size_t oy = 0; oy < s.Ho; oy++)
             for (size_t ox = 0; ox < s.Wo; ox++)
                 for (size_t c = 0; c < s.C; c++, at++) {
-                    const double z =
-                        (double)l.f[2].x[c] + dw_at(&s, l.f[0].x, l.f[1].x, b, oy, ox, c);
+                    const double z = (bias ? (double)l.f[2].x[c] : 0.0) +
+                                     dw_at(&s, l.f[0].x, l.f[1].x, b, oy, ox, c);
                     CHECK_NEAR(l.y[at], z > 0.0 ? z : 0.0, 1e-4);
                 }
     layer_free(&l);
 }
 
-static void dwconvs(const char *isa)
+/* Of more numbers than are widened at once. */
+static void widened(const char *isa)
 {
-    one_dwconv(isa, dwconv_shape_of(5, 3, 1, 4, 6));
-    one_dwconv(isa, dwconv_shape_of(33, 7, 1, 9, 3));
-    one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8));
-    one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9));
+    enum { N = 40000, M = 3 };
+    layer l = layer_of(isa, NULL, NULL);
+    float *x = floats_of(&l, N, 1.0f), *y = floats_of(&l, N * M, 7.0f);
+
+    dwconv_widen(l.e, y, x, N, M);
+    for (size_t i = 0; i < N * M; i++) assert_true(y[i] == x[i / M]);
+    layer_free(&l);
 }
 
-/* depthwise convolution: values; strides, sizes beside the vector's */
+static void dwconvs(const char *isa)
+{
+    one_dwconv(isa, dwconv_shape_of(5, 3, 1, 4, 6), true);
+    one_dwconv(isa, dwconv_shape_of(33, 7, 1, 9, 3), false);
+    one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8), true);
+    one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9), true);
+    one_dwconv(isa, dwconv_shape_of(150, 7, 1, 5, 4), true);
+    widened(isa);
+}
+
+/* depthwise convolution: values; inputs for several outputs; strides, sizes beside the
+ * vector's and the block's */
 static void test_dwconv(void **state)
 {
     (void)state;
     each_isa(dwconvs);
+}
+
+/* ---- squeeze and excitation ---- */
+
+enum { SQ_B = 3, SQ_N = 50, SQ_C = 19, SQ_R = 6 };
+
+/* What channel c of picture b is multiplied by. */
+static double gate_at(const squeeze *q, const float *x, size_t b, size_t c)
+{
+    double z = (double)q->fc2_b[c];
+
+    for (size_t r = 0; r < SQ_R; r++) {
+        double inner = (double)q->fc1_b[r];
+        for (size_t i = 0; i < SQ_C; i++) {
+            double mean = 0.0;
+            for (size_t n = 0; n < SQ_N; n++)
+                mean += (double)x[(b * SQ_N + n) * SQ_C + i] / SQ_N;
+            inner += (double)q->fc1_w[r * SQ_C + i] * mean;
+        }
+        if (inner > 0.0) z += (double)q->fc2_w[c * SQ_R + r] * inner;
+    }
+    return 1.0 / (1.0 + exp(-z));
+}
+
+static void squeezes(const char *isa)
+{
+    const size_t n = SQ_B * SQ_N * SQ_C;
+    layer l = layer_of(isa, NULL, NULL);
+    const squeeze q = {.fc1_w = floats_of(&l, SQ_R * SQ_C, 1.0f),
+                       .fc1_b = floats_of(&l, SQ_R, 1.0f),
+                       .fc2_w = floats_of(&l, SQ_C * SQ_R, 1.0f),
+                       .fc2_b = floats_of(&l, SQ_C, 1.0f)};
+    float *x = floats_of(&l, n, 1.0f), *y = floats_of(&l, n, 0.0f);
+    float *work = floats_of(&l, squeeze_work(SQ_B, SQ_C, SQ_R), 7.0f);
+
+    for (int relu = 0; relu < 2; relu++) {
+        memcpy(y, x, n * sizeof *y);
+        squeeze_fwd(l.e, y, work, &q, WEIGHTS_PLAIN, SQ_B, SQ_N, SQ_C, SQ_R,
+                    relu ? ACT_RELU : ACT_NONE);
+        for (size_t i = 0; i < n; i++) {
+            const double z = (double)x[i] * gate_at(&q, x, i / (SQ_N * SQ_C), i % SQ_C);
+            CHECK_NEAR(y[i], relu && z < 0.0 ? 0.0 : z, 1e-5);
+        }
+    }
+    layer_free(&l);
+}
+
+/* squeeze and excitation: values against plain loops in double */
+static void test_squeeze(void **state)
+{
+    (void)state;
+    each_isa(squeezes);
 }
 
 /* ---- convolution, batch norm, sum, ReLU ---- */
@@ -701,11 +769,11 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),     cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention),  cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),       cmocka_unit_test(test_dwconv),
-        cmocka_unit_test(test_convbn),     cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_pool3),      cmocka_unit_test(test_attnpool),
-        cmocka_unit_test(test_interpolate)};
+        cmocka_unit_test(test_linear),      cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),   cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),        cmocka_unit_test(test_dwconv),
+        cmocka_unit_test(test_convbn),      cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),       cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate), cmocka_unit_test(test_squeeze)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

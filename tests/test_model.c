@@ -6,9 +6,11 @@
 #include <stdlib.h>
 
 #include "base/file.h"
+#include "clip/fold.h"
 #include "clip/net.h"
 #include "golden_file.h"
 #include "io/any_file.h"
+#include "io/safetensors.h"
 #include "nn/rows.h"
 #include "train/loss.h"
 
@@ -473,6 +475,7 @@ static void test_save(void **state)
     same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vitamin_xlarge_384", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "rectangle", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
     same_after_saving(VARIANTS "rn_rectangle", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
@@ -544,7 +547,10 @@ static void test_packed(void **state)
                                         VARIANTS "rectangle_resized",
                                         VARIANTS "eva02_resized",
                                         VARIANTS "vitamin_small_224",
-                                        VARIANTS "vit_base_mci_224"};
+                                        VARIANTS "vitamin_xlarge_384",
+                                        VARIANTS "vit_base_mci_224",
+                                        VARIANTS "fastvit_mci0",
+                                        VARIANTS "fastvit_mci3"};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i], WEIGHTS_F32, 1e-5);
@@ -552,6 +558,142 @@ static void test_packed(void **state)
         check_packed(cases[i], WEIGHTS_BF16, 3e-2);
         check_packed(cases[i], WEIGHTS_I8, 6e-2);
     }
+}
+
+/* Folds a FastViT's tensors: all but one, one made a vector, one under another name. */
+static int fold_changed(const char *lack, const char *flat, const char *renamed,
+                        clipc_err *err)
+{
+    const char *name = VARIANTS "fastvit_mci0/open_clip_model.safetensors";
+    tensor_file *whole, *f;
+    int rc;
+
+    CHECK_OK(safetensors_open(&whole, name, err), *err);
+    CHECK_OK(tensor_file_new(&f, name, err), *err);
+    for (size_t i = 0; i < tensor_file_count(whole); i++) {
+        tensor t = *tensor_file_at(whole, i);
+        size_t bytes;
+        dtype_bytes(&bytes, t.dt, t.n);
+        if (lack && strcmp(t.name, lack) == 0) continue;
+        if (flat && strcmp(t.name, flat) == 0) t.dims[0] = t.n, t.n_dims = 1;
+        if (renamed && strcmp(t.name, "logit_scale") == 0) t.name = renamed;
+        CHECK_OK(tensor_file_add(f, t, bytes, false, name, err), *err);
+    }
+    CHECK_OK(tensor_file_finish(f, name, err), *err);
+    rc = fold_fastvit(f, name, err);
+    tensor_file_free(f);
+    tensor_file_free(whole);
+    return rc;
+}
+
+#define T     "visual.trunk."
+#define BLOCK T "stages.0.blocks.1."
+#define ATTN  T "stages.3.blocks.0."
+
+/* fold: branches that lack a tensor, or have one of a wrong shape */
+static void test_fold(void **state)
+{
+    static const char *const needed[] = {
+        T "stem.0.conv_kxk.0.bn.running_var",
+        T "stem.1.conv_scale.bn.bias",
+        T "stem.2.identity.running_mean",
+        T "stages.1.downsample.proj.0.small_conv.bn.weight",
+        BLOCK "token_mixer.norm.identity.weight",
+        BLOCK "token_mixer.layer_scale.gamma",
+        BLOCK "mlp.conv.bn.bias",
+        BLOCK "mlp.fc2.bias",
+        BLOCK "layer_scale.gamma",
+        T "stages.3.pos_emb.pos_enc.bias",
+        ATTN "norm.weight",
+        ATTN "token_mixer.proj.bias",
+        ATTN "layer_scale_1.gamma"};
+    static const struct {
+        const char *name, *why;
+    } flat[] = {
+        {T "stem.0.conv_kxk.0.conv.weight", "no weights"},
+        {T "stem.0.conv_scale.conv.weight", "shape [12], wanted [4,3,3,3]"},
+        {T "stages.1.downsample.proj.0.small_conv.conv.weight",
+         "shape [72], wanted [8,1,7,7]"},
+        {BLOCK "token_mixer.mixer.conv_scale.conv.weight", "shape [4], wanted [4,1,3,3]"},
+        {ATTN "layer_scale_2.gamma", "shape [32], wanted [32,1,1]"}};
+    clipc_err err;
+
+    (void)state;
+    CHECK_OK(fold_changed(NULL, NULL, NULL, &err), err);
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        char why[128];
+        snprintf(why, sizeof why, "no tensor %s", needed[i]);
+        CHECK_FAILS(fold_changed(needed[i], NULL, NULL, &err), CLIPC_ERR_FORMAT, err,
+                    why);
+    }
+    for (size_t i = 0; i < sizeof flat / sizeof flat[0]; i++)
+        CHECK_FAILS(fold_changed(NULL, flat[i].name, NULL, &err), CLIPC_ERR_FORMAT, err,
+                    flat[i].why);
+    CHECK_FAILS(fold_changed(NULL, NULL, ATTN "mlp.reparam_fc2.bias", &err),
+                CLIPC_ERR_FORMAT, err, "stored twice");
+}
+
+#undef T
+#undef BLOCK
+#undef ATTN
+
+static image_cfg fastvit_cfg(void)
+{
+    return (image_cfg){.family = IMAGE_FASTVIT,
+                       .image_size = 64,
+                       .embed_dim = 20,
+                       .stages = {1, 1},
+                       .dims = {16, 32},
+                       .mlp_dims = {8, 8},
+                       .attention_stages = 1,
+                       .proj = PROJ_LINEAR_BIAS};
+}
+
+/* FastViT: what it is not made for; its sizes when a file names wrong ones */
+static void test_fastvit(void **state)
+{
+    const char *out = "build/test_saved_model";
+    image_cfg c[7];
+    void *tower;
+    clipc_err err;
+    rig r;
+
+    (void)state;
+    rig_open(&r, VARIANTS "fastvit_mci0", TOWER_EVAL);
+    r.n->cfg.layout = LAYOUT_OPEN_CLIP;
+    CHECK_FAILS(net_save(r.n, out, DT_F32, r.e->k, &err), CLIPC_ERR_FEATURE, err,
+                "branches were folded");
+    r.n->cfg.layout = LAYOUT_HF;
+    CHECK_FAILS(net_save(r.n, out, DT_F32, r.e->k, &err), CLIPC_ERR_FEATURE, err,
+                "no fastvit");
+    assert_false(file_exists(out));
+    CHECK_FAILS(r.n->ops->acts_make(&tower, r.n->image, 1, TOWER_TRAIN, &err),
+                CLIPC_ERR_FEATURE, err, "it is a FastViT");
+    rig_close(&r);
+
+    for (size_t i = 0; i < 7; i++) c[i] = fastvit_cfg();
+    CHECK_OK(fastvit_ops.make(&tower, &c[0], &err), err);
+    fastvit_ops.destroy(tower);
+    c[0].dims[1] = 40;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[0], &err), CLIPC_ERR_FORMAT, err,
+                "40 channels of 16");
+    c[1].dims[1] = 48;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[1], &err), CLIPC_ERR_FORMAT, err,
+                "heads of 32");
+    c[2].stages[0] = 0;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[2], &err), CLIPC_ERR_FORMAT, err,
+                "number of stages");
+    c[3].attention_stages = SIZE_MAX;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[3], &err), CLIPC_ERR_FORMAT, err,
+                "with attention");
+    c[4].squeeze_stages = 3;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[4], &err), CLIPC_ERR_FORMAT, err,
+                "excitation");
+    c[5].mlp_dims[1] = 0;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[5], &err), CLIPC_ERR_FORMAT, err, "MLP");
+    c[6].proj = PROJ_LINEAR;
+    CHECK_FAILS(fastvit_ops.make(&tower, &c[6], &err), CLIPC_ERR_FEATURE, err,
+                "classifier");
 }
 
 /* shapes: our parameter tables have exactly the tensors of OpenAI's nine models */
@@ -738,13 +880,21 @@ static void test_bad_checkpoints(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),         cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_gradients),       cmocka_unit_test(test_running_stats),
-        cmocka_unit_test(test_adamw),           cmocka_unit_test(test_save),
-        cmocka_unit_test(test_packed),          cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_end_to_end),      cmocka_unit_test(test_index),
-        cmocka_unit_test(test_convnext_config), cmocka_unit_test(test_bad_checkpoints),
-        cmocka_unit_test(test_image_size),      cmocka_unit_test(test_preprocess_config)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward),
+                                       cmocka_unit_test(test_variants),
+                                       cmocka_unit_test(test_gradients),
+                                       cmocka_unit_test(test_running_stats),
+                                       cmocka_unit_test(test_adamw),
+                                       cmocka_unit_test(test_save),
+                                       cmocka_unit_test(test_packed),
+                                       cmocka_unit_test(test_shapes),
+                                       cmocka_unit_test(test_end_to_end),
+                                       cmocka_unit_test(test_index),
+                                       cmocka_unit_test(test_convnext_config),
+                                       cmocka_unit_test(test_bad_checkpoints),
+                                       cmocka_unit_test(test_image_size),
+                                       cmocka_unit_test(test_preprocess_config),
+                                       cmocka_unit_test(test_fold),
+                                       cmocka_unit_test(test_fastvit)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

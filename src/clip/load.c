@@ -29,27 +29,40 @@ static int wrong_shape(const loading *l, const tensor *t, const param *p, clipc_
                       t->name, have, want, p->n_dims == 2 ? " or its parts" : "");
 }
 
-/* One stored tensor, which is 1/parts of p (along the first dimension). */
-static int load_part(loading *l, float *to, const char *name, const param *p,
-                     const stored_as *s, clipc_err *err)
+/* One stored tensor, which is 1/parts of p (along the first dimension); *out is NULL
+ * where it stands for zeros. */
+static int find_part(const tensor **out, const loading *l, const char *name,
+                     const param *p, const stored_as *s, clipc_err *err)
 {
+    const size_t parts = s->first_rows ? 1 : s->n;
     const tensor *t = tensor_find(l->file, name);
     bool same;
 
-    if (!*name) {
-        memset(to, 0, p->n / s->n * sizeof *to);
-        return CLIPC_OK;
-    }
+    *out = *name ? t : NULL;
+    if (!*name) return CLIPC_OK;
     if (!t) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no tensor %s", l->path, name);
     /* Dimensions of 1 in front, as timm's position embeddings have, are passed over. */
     const size_t skip = t->n_dims > p->n_dims ? t->n_dims - p->n_dims : 0;
-    same = t->n == p->n / s->n && (t->n_dims >= p->n_dims || t->n == 1);
+    same = t->n == p->n / parts && (t->n_dims >= p->n_dims || t->n == 1);
     for (size_t i = 0; same && i < skip; i++) same = t->dims[i] == 1;
     for (size_t i = 0; same && i < p->n_dims && t->n != 1; i++) {
         const size_t d = s->transposed ? p->dims[p->n_dims - 1 - i] : p->dims[i];
-        same = t->dims[i + skip] == (i == 0 ? d / s->n : d);
+        same = t->dims[i + skip] == (i == 0 ? d / parts : d);
     }
-    if (!same) return wrong_shape(l, t, p, err);
+    return same ? CLIPC_OK : wrong_shape(l, t, p, err);
+}
+
+static int load_part(loading *l, float *to, const char *name, const param *p,
+                     const stored_as *s, clipc_err *err)
+{
+    const tensor *t;
+    const int rc = find_part(&t, l, name, p, s, err);
+
+    if (rc != CLIPC_OK) return rc;
+    if (!t) {
+        memset(to, 0, p->n / s->n * sizeof *to);
+        return CLIPC_OK;
+    }
     if (t->n_dims > 0 && l->n->stored != t->dt) l->n->stored = l->any ? DT_COUNT : t->dt;
     l->any |= t->n_dims > 0;
     dtype_to_f32(l->k, to, t->data, t->dt, t->n);
@@ -114,6 +127,31 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
     return rc;
 }
 
+/* Whether all that a net wants is there, before memory is taken for it: a config alone
+ * could ask for any amount. */
+static int check_named(net *n, const model_source *s, clipc_err *err)
+{
+    const loading l = {.n = n,
+                       .s = s,
+                       .file = s->weights,
+                       .path = s->weights_path,
+                       .names = naming_of_file(s->weights)};
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        stored_as as;
+        if (n->cfg.no_logit_scale && strcmp(p->name, "logit_scale") == 0) continue;
+        names_of(&as, p->name, &l.names);
+        const size_t parts = as.first_rows ? 2 : as.n;
+        const tensor *t = as.first_rows ? NULL : tensor_find(l.file, as.names[0]);
+        if (positions_differ(n, s, p, t)) continue;
+        for (size_t k = 0; rc == CLIPC_OK && k < parts; k++)
+            rc = find_part(&t, &l, as.names[k], p, &as, err);
+    }
+    return rc;
+}
+
 /* Every parameter from a checkpoint's tensors, under whatever names. */
 static int load_named(net *n, const model_source *s, const kernels *k, clipc_err *err)
 {
@@ -151,6 +189,18 @@ static int find_packed(const tensor **out, const param *p, const model_source *s
         return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s: is not aligned", s->path,
                           p->name);
     return CLIPC_OK;
+}
+
+static int check_packed(net *n, const model_source *s, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        const tensor *t = tensor_find(s->weights, p->name);
+        if (!positions_differ(n, s, p, t)) rc = find_packed(&t, p, s, err);
+    }
+    return rc;
 }
 
 /* Positions of another grid, into memory of the net's own. */
@@ -232,11 +282,14 @@ int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
 
     *out = NULL;
     if (map) s->cfg.image.form = s->cfg.text.form = s->form;
-    rc = map ? net_shape(&n, &s->cfg, mode, err) : net_make(&n, &s->cfg, mode, err);
+    rc = net_shape(&n, &s->cfg, mode, err);
     if (rc != CLIPC_OK) return named(s, rc, err);
-    rc = map         ? map_packed(n, s, k, err)
-         : s->packed ? unpack_all(n, s, k, err)
-                     : load_named(n, s, k, err);
+    if (!map) rc = s->packed ? check_packed(n, s, err) : check_named(n, s, err);
+    if (rc == CLIPC_OK && !map) rc = net_room(n, err);
+    if (rc == CLIPC_OK)
+        rc = map         ? map_packed(n, s, k, err)
+             : s->packed ? unpack_all(n, s, k, err)
+                         : load_named(n, s, k, err);
     if (rc == CLIPC_OK) *out = n;
     else net_free(n);
     return rc;

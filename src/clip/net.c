@@ -67,18 +67,22 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
     return rc;
 }
 
+int net_room(net *n, clipc_err *err)
+{
+    const int rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
+
+    if (rc == CLIPC_OK) param_list_bind(&n->params, (float *)(void *)n->mem.mem);
+    return rc;
+}
+
 int net_make(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
 {
     net *n;
     int rc = net_shape(&n, cfg, mode, err);
 
     *out = NULL;
-    if (rc == CLIPC_OK)
-        rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
-    if (rc == CLIPC_OK) {
-        param_list_bind(&n->params, (float *)(void *)n->mem.mem);
-        *out = n, n = NULL;
-    }
+    if (rc == CLIPC_OK) rc = net_room(n, err);
+    if (rc == CLIPC_OK) *out = n, n = NULL;
     net_free(n);
     return rc;
 }

@@ -55,25 +55,27 @@ static const class_facts facts[N_CLASSES] = {
         "SiglipTokenizer", {NULL, "</s>", "<unk>", NULL, "</s>", NULL, NULL}, false}};
 
 struct pretrained {
-    canonical_rules cleaning; /* open_clip's */
+    bool cleans;          /* open_clip, ... */
+    clean_rules cleaning; /* ... so */
     pipeline *pipe;
     int32_t strip_sep; /* open_clip's strip_sep_token: this id becomes 0; -1: none does */
     const char *kind;
     /* SigLIP's class: */
     spm *sp;
     added *added;
-    canonical_rules canonical;
+    clean_rules canonical;
     int32_t eos, pad, unk, meta; /* meta: the piece U+2581, -1 */
     size_t n_unk;                /* pieces of the string "<unk>" */
     char unk_token[64];
     bool pad_left, cut_left;
     /* Gemma's tokenizer.model: SentencePiece itself, with what the flags put around. */
     int32_t bos;
-    bool plain, add_bos, add_eos, lower;
+    bool plain, add_bos, add_eos;
 };
 
 struct pretrained_work {
-    buf clean, scratch, part;
+    buf whole, clean, scratch, part;
+    clean_work *cleaner;
     pipeline_work *pipe;
     spm_work *sp;
     word_list words;
@@ -692,8 +694,7 @@ static int open_siglip(pretrained *p, folder *f, clipc_err *err)
     spm_work *w = NULL;
     int rc = sp_id(&p->eos, f, EOS, err);
 
-    p->canonical =
-        flag(f, "do_lower_case", true) ? CANONICAL_SIGLIP : CANONICAL_SIGLIP_CASED;
+    p->canonical = flag(f, "do_lower_case", true) ? CLEAN_SIGLIP : CLEAN_SIGLIP_CASED;
     p->meta = spm_id(f->sp, META);
     p->pad_left = side_left(f, "padding_side", "", false);
     p->cut_left = side_left(f, "truncation_side", "", false);
@@ -712,13 +713,12 @@ static int open_siglip(pretrained *p, folder *f, clipc_err *err)
 }
 
 /* Gemma's vocabulary without tokenizer.json: transformers has no class for it, so this is
- * what big_vision does (pp/ops_text.py), with lower case for SigLIP 2. */
+ * the vocabulary itself. */
 static int open_plain(pretrained *p, folder *f, clipc_err *err)
 {
     int rc = CLIPC_OK;
 
     p->plain = true;
-    p->lower = f->class == SIGLIP2 || flag(f, "do_lower_case", false);
     p->add_bos = flag(f, "add_bos_token", false);
     p->add_eos = flag(f, "add_eos_token", true);
     if (p->add_bos) rc = sp_id(&p->bos, f, BOS, err);
@@ -743,23 +743,24 @@ static int text_config(json_t **root, const json_t **text, const char *dir,
     return rc;
 }
 
-int pretrained_cleaning(canonical_rules *out, const char *dir, clipc_err *err)
+int pretrained_cleaning(bool *cleans, clean_rules *rules, const char *dir, clipc_err *err)
 {
-    static const char *const names[] = {[CANONICAL_WHITESPACE] = "whitespace",
-                                        [CANONICAL_LOWER] = "lower",
-                                        [CANONICAL_FULL] = "canonicalize"};
+    static const char *const names[] = {[CLEAN_LOWER] = "lower",
+                                        [CLEAN_WHITESPACE] = "whitespace",
+                                        [CLEAN_CANONICAL] = "canonicalize"};
     const char *clean = "whitespace";
     const json_t *text;
     json_t *root = NULL;
+    bool known = false;
     int rc = text_config(&root, &text, dir, err);
 
-    *out = CANONICAL_NONE;
+    *cleans = root != NULL;
     if (rc == CLIPC_OK && root)
         rc = json_get_string(&clean, json_object_get(text, "tokenizer_kwargs"), "clean",
                              dir, err);
-    for (canonical_rules r = CANONICAL_WHITESPACE; root && r <= CANONICAL_FULL; r++)
-        if (strcmp(clean, names[r]) == 0) *out = r;
-    if (rc == CLIPC_OK && root && *out == CANONICAL_NONE)
+    for (clean_rules r = CLEAN_LOWER; r <= CLEAN_CANONICAL; r++)
+        if (strcmp(clean, names[r]) == 0) *rules = r, known = true;
+    if (rc == CLIPC_OK && !known)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE, "%s: tokenizer_kwargs: clean \"%.40s\"",
                         dir, clean);
     json_decref(root);
@@ -785,7 +786,8 @@ static int read_open_clip(pretrained *p, const folder *f, clipc_err *err)
     if (rc == CLIPC_OK && strip && p->pipe)
         rc = named_id(&p->strip_sep, f, p->pipe, SEP, err);
     json_decref(root);
-    return rc == CLIPC_OK ? pretrained_cleaning(&p->cleaning, f->path, err) : rc;
+    return rc == CLIPC_OK ? pretrained_cleaning(&p->cleans, &p->cleaning, f->path, err)
+                          : rc;
 }
 
 int pretrained_open(pretrained **out, const model_source *s, clipc_err *err)
@@ -799,8 +801,7 @@ int pretrained_open(pretrained **out, const model_source *s, clipc_err *err)
     p->kind = "sentencepiece";
     rc = folder_open(&f, s, err);
     if (rc == CLIPC_OK && f.class == SIGLIP) rc = open_siglip(p, &f, err);
-    else if (rc == CLIPC_OK && f.sp && (f.class == GEMMA || f.class == SIGLIP2))
-        rc = open_plain(p, &f, err);
+    else if (rc == CLIPC_OK && f.sp && f.class == GEMMA) rc = open_plain(p, &f, err);
     else if (rc == CLIPC_OK) rc = open_pipeline(p, &f, err);
     if (rc == CLIPC_OK) rc = read_open_clip(p, &f, err);
     if (rc == CLIPC_OK) *out = p;
@@ -837,16 +838,19 @@ int pretrained_work_new(pretrained_work **out, clipc_err *err)
 
     *out = calloc(1, sizeof **out);
     if (!*out) return clipc_fail_memory(err, "tokenizer", sizeof **out);
-    rc = pipeline_work_new(&(*out)->pipe, err);
+    rc = clean_work_new(&(*out)->cleaner, err);
+    if (rc == CLIPC_OK) rc = pipeline_work_new(&(*out)->pipe, err);
     return rc == CLIPC_OK ? spm_work_new(&(*out)->sp, err) : rc;
 }
 
 void pretrained_work_free(pretrained_work *w)
 {
     if (!w) return;
+    buf_free(&w->whole);
     buf_free(&w->clean);
     buf_free(&w->scratch);
     buf_free(&w->part);
+    clean_work_free(w->cleaner);
     pipeline_work_free(w->pipe);
     spm_work_free(w->sp);
     words_free(&w->words);
@@ -860,7 +864,7 @@ static int siglip_part(const pretrained *p, pretrained_work *w, const char *s, s
                        clipc_err *err)
 {
     const size_t before = w->ids.n;
-    int rc = canonical_text(&w->part, &w->scratch, p->canonical, s, len, err);
+    int rc = text_clean(&w->part, w->cleaner, s, len, p->canonical, err);
 
     buf_clear(&w->scratch);
     if (rc == CLIPC_OK) rc = buf_puts(&w->scratch, p->unk_token, err);
@@ -915,66 +919,92 @@ static int siglip_encode(const pretrained *p, pretrained_work *w, const char *s,
 static int plain_encode(const pretrained *p, pretrained_work *w, const char *s,
                         size_t len, clipc_err *err)
 {
-    int rc = CLIPC_OK;
-
-    buf_clear(&w->part);
     w->ids.n = 0;
-    if (p->lower) rc = text_lower(&w->part, s, len, err);
-    else rc = buf_add(&w->part, s, len, err);
-    return rc == CLIPC_OK ? spm_encode(p->sp, w->sp, &w->ids,
-                                       w->part.data ? w->part.data : "", w->part.len, err)
-                          : rc;
+    return spm_encode(p->sp, w->sp, &w->ids, s, len, err);
 }
 
-/* The ids, cut, with what begins and ends them, padded. */
-static int frame_row(const pretrained *p, int32_t *row, size_t context_length,
-                     size_t *n_tokens, const id_list *ids, clipc_err *err)
+int pretrained_encode(const pretrained *p, pretrained_work *w, const int32_t **inner,
+                      size_t *n, const char *text, size_t len, bool special,
+                      clipc_err *err)
 {
-    const bool front = p->plain && p->add_bos, back = !p->plain || p->add_eos;
-    const size_t around = (size_t)front + back;
-    const int32_t *inner = ids->at;
-    size_t n = ids->n;
+    int rc = CLIPC_OK;
 
-    if (context_length < around + 1)
-        return clipc_fail(err, CLIPC_ERR_ARG, "a context of %zu has no room for a text",
-                          context_length);
-    const size_t room = context_length - around;
+    if (p->cleans) {
+        rc = text_clean(&w->whole, w->cleaner, text, len, p->cleaning, err);
+        text = w->whole.data ? w->whole.data : "", len = w->whole.len;
+    }
+    if (rc != CLIPC_OK) return rc;
+    if (p->pipe)
+        return pipeline_encode(p->pipe, w->pipe, inner, n, text, len, special, err);
+    rc = p->plain ? plain_encode(p, w, text, len, err)
+                  : siglip_encode(p, w, text, len, special, err);
+    *inner = w->ids.at;
+    *n = rc == CLIPC_OK ? w->ids.n : 0;
+    return rc;
+}
+
+/* SentencePiece's rows: what begins and ends a text by the flags; SigLIP's class adds no
+ * second end token. */
+static size_t around(const pretrained *p)
+{
+    return p->plain ? (size_t)p->add_bos + p->add_eos : 1;
+}
+
+static bool ends_itself(const pretrained *p, const int32_t *inner, size_t n)
+{
+    return !p->pipe && !p->plain && n && inner[n - 1] == p->eos;
+}
+
+static void frame_row(const pretrained *p, int32_t *row, size_t context_length,
+                      const int32_t *inner, size_t n)
+{
+    const bool front = p->plain && p->add_bos;
+    const size_t room = context_length - around(p);
+
     if (n > room) {
         if (p->cut_left) inner += n - room;
         n = room;
     }
-    /* SigLIP's class adds no second end token. */
-    const bool ends = back && (p->plain || !n || inner[n - 1] != p->eos);
-    const size_t used = n + front + ends, pads = context_length - used;
-    if (n_tokens) *n_tokens = ids->n + front + ends;
-    for (size_t i = 0; p->pad_left && i < pads; i++) *row++ = p->pad;
+    const bool back = p->plain ? p->add_eos : !ends_itself(p, inner, n);
+    const size_t used = n + front + back;
+    for (size_t i = used; p->pad_left && i < context_length; i++) *row++ = p->pad;
     if (front) *row++ = p->bos;
     if (n) memcpy(row, inner, n * sizeof *row);
     row += n;
-    if (ends) *row++ = p->eos;
-    for (size_t i = 0; !p->pad_left && i < pads; i++) *row++ = p->pad;
-    return CLIPC_OK;
+    if (back) *row++ = p->eos;
+    for (size_t i = used; !p->pad_left && i < context_length; i++) *row++ = p->pad;
+}
+
+size_t pretrained_room(const pretrained *p, size_t context_length)
+{
+    const size_t taken = p->pipe ? pipeline_around(p->pipe) : around(p);
+    return context_length > taken ? context_length - taken : 0;
+}
+
+void pretrained_frame(const pretrained *p, int32_t *ids, size_t context_length,
+                      const int32_t *inner, size_t n)
+{
+    if (p->pipe) pipeline_frame(p->pipe, ids, context_length, inner, n);
+    else frame_row(p, ids, context_length, inner, n);
+    for (size_t i = 0; p->strip_sep >= 0 && i < context_length; i++)
+        if (ids[i] == p->strip_sep) ids[i] = 0;
 }
 
 int pretrained_tokenize(const pretrained *p, pretrained_work *w, int32_t *ids,
                         size_t context_length, size_t *n_tokens, const char *text,
                         size_t len, bool special, clipc_err *err)
 {
-    buf cleaned = {0};
-    int rc = canonical_text(&cleaned, &w->scratch, p->cleaning, text, len, err);
-    const char *s = cleaned.data ? cleaned.data : "";
+    const size_t room = pretrained_room(p, context_length);
+    const int32_t *inner = NULL;
+    size_t n = 0;
+    int rc;
 
-    if (rc == CLIPC_OK && p->pipe)
-        rc = pipeline_tokenize(p->pipe, w->pipe, ids, context_length, n_tokens, s,
-                               cleaned.len, special, err);
-    else if (rc == CLIPC_OK) {
-        rc = p->plain ? plain_encode(p, w, s, cleaned.len, err)
-                      : siglip_encode(p, w, s, cleaned.len, special, err);
-        if (rc == CLIPC_OK)
-            rc = frame_row(p, ids, context_length, n_tokens, &w->ids, err);
-    }
-    for (size_t i = 0; rc == CLIPC_OK && p->strip_sep >= 0 && i < context_length; i++)
-        if (ids[i] == p->strip_sep) ids[i] = 0;
-    buf_free(&cleaned);
-    return rc;
+    if (!room)
+        return clipc_fail(err, CLIPC_ERR_ARG, "a context of %zu has no room for a text",
+                          context_length);
+    rc = pretrained_encode(p, w, &inner, &n, text, len, special, err);
+    if (rc != CLIPC_OK) return rc;
+    if (n_tokens) *n_tokens = n + context_length - room - ends_itself(p, inner, n);
+    pretrained_frame(p, ids, context_length, inner, n);
+    return CLIPC_OK;
 }

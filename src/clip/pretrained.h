@@ -12,7 +12,7 @@
 #define CLIPC_CLIP_PRETRAINED_H
 
 #include "clip/source.h"
-#include "text/canonical.h"
+#include "text/clean.h"
 
 /* Const once made, shared by all threads. */
 typedef struct pretrained pretrained;
@@ -27,18 +27,25 @@ void pretrained_free(pretrained *p);
 int pretrained_work_new(pretrained_work **out, clipc_err *err);
 void pretrained_work_free(pretrained_work *w);
 
-/* How open_clip cleans texts for the folder's tokenizer, by its open_clip_config.json;
- * CANONICAL_NONE where there is none. */
-int pretrained_cleaning(canonical_rules *out, const char *folder, clipc_err *err);
+/* Whether and how open_clip cleans texts for the folder's tokenizer, by its
+ * open_clip_config.json. */
+int pretrained_cleaning(bool *cleans, clean_rules *rules, const char *folder,
+                        clipc_err *err);
 
 /* One more than the largest id of its vocabulary. */
 size_t pretrained_size(const pretrained *p);
 /* "sentencepiece", "tokenizer.json", "bpe": what the vocabulary was read from. */
 const char *pretrained_kind(const pretrained *p);
 
-/* As tokenizer_run. */
+/* As tokenizer_run, tokenizer_encode, tokenizer_room and tokenizer_frame. */
 int pretrained_tokenize(const pretrained *p, pretrained_work *w, int32_t *ids,
                         size_t context_length, size_t *n_tokens, const char *text,
                         size_t len, bool special, clipc_err *err);
+int pretrained_encode(const pretrained *p, pretrained_work *w, const int32_t **inner,
+                      size_t *n, const char *text, size_t len, bool special,
+                      clipc_err *err);
+size_t pretrained_room(const pretrained *p, size_t context_length);
+void pretrained_frame(const pretrained *p, int32_t *ids, size_t context_length,
+                      const int32_t *inner, size_t n);
 
 #endif

@@ -21,6 +21,7 @@ static int convnext_check(const image_cfg *c, clipc_err *err)
 {
     int rc = check_size(c->image_size, 32, 2048, "image_size", err);
 
+    if (rc == CLIPC_OK) rc = check_size(image_columns(c), 32, 2048, "image_width", err);
     if (rc == CLIPC_OK) rc = check_size(c->embed_dim, 1, 65536, "embed_dim", err);
     for (size_t s = 0; s < STAGES; s++) {
         if (rc == CLIPC_OK) rc = check_size(c->stages[s], 1, 1024, "stages", err);
@@ -48,20 +49,20 @@ static void shape_all(convnext *n)
 {
     const image_cfg *c = &n->cfg;
     convnext_block *b = n->blocks;
-    size_t I = 3, side = c->image_size;
+    size_t I = 3, H = c->image_size, W = image_columns(c);
 
-    n->stem = conv_shape_of(I, c->dims[0], PATCH, PATCH, side, side);
+    n->stem = conv_shape_of(I, c->dims[0], PATCH, PATCH, H, W);
     n->stem.planes = true;
-    side = n->stem.Ho;
+    H = n->stem.Ho, W = n->stem.Wo;
     for (size_t s = 0; s < STAGES; s++) {
         convnext_stage *t = &n->stages[s];
         *t = (convnext_stage){
             .C = c->dims[s], .F = c->mlp_dims[s], .blocks = b, .n = c->stages[s]};
         if (s > 0) {
-            t->conv = conv_shape_of(I, t->C, HALVES, HALVES, side, side);
-            side = t->conv.Ho;
+            t->conv = conv_shape_of(I, t->C, HALVES, HALVES, H, W);
+            H = t->conv.Ho, W = t->conv.Wo;
         }
-        t->dw = dwconv_shape_of(t->C, KERNEL, 1, side, side);
+        t->dw = dwconv_shape_of(t->C, KERNEL, 1, H, W);
         I = t->C;
         b += t->n;
     }
@@ -313,7 +314,7 @@ static void swap(convnext_acts *a)
     a->y = x;
 }
 
-/* a->x [N,C] in place. */
+/* Rows of x, in place. */
 static void norm(const run *r, float *x, const float *w, const float *b, size_t N,
                  size_t C)
 {

@@ -50,6 +50,7 @@ static int fastvit_check(const image_cfg *c, clipc_err *err)
     const size_t n = count_stages(c);
     int rc = check_size(c->image_size, 32, 2048, "the image size", err);
 
+    if (rc == CLIPC_OK) rc = check_size(image_columns(c), 32, 2048, "the columns", err);
     if (rc == CLIPC_OK) rc = check_size(n, 1, IMAGE_STAGES, "the number of stages", err);
     if (rc == CLIPC_OK) rc = check_size(c->embed_dim, 1, 65536, "embed_dim", err);
     if (rc == CLIPC_OK)
@@ -91,12 +92,12 @@ static void shape_all(fastvit *v)
 {
     const image_cfg *c = &v->cfg;
     fastvit_block *b = v->blocks;
-    size_t side = c->image_size, I = c->dims[0];
+    size_t H = c->image_size, W = image_columns(c), I = c->dims[0];
 
-    v->stem = conv_shape_of(3, I, 3, 2, side, side);
+    v->stem = conv_shape_of(3, I, 3, 2, H, W);
     v->stem.planes = true;
     v->deep = dwconv_shape_of(I, MIX, 2, v->stem.Ho, v->stem.Wo);
-    side = v->deep.Ho;
+    H = v->deep.Ho, W = v->deep.Wo;
     for (size_t s = 0; s < v->n_stages; s++) {
         fastvit_stage *t = &v->stages[s];
         *t = (fastvit_stage){
@@ -104,15 +105,15 @@ static void shape_all(fastvit *v)
         t->attention = s + c->attention_stages >= v->n_stages;
         if (s > 0) {
             if (s + c->squeeze_stages >= v->n_stages) t->R = squeezed(t->C);
-            t->down = dwconv_shape_of(t->C, WIDE, 2, side, side);
-            side = t->down.Ho;
+            t->down = dwconv_shape_of(t->C, WIDE, 2, H, W);
+            H = t->down.Ho, W = t->down.Wo;
         }
-        t->mix = dwconv_shape_of(t->C, MIX, 1, side, side);
-        t->wide = dwconv_shape_of(t->C, WIDE, 1, side, side);
+        t->mix = dwconv_shape_of(t->C, MIX, 1, H, W);
+        t->wide = dwconv_shape_of(t->C, WIDE, 1, H, W);
         I = t->C;
         b += t->n;
     }
-    v->last = dwconv_shape_of(LAST_TIMES * I, MIX, 1, side, side);
+    v->last = dwconv_shape_of(LAST_TIMES * I, MIX, 1, H, W);
     v->last_R = squeezed_last(v->last.C);
 }
 

@@ -8,7 +8,7 @@
 #include "text/chars.h"
 #include "text/charsmap.h"
 #include "text/clean.h"
-#include "text/grow.h"
+#include "text/nfc.h"
 
 enum {
     STEPS_MAX = 64,
@@ -218,7 +218,8 @@ void normalizer_work_free(normalizer_work *w)
 {
     buf_free(&w->other);
     matches_free(&w->matches);
-    free(w->chars);
+    runes_free(&w->chars);
+    runes_free(&w->scratch);
     wordpiece_work_free(w->wordpiece);
     *w = (normalizer_work){0};
 }
@@ -232,84 +233,35 @@ static int put_char(buf *out, uint32_t c, clipc_err *err)
     return buf_add(out, bytes, char_put(bytes, c), err);
 }
 
-static uint8_t combining_class(uint32_t c)
-{
-    return (uint8_t)utf8proc_get_property((utf8proc_int32_t)c)->combining_class;
-}
-
-/* Orders the marks of each run by class, equal ones as they come: counting them keeps the
- * time linear, which exchanging neighbours does not.  `scratch` has room for n. */
-static void order_marks(uint32_t *c, size_t n, uint32_t *scratch)
-{
-    for (size_t i = 0, end; i < n; i = end) {
-        size_t at[257] = {0};
-        end = i + 1;
-        if (!combining_class(c[i])) continue;
-        while (end < n && combining_class(c[end])) end++;
-        for (size_t k = i; k < end; k++) at[combining_class(c[k]) + 1]++;
-        for (size_t k = 1; k < 257; k++) at[k] += at[k - 1];
-        for (size_t k = i; k < end; k++) scratch[at[combining_class(c[k])]++] = c[k];
-        memcpy(c + i, scratch, (end - i) * sizeof *c);
-    }
-}
-
-static int decompose(normalizer_work *w, size_t *n_chars, const buf *text, bool compat,
-                     clipc_err *err)
+static int decompose(runes *out, const buf *text, bool compat, clipc_err *err)
 {
     const utf8proc_option_t how =
         UTF8PROC_DECOMPOSE | (compat ? UTF8PROC_COMPAT : (utf8proc_option_t)0);
     utf8proc_int32_t parts[DECOMPOSED];
     uint32_t c;
-    size_t n = 0;
+    int rc = CLIPC_OK, last = 0;
 
-    for (size_t i = 0; i < text->len; i += char_next(&c, text->data + i, text->len - i)) {
-        int last = 0;
-        char_next(&c, text->data + i, text->len - i);
-        utf8proc_ssize_t m =
-            utf8proc_decompose_char((utf8proc_int32_t)c, parts, DECOMPOSED, how, &last);
+    out->n = 0;
+    for (size_t i = 0, n; rc == CLIPC_OK && i < text->len; i += n) {
+        utf8proc_ssize_t m = -1;
+        n = char_next(&c, text->data + i, text->len - i);
+        if (compat || char_decomposes(c))
+            m = utf8proc_decompose_char((utf8proc_int32_t)c, parts, DECOMPOSED, how,
+                                        &last);
         if (m < 0 || m > DECOMPOSED) parts[0] = (utf8proc_int32_t)c, m = 1;
-        uint32_t *chars =
-            grow(w->chars, &w->chars_cap, 2 * (n + (size_t)m), sizeof *chars, err);
-        if (!chars) return CLIPC_ERR_MEMORY;
-        w->chars = chars;
-        for (utf8proc_ssize_t k = 0; k < m; k++) chars[n++] = (uint32_t)parts[k];
+        rc = runes_add(out, parts, (size_t)m, err);
     }
-    *n_chars = n;
-    return CLIPC_OK;
-}
-
-/* Puts together what may be; the new length.  utf8proc takes U+11A7, which is no letter,
- * for a final consonant and drops it: nothing composes across it. */
-static size_t compose(uint32_t *c, size_t n)
-{
-    size_t out = 0;
-
-    for (size_t i = 0, end; i < n; i = end) {
-        end = i;
-        while (end < n && c[end] != 0x11a7) end++;
-        if (end > i) {
-            const utf8proc_ssize_t m = utf8proc_normalize_utf32(
-                (utf8proc_int32_t *)c + i, (utf8proc_ssize_t)(end - i),
-                UTF8PROC_STABLE | UTF8PROC_COMPOSE);
-            memmove(c + out, c + i, (size_t)m * sizeof *c);
-            out += (size_t)m;
-        }
-        if (end < n) c[out++] = c[end++];
-    }
-    return out;
+    return rc;
 }
 
 static int normal_form(kind k, normalizer_work *w, buf *out, const buf *text,
                        clipc_err *err)
 {
-    size_t n = 0;
-    int rc = decompose(w, &n, text, k == NFKC || k == NFKD, err);
+    int rc = decompose(&w->chars, text, k == NFKC || k == NFKD, err);
 
-    if (rc != CLIPC_OK || !n) return rc;
-    order_marks(w->chars, n, w->chars + n);
-    if (k == NFC || k == NFKC) n = compose(w->chars, n);
-    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) rc = put_char(out, w->chars[i], err);
-    return rc;
+    if (rc == CLIPC_OK) rc = nfc_order(&w->chars, &w->scratch, err);
+    if (rc == CLIPC_OK && (k == NFC || k == NFKC)) nfc_join(&w->chars);
+    return rc == CLIPC_OK ? runes_to_utf8(out, &w->chars, err) : rc;
 }
 
 /* ---- character by character ----------------------------------------------------------

@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "text/pattern.h"
+#include "text/runes.h"
 #include "text/wordpiece.h"
 
 typedef struct normalizer normalizer;
@@ -25,8 +26,7 @@ void normalizer_free(normalizer *n);
 typedef struct normalizer_work {
     buf other;
     match_list matches;
-    uint32_t *chars;
-    size_t chars_cap;
+    runes chars, scratch;
     wordpiece_work *wordpiece;
 } normalizer_work;
 

@@ -592,11 +592,33 @@ int pipeline_encode(const pipeline *p, pipeline_work *w, const int32_t **ids, si
     return rc;
 }
 
+size_t pipeline_around(const pipeline *p)
+{
+    return p->front.n + p->back.n;
+}
+
+void pipeline_frame(const pipeline *p, int32_t *ids, size_t context_length,
+                    const int32_t *inner, size_t n)
+{
+    const size_t room = context_length - pipeline_around(p);
+
+    if (n > room) {
+        if (p->cut_left) inner += n - room;
+        n = room;
+    }
+    for (size_t i = n; p->pad_left && i < room; i++) *ids++ = p->pad;
+    memcpy(ids, p->front.ids, p->front.n * sizeof *ids);
+    if (n) memcpy(ids + p->front.n, inner, n * sizeof *ids);
+    memcpy(ids + p->front.n + n, p->back.ids, p->back.n * sizeof *ids);
+    ids += pipeline_around(p) + n;
+    for (size_t i = n; !p->pad_left && i < room; i++) *ids++ = p->pad;
+}
+
 int pipeline_tokenize(const pipeline *p, pipeline_work *w, int32_t *ids,
                       size_t context_length, size_t *n_tokens, const char *text,
                       size_t len, bool special, clipc_err *err)
 {
-    const size_t around = p->front.n + p->back.n;
+    const size_t around = pipeline_around(p);
     const int32_t *inner = NULL;
     size_t n = 0;
     int rc;
@@ -608,16 +630,6 @@ int pipeline_tokenize(const pipeline *p, pipeline_work *w, int32_t *ids,
     rc = pipeline_encode(p, w, &inner, &n, text, len, special, err);
     if (rc != CLIPC_OK) return rc;
     if (n_tokens) *n_tokens = n + around;
-    if (n > context_length - around) {
-        if (p->cut_left) inner += n - (context_length - around);
-        n = context_length - around;
-    }
-    const size_t pads = context_length - around - n;
-    for (size_t i = 0; p->pad_left && i < pads; i++) *ids++ = p->pad;
-    memcpy(ids, p->front.ids, p->front.n * sizeof *ids);
-    if (n) memcpy(ids + p->front.n, inner, n * sizeof *ids);
-    memcpy(ids + p->front.n + n, p->back.ids, p->back.n * sizeof *ids);
-    ids += around + n;
-    for (size_t i = 0; !p->pad_left && i < pads; i++) *ids++ = p->pad;
+    pipeline_frame(p, ids, context_length, inner, n);
     return CLIPC_OK;
 }

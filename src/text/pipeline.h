@@ -49,8 +49,14 @@ size_t pipeline_vocab_size(const pipeline *p);
 int pipeline_encode(const pipeline *p, pipeline_work *w, const int32_t **ids, size_t *n,
                     const char *text, size_t len, bool special, clipc_err *err);
 
-/* ids [context_length], cut so that the tokens which begin and end a text are kept, and
- * padded.  *n_tokens (NULL allowed): the length before cutting, those tokens counted. */
+/* How many tokens stand around a text. */
+size_t pipeline_around(const pipeline *p);
+/* ids [context_length] = the n inner ids, cut so that the tokens around a text are kept,
+ * and padded.  context_length is pipeline_around or more. */
+void pipeline_frame(const pipeline *p, int32_t *ids, size_t context_length,
+                    const int32_t *inner, size_t n);
+/* Both in one.  *n_tokens (NULL allowed): the length before cutting, the tokens around
+ * counted. */
 int pipeline_tokenize(const pipeline *p, pipeline_work *w, int32_t *ids,
                       size_t context_length, size_t *n_tokens, const char *text,
                       size_t len, bool special, clipc_err *err);

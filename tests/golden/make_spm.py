@@ -6,7 +6,7 @@
   NAME.ids                the reference's ids, one line a text: sentencepiece for *.model,
                           tokenizers for *.json (without what begins and ends a text),
                           open_clip's HFTokenizer or transformers' AutoTokenizer for folders
-                          (rows of context_length; ftfy left out)
+                          (rows of context_length)
 
 usage: python3 tests/golden/make_spm.py            (from the project's root)
        python3 tests/golden/make_spm.py --train    new vocabularies first
@@ -14,7 +14,6 @@ usage: python3 tests/golden/make_spm.py            (from the project's root)
 import io, json, os, random, shutil, sys, unicodedata
 
 sys.path.insert(0, "tests/golden")
-import ftfy
 import sentencepiece
 import tokenizers
 from sentencepiece import sentencepiece_model_pb2 as pb
@@ -292,7 +291,6 @@ def main():
         train_models()
         train_json()
     make_folders()
-    ftfy.fix_text = lambda text: text
     ts = texts()
     with open(HERE + "texts.jsonl", "w") as f:
         f.writelines(json.dumps({"text": t}, ensure_ascii=False) + "\n" for t in ts)
