@@ -109,9 +109,9 @@ typedef struct clipc_model_info {
     size_t vocab_size;
     int32_t
         pad_id; /* may fill up a row of ids behind the text; -1: rows are given whole */
-    const char *tokenizer; /* "openai", "bpe" or "wordpiece" (the model's own files), or a
-                              name that this clipc has no tokenizer for: texts go by
-                              ids */
+    const char *tokenizer; /* "openai"; "bpe", "wordpiece", "sentencepiece",
+                              "tokenizer.json" (the model's own files); or a name that
+                              this clipc has no vocabulary for: texts go by ids */
     size_t params;         /* trained numbers, both towers */
     float logit_scale;     /* exp(logit_scale): what cosines are multiplied by */
     int has_logit_bias;    /* SigLIP: each pair's probability stands alone (logistic) */

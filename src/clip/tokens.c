@@ -30,6 +30,7 @@ void tokenizer_free(tokenizer *t)
 {
     bpe_free(t->bpe);
     wordpiece_free(t->wordpiece);
+    pretrained_free(t->pretrained);
     *t = (tokenizer){0};
 }
 
@@ -101,17 +102,40 @@ static int make_bpe(tokenizer *t, const token_files *f, const json_t *options,
     return rc;
 }
 
+/* What open_clip does to a text in front of another's tokenizer. */
+static int set_cleaning(tokenizer *t, const model_source *s, clipc_err *err)
+{
+    static const clean_rules as[] = {[BPE_OPEN_CLIP] = CLEAN_LOWER,
+                                     [BPE_OPEN_CLIP_WHITESPACE] = CLEAN_WHITESPACE,
+                                     [BPE_OPEN_CLIP_CANONICAL] = CLEAN_CANONICAL};
+
+    if (s->cfg.token_rules == BPE_OPENAI)
+        return pretrained_cleaning(&t->cleans, &t->cleaning, s->path, err);
+    t->cleans = true;
+    t->cleaning = as[s->cfg.token_rules];
+    return CLIPC_OK;
+}
+
 static int make(tokenizer *t, const token_files *f, const json_t *options,
                 const model_source *s, char *const *paths, clipc_err *err)
 {
     const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta,
-               plain = s->cfg.token_rules == BPE_OPENAI;
-    int rc;
+               foreign = s->cfg.foreign_tokens,
+               words = bert && f->there[TOKEN_WORDS],
+               pairs = (foreign || s->cfg.token_rules == BPE_OPENAI) &&
+                       f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] &&
+                       is_bpe(s, options);
+    int rc = words || (pairs && foreign) ? set_cleaning(t, s, err) : CLIPC_OK;
 
-    if (bert && f->there[TOKEN_WORDS]) return make_wordpiece(t, f, options, paths, err);
-    if (plain && f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] && is_bpe(s, options))
-        return make_bpe(t, f, options, paths, err);
-    if (s->cfg.foreign_tokens) return t->name = s->cfg.tokenizer, CLIPC_OK;
+    if (rc != CLIPC_OK) return rc;
+    if (words) return make_wordpiece(t, f, options, paths, err);
+    if (pairs) return make_bpe(t, f, options, paths, err);
+    if (foreign && pretrained_found(s->path)) {
+        rc = pretrained_open(&t->pretrained, s, err);
+        if (rc == CLIPC_OK) t->name = pretrained_kind(t->pretrained);
+        return rc;
+    }
+    if (foreign) return t->name = s->cfg.tokenizer, CLIPC_OK;
     rc = bpe_new(&t->bpe, err);
     if (rc == CLIPC_OK) bpe_set_rules(t->bpe, s->cfg.token_rules);
     return rc;
@@ -150,8 +174,13 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
 
 int tokens_work_new(tokens_work *w, const tokenizer *t, clipc_err *err)
 {
+    int rc = CLIPC_OK;
+
     *w = (tokens_work){0};
+    if (t->cleans) rc = clean_work_new(&w->cleaner, err);
+    if (rc != CLIPC_OK) return rc;
     if (t->bpe) return bpe_work_new(&w->bpe, t->bpe, err);
+    if (t->pretrained) return pretrained_work_new(&w->pretrained, err);
     return t->wordpiece ? wordpiece_work_new(&w->wordpiece, err) : CLIPC_OK;
 }
 
@@ -159,13 +188,17 @@ void tokens_work_free(tokens_work *w)
 {
     bpe_work_free(w->bpe);
     wordpiece_work_free(w->wordpiece);
+    clean_work_free(w->cleaner);
+    buf_free(&w->clean);
+    pretrained_work_free(w->pretrained);
 }
 
 size_t tokenizer_size(const tokenizer *t)
 {
-    return t->bpe         ? bpe_vocab_size(t->bpe)
-           : t->wordpiece ? wordpiece_vocab_size(t->wordpiece)
-                          : 0;
+    return t->bpe          ? bpe_vocab_size(t->bpe)
+           : t->wordpiece  ? wordpiece_vocab_size(t->wordpiece)
+           : t->pretrained ? pretrained_size(t->pretrained)
+                           : 0;
 }
 
 int tokenizer_check(const tokenizer *t, size_t vocab_size, const char *where,
@@ -198,13 +231,28 @@ static int not_supported(const tokenizer *t, const char *where, clipc_err *err)
                       t->name);
 }
 
+static int clean(const tokenizer *t, tokens_work *w, text_span *text, clipc_err *err)
+{
+    if (!t->cleans) return CLIPC_OK;
+    const int rc =
+        text_clean(&w->clean, w->cleaner, text->data, text->len, t->cleaning, err);
+    *text = (text_span){w->clean.data ? w->clean.data : "", w->clean.len};
+    return rc;
+}
+
 int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
                   size_t *n_tokens, text_span text, bool special, const char *where,
                   clipc_err *err)
 {
+    const int rc = clean(t, w, &text, err);
+
+    if (rc != CLIPC_OK) return rc;
     if (t->bpe)
         return bpe_tokenize(w->bpe, ids, context_length, n_tokens, text.data, text.len,
                             special, err);
+    if (t->pretrained)
+        return pretrained_tokenize(t->pretrained, w->pretrained, ids, context_length,
+                                   n_tokens, text.data, text.len, special, err);
     if (t->wordpiece)
         return wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
                                   n_tokens, text.data, text.len, special, err);
@@ -214,7 +262,13 @@ int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t conte
 int tokenizer_encode(const tokenizer *t, tokens_work *w, const int32_t **inner, size_t *n,
                      text_span text, bool special, const char *where, clipc_err *err)
 {
+    const int rc = clean(t, w, &text, err);
+
+    if (rc != CLIPC_OK) return rc;
     if (t->bpe) return bpe_encode(w->bpe, inner, n, text.data, text.len, special, err);
+    if (t->pretrained)
+        return pretrained_encode(t->pretrained, w->pretrained, inner, n, text.data,
+                                 text.len, special, err);
     if (t->wordpiece)
         return wordpiece_encode(t->wordpiece, w->wordpiece, inner, n, text.data, text.len,
                                 special, err);
@@ -223,6 +277,7 @@ int tokenizer_encode(const tokenizer *t, tokens_work *w, const int32_t **inner, 
 
 size_t tokenizer_room(const tokenizer *t, size_t context_length)
 {
+    if (t->pretrained) return pretrained_room(t->pretrained, context_length);
     return t->bpe || t->wordpiece ? context_length - 2 : 0;
 }
 
@@ -230,5 +285,6 @@ void tokenizer_frame(const tokenizer *t, int32_t *ids, size_t context_length,
                      const int32_t *inner, size_t n)
 {
     if (t->bpe) bpe_frame(t->bpe, ids, context_length, inner, n);
+    if (t->pretrained) pretrained_frame(t->pretrained, ids, context_length, inner, n);
     if (t->wordpiece) wordpiece_frame(t->wordpiece, ids, context_length, inner, n);
 }

@@ -2,6 +2,7 @@
 #ifndef CLIPC_CLIP_TOKENS_H
 #define CLIPC_CLIP_TOKENS_H
 
+#include "clip/pretrained.h"
 #include "clip/source.h"
 #include "text/bpe.h"
 #include "text/wordpiece.h"
@@ -27,16 +28,21 @@ typedef struct token_files {
 int token_files_read(token_files *f, const model_source *s, clipc_err *err);
 void token_files_free(token_files *f);
 
-/* Const once made.  One of the two, or neither: texts go by ids. */
+/* Const once made.  One of the three, or none: texts go by ids. */
 typedef struct tokenizer {
     bpe *bpe;
     wordpiece *wordpiece;
-    const char *name; /* "openai", "bpe", "wordpiece", or what is not supported */
+    bool cleans; /* texts for these two, as open_clip does before anything else */
+    clean_rules cleaning;
+    pretrained *pretrained;
+    const char *name; /* "openai", "bpe", "wordpiece", "sentencepiece", "tokenizer.json",
+                         or what is not supported */
 } tokenizer;
 
-/* Of the source's own files (vocab.txt; vocab.json and merges.txt), else the built-in
- * vocabulary if the model is of OpenAI's; open_clip's own tokenizer reads no files.
- * `name` points into s or lasts for ever. */
+/* Of the source's own files (vocab.txt; vocab.json and merges.txt; of a folder also
+ * tokenizer.json and .model, see clip/pretrained.h), else the built-in vocabulary if the
+ * model is of OpenAI's; open_clip's own tokenizer reads no files.  `name` points into s
+ * or lasts for ever. */
 int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
                    clipc_err *err);
 /* The same, read here.  Before net_open, which takes over the tensors. */
@@ -47,6 +53,9 @@ void tokenizer_free(tokenizer *t);
 typedef struct tokens_work {
     bpe_work *bpe;
     wordpiece_work *wordpiece;
+    clean_work *cleaner; /* if the tokenizer cleans */
+    buf clean;
+    pretrained_work *pretrained;
 } tokens_work;
 
 int tokens_work_new(tokens_work *w, const tokenizer *t, clipc_err *err);

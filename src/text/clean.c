@@ -165,13 +165,13 @@ static int clean_simple(buf *out, const char *s, size_t len, bool upper, clipc_e
     return CLIPC_OK;
 }
 
-/* In place: underscores are blanks, other punctuation of ASCII goes. */
-static void remove_punctuation(buf *b)
+/* In place: punctuation of ASCII goes, underscores too or are blanks. */
+static void remove_punctuation(buf *b, bool underscores)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < b->len; i++) {
-        const char c = b->data[i] == '_' ? ' ' : b->data[i];
+        const char c = b->data[i] == '_' && underscores ? ' ' : b->data[i];
         const bool punctuation = (c > ' ' && c < '0') || (c > '9' && c < 'A') ||
                                  (c > 'Z' && c < 'a') || (c > 'z' && c < 0x7f);
         if (!punctuation) b->data[n++] = c;
@@ -198,7 +198,7 @@ static int clean_python(buf *out, clean_work *w, clean_rules rules, clipc_err *e
         rc = html_unescape(&w->other, out->data, out->len, err);
         take(out, &w->other);
     }
-    if (rules == CLEAN_CANONICAL) remove_punctuation(out);
+    if (rules == CLEAN_CANONICAL) remove_punctuation(out, true);
     if (rc == CLIPC_OK) rc = collapse(&w->other, out->data, out->len, err);
     take(out, &w->other);
     if (rc != CLIPC_OK || rules == CLEAN_WHITESPACE) return rc;
@@ -223,6 +223,20 @@ static int clean_hf(buf *out, clean_work *w, const char *text, size_t len, clipc
     return rc;
 }
 
+static int clean_siglip(buf *out, clean_work *w, const char *text, size_t len, bool cased,
+                        clipc_err *err)
+{
+    int rc = cased ? buf_add(out, text, len, err) : lower(out, text, len, true, err);
+
+    remove_punctuation(out, false);
+    /* The separators are white space to the package re, not to regex. */
+    for (size_t i = 0; i < out->len; i++)
+        if (out->data[i] >= 0x1c && out->data[i] <= 0x1f) out->data[i] = ' ';
+    if (rc == CLIPC_OK) rc = collapse(&w->other, out->data, out->len, err);
+    take(out, &w->other);
+    return rc;
+}
+
 int text_clean(buf *out, clean_work *w, const char *text, size_t len, clean_rules rules,
                clipc_err *err)
 {
@@ -233,10 +247,12 @@ int text_clean(buf *out, clean_work *w, const char *text, size_t len, clean_rule
     if (len > TEXT_MAX)
         return clipc_fail(err, CLIPC_ERR_TEXT, "text: %zu bytes, more than %d", len,
                           TEXT_MAX);
-    if (rules != CLEAN_CANONICAL && is_simple(text, len))
+    if (rules != CLEAN_CANONICAL && rules < CLEAN_SIGLIP && is_simple(text, len))
         return clean_simple(out, text, len, rules == CLEAN_WHITESPACE, err);
     if ((rc = check_utf8(text, len, err)) != CLIPC_OK) return rc;
     if (rules == CLEAN_HF) return clean_hf(out, w, text, len, err);
+    if (rules >= CLEAN_SIGLIP)
+        return clean_siglip(out, w, text, len, rules == CLEAN_SIGLIP_CASED, err);
     rc = text_repair(out, &w->repair, text, len, err);
     return rc == CLIPC_OK ? clean_python(out, w, rules, err) : rc;
 }

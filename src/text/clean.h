@@ -17,7 +17,11 @@ typedef enum clean_rules {
     /* transformers 5 CLIPTokenizer: NFC, runs of white space to one blank, lower case of
      * each character by itself.  Its white space at the ends, which no token has, goes.
      */
-    CLEAN_HF
+    CLEAN_HF,
+    /* transformers 5 SiglipTokenizer: Python's str.lower, ASCII's punctuation out, runs
+     * of white space to one blank, none at the ends.  The second without lower case. */
+    CLEAN_SIGLIP,
+    CLEAN_SIGLIP_CASED
 } clean_rules;
 
 /* One thread's scratch. */

@@ -1,5 +1,7 @@
 #include "text/nfc.h"
 
+#include <string.h>
+
 enum { N_CLASSES = 255, DECOMPOSED = 8 /* canonical decompositions have at most 4 */ };
 
 static unsigned combining_class(rune c)
@@ -44,24 +46,50 @@ static void sort_marks(rune *out, rune *v, size_t n)
     for (size_t i = 0; i < n; i++) v[i] = out[i];
 }
 
+int nfc_order(runes *r, runes *scratch, clipc_err *err)
+{
+    int rc;
+
+    scratch->n = 0;
+    if ((rc = runes_reserve(scratch, r->n, err)) != CLIPC_OK) return rc;
+    for (size_t i = 0, end; i < r->n; i = end) {
+        bool sorted = true;
+        for (end = i + 1; end < r->n && combining_class(r->v[end]); end++)
+            if (combining_class(r->v[end]) < combining_class(r->v[end - 1]))
+                sorted = false;
+        /* The first is a starter, or the text begins with a mark. */
+        if (!sorted) sort_marks(scratch->v, r->v + i, end - i);
+    }
+    return CLIPC_OK;
+}
+
+/* utf8proc takes U+11A7, which is no letter, for a final consonant and drops it: nothing
+ * composes across it. */
+void nfc_join(runes *r)
+{
+    size_t n = 0;
+
+    for (size_t i = 0, end; i < r->n; i = end) {
+        for (end = i; end < r->n && r->v[end] != 0x11a7;) end++;
+        const size_t made =
+            end == i
+                ? 0
+                : (size_t)utf8proc_normalize_utf32(r->v + i, (utf8proc_ssize_t)(end - i),
+                                                   UTF8PROC_COMPOSE | UTF8PROC_STABLE);
+        memmove(r->v + n, r->v + i, made * sizeof *r->v);
+        n += made;
+        if (end < r->n) r->v[n++] = r->v[end++];
+    }
+    r->n = n;
+}
+
 int nfc_compose(runes *text, runes *scratch, clipc_err *err)
 {
     int rc;
 
     if (is_composed(text)) return CLIPC_OK;
     if ((rc = decompose(scratch, text, err)) != CLIPC_OK) return rc;
-    text->n = 0;
-    if ((rc = runes_reserve(text, scratch->n, err)) != CLIPC_OK) return rc;
-    for (size_t i = 0, end; i < scratch->n; i = end) {
-        bool sorted = true;
-        for (end = i + 1; end < scratch->n && combining_class(scratch->v[end]); end++)
-            if (combining_class(scratch->v[end]) < combining_class(scratch->v[end - 1]))
-                sorted = false;
-        /* The first is a starter, or the text begins with a mark. */
-        if (!sorted) sort_marks(text->v, scratch->v + i, end - i);
-    }
-    text->n = (size_t)utf8proc_normalize_utf32(scratch->v, (utf8proc_ssize_t)scratch->n,
-                                               UTF8PROC_COMPOSE | UTF8PROC_STABLE);
-    for (size_t i = 0; i < text->n; i++) text->v[i] = scratch->v[i];
-    return CLIPC_OK;
+    if ((rc = nfc_order(scratch, text, err)) != CLIPC_OK) return rc;
+    nfc_join(scratch);
+    return runes_copy(text, scratch, err);
 }

@@ -8,4 +8,9 @@
 /* text = its NFC; scratch is overwritten. */
 int nfc_compose(runes *text, runes *scratch, clipc_err *err);
 
+/* Its two halves, of a text that is decomposed: marks in the order of their classes; what
+ * composes put together. */
+int nfc_order(runes *text, runes *scratch, clipc_err *err);
+void nfc_join(runes *text);
+
 #endif

@@ -69,6 +69,11 @@ int wordpiece_encode(const wordpiece *m, wordpiece_work *w, const int32_t **ids,
                      size_t *n, const char *text, size_t len, bool special,
                      clipc_err *err);
 
+/* Appends the text as it is before it is split; clean false: control characters stay and
+ * white space is left as it is (BertNormalizer without clean_text). */
+int wordpiece_normalise(buf *out, wordpiece_work *w, const wordpiece_options *o,
+                        bool clean, const char *text, size_t len, clipc_err *err);
+
 /* ids [context_length] = [CLS], the n inner ids, [SEP], [PAD]s; cut with [SEP] kept.
  * context_length is 2 or more. */
 void wordpiece_frame(const wordpiece *m, int32_t *ids, size_t context_length,

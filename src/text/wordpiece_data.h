@@ -23,6 +23,9 @@ extern const size_t n_wordpiece_removed;
 /* Accents: category Mn. */
 extern const code_range wordpiece_accents[];
 extern const size_t n_wordpiece_accents;
+/* Marks of all kinds, which the normalizer StripAccents removes. */
+extern const code_range wordpiece_combining[];
+extern const size_t n_wordpiece_combining;
 /* Punctuation. */
 extern const code_range wordpiece_punct[];
 extern const size_t n_wordpiece_punct;

@@ -207,20 +207,23 @@ def write_tables():
     split = pre_tokenizers.BertPreTokenizer()
     removed = [c for c in CODES if clean.normalize_str(chr(c)) == ""]
     accents = {c for c in CODES if strip.normalize_str(chr(c)) == ""}
+    combining = [c for c in CODES if normalizers.StripAccents().normalize_str(chr(c)) == ""]
     punct = [c for c in CODES if len(split.pre_tokenize_str("a" + chr(c) + "a")) == 3]
     with open("src/text/wordpiece_data.c", "w") as f:
         f.write("/* Made by tests/golden/make_wordpiece.py --tables with tokenizers "
                 f"{tokenizers.__version__}. */\n#include \"text/wordpiece_data.h\"\n")
         for name, rows in (("removed", [(c, 0) for c in removed]),
                            ("accents", [(c, 0) for c in sorted(accents)]),
+                           ("combining", [(c, 0) for c in combining]),
                            ("punct", [(c, 0) for c in punct]), ("marks", list(marks(accents)))):
             write_table(f, name, ranges(rows))
 
 
-if sys.argv[1:] == ["--tables"]:
-    write_tables()
-else:
-    if sys.argv[1:] == ["--train"]:
-        train(False)
-        train(True)
-    write_goldens()
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--tables"]:
+        write_tables()
+    else:
+        if sys.argv[1:] == ["--train"]:
+            train(False)
+            train(True)
+        write_goldens()
