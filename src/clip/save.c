@@ -122,6 +122,11 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
         path_join(folder, hf ? "model.safetensors" : "open_clip_model.safetensors");
     int rc = path ? CLIPC_OK : clipc_fail_memory(err, folder, 0);
 
+    if (rc == CLIPC_OK && n->cfg.image.family == IMAGE_FASTVIT)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: a FastViT, whose branches were folded, can be written in "
+                        "clipc's own layout alone",
+                        folder);
     if (rc == CLIPC_OK && hf && !config_fits_hf(&n->cfg))
         rc = clipc_fail(
             err, CLIPC_ERR_FEATURE,
@@ -133,11 +138,6 @@ int net_save(const net *n, const char *folder, dtype stored, const kernels *k,
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: a SigLIP of Hugging Face's layout cannot be written in "
                         "open_clip's",
-                        folder);
-    if (rc == CLIPC_OK && n->cfg.image.family == IMAGE_FASTVIT)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: a FastViT, whose branches were folded, cannot be written in "
-                        "open_clip's layout; clipc's own holds it",
                         folder);
     if (rc == CLIPC_OK) rc = file_mkdirs(folder, err);
     if (rc == CLIPC_OK)
