@@ -7,7 +7,8 @@
 typedef struct convert {
     const char *command;
     clipc_convert_options options;
-    bool json;
+    size_t threads;
+    bool json, no_eval;
 } convert;
 
 static int on_option(void *user, const char *name, const char *value)
@@ -19,7 +20,10 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "license") == 0) c->options.license = value;
     if (strcmp(name, "origin") == 0) c->options.origin = value;
     if (strcmp(name, "force") == 0) c->options.overwrite = 1;
+    if (strcmp(name, "threads") == 0)
+        return cli_number(&c->threads, c->command, name, value, 1, 256);
     if (strcmp(name, "json") == 0) c->json = true;
+    if (strcmp(name, "no-eval") == 0) c->no_eval = true;
     return strcmp(name, "image-size") == 0
                ? cli_image_size(&c->options.open, c->command, value)
                : 0;
@@ -59,12 +63,30 @@ int cmd_convert(int argc, char **argv)
 
 /* ---- quantize ---- */
 
-static int open_both(session *a, session *b, clipc_drift *drift)
+/* What became of a model: how far its vectors moved, and its accuracy before and after.
+ */
+typedef struct loss {
+    clipc_drift drift;
+    clipc_eval_change accuracy;
+    const char *not_measured; /* why there is no accuracy; NULL: there is */
+} loss;
+
+static int measure(loss *l, session *a, session *b, bool no_eval)
 {
+    progress p;
+    int rc;
+
     if (session_open(a) != CLIPC_OK) return cli_fail(&a->err);
     if (session_open(b) != CLIPC_OK) return cli_fail(&b->err);
-    if (clipc_measure_drift(drift, a->ctx, b->ctx, &a->err) != CLIPC_OK)
+    if (clipc_measure_drift(&l->drift, a->ctx, b->ctx, &a->err) != CLIPC_OK)
         return cli_fail(&a->err);
+    l->not_measured = "--no-eval";
+    if (no_eval) return EXIT_DONE;
+    p = progress_start("pictures", 0);
+    rc = clipc_eval_compare(&l->accuracy, a->ctx, b->ctx, NULL, progress_of_total, &p,
+                            &a->err);
+    progress_end(&p);
+    l->not_measured = rc == CLIPC_OK ? NULL : a->err.msg;
     return EXIT_DONE;
 }
 
@@ -74,17 +96,37 @@ static double megabytes(const char *path)
     return stat(path, &st) == 0 ? (double)st.st_size * 1e-6 : 0.0;
 }
 
-static void print_drift(const clipc_drift *d, const char *out, bool json)
+static void print_json(const loss *l, const char *out)
 {
+    const clipc_drift *d = &l->drift;
+    const clipc_eval_change *a = &l->accuracy;
     const double *i = d->image_error, *t = d->text_error;
 
-    if (json) {
-        printf("{\"megabytes\":%.3f,\"images\":%zu,\"image_error\":[%.3g,%.3g,%.3g],"
-               "\"texts\":%zu,\"text_error\":[%.3g,%.3g,%.3g],\"rank_agreement\":%.4f}\n",
-               megabytes(out), d->images, i[0], i[1], i[2], d->texts, t[0], t[1], t[2],
-               d->rank_agreement);
+    printf("{\"megabytes\":%.3f,\"images\":%zu,\"image_error\":[%.3g,%.3g,%.3g],"
+           "\"texts\":%zu,\"text_error\":[%.3g,%.3g,%.3g],\"rank_agreement\":%.4f",
+           megabytes(out), d->images, i[0], i[1], i[2], d->texts, t[0], t[1], t[2],
+           d->rank_agreement);
+    if (l->not_measured) {
+        printf(",\"accuracy\":null,\"accuracy_not_measured\":");
+        json_print_string(l->not_measured);
+        puts("}");
         return;
     }
+    printf(",\"accuracy\":{\"set\":");
+    json_print_string(a->before.name);
+    printf(",\"pictures\":%zu,\"top1\":[%.6f,%.6f],\"same\":%zu,\"lost\":%zu,"
+           "\"gained\":%zu}}\n",
+           a->before.pictures, a->before.top1, a->after.top1, a->same, a->lost,
+           a->gained);
+}
+
+static void print_loss(const loss *l, const char *out)
+{
+    const clipc_drift *d = &l->drift;
+    const clipc_eval_change *a = &l->accuracy;
+    const double *i = d->image_error, *t = d->text_error;
+    const double before = 100 * a->before.top1, after = 100 * a->after.top1;
+
     printf("%s: %.1f MB\n", out, megabytes(out));
     printf("drift, 1 - cosine:   median      90 %%   largest\n");
     printf("  %zu pictures      %8.2g  %8.2g  %8.2g\n", d->images, i[0], i[1], i[2]);
@@ -93,25 +135,39 @@ static void print_drift(const clipc_drift *d, const char *out, bool json)
         printf("best text the same for %.1f %% of the pictures\n",
                100.0 * d->rank_agreement);
     }
+    if (l->not_measured) {
+        printf("accuracy: not measured: %s\n", l->not_measured);
+        return;
+    }
+    printf("accuracy on the %zu pictures of %s: top-1 %.2f %% before, %.2f %% after\n"
+           "  %+.2f points: %zu lost, %zu gained; the same answer for %.1f %%\n",
+           a->before.pictures, a->before.name, before, after, after - before, a->lost,
+           a->gained, 100.0 * (double)a->same / (double)a->before.pictures);
 }
 
 int cmd_quantize(int argc, char **argv)
 {
-    static const opt table[] = {{"precision", 'p', "TYPE",
-                                 "int8 (a scale an output channel), f16 or bf16 (int8)"},
-                                {"json", 'j', NULL, "the drift as one JSON object"},
-                                OUT_OPTS};
+    static const opt table[] = {
+        {"precision", 'p', "TYPE",
+         "int8 (a scale an output channel), f16 or bf16 (int8)"},
+        {"json", 'j', NULL, "what was measured as one JSON object"},
+        {"threads", 't', "N", "compute threads (all cores)"},
+        {"no-eval", 0, NULL, "leave out the accuracy"},
+        OUT_OPTS};
     static const opts_usage usage = {
         "quantize", "IN OUT.clipc [options]",
         "Rewrites a model in clipc's own format with smaller weights, and measures on\n"
-        "built-in pictures and texts how far its vectors moved. The arithmetic stays\n"
-        "float32. For accuracy run clipc eval on both.",
+        "built-in pictures and texts how far its vectors moved, and the accuracy of "
+        "both\n"
+        "on the set that ships with the model, else with the bundled model. The "
+        "arithmetic\n"
+        "stays float32.",
         "  clipc quantize ViT-B-32.pt vit-b-32-int8.clipc\n"
         "  clipc quantize clipc-drawings d.clipc -p f16 --json\n"};
     convert c = {.command = "quantize", .options = {.to = "clipc", .precision = "int8"}};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
-    clipc_drift drift;
+    loss l = {0};
     clipc_err err;
     int rc;
 
@@ -119,10 +175,11 @@ int cmd_quantize(int argc, char **argv)
     if (argc - at != 2) return cli_usage("quantize", "takes IN and OUT");
     session a = {.command = "quantize", .model_name = argv[at], .open = c.options.open};
     session b = {.command = "quantize", .model_name = argv[at + 1]};
+    a.options.threads = b.options.threads = c.threads;
     if (clipc_convert(argv[at], argv[at + 1], &c.options, &err) != CLIPC_OK)
         return cli_fail(&err);
-    rc = open_both(&a, &b, &drift);
-    if (rc == EXIT_DONE) print_drift(&drift, argv[at + 1], c.json);
+    rc = measure(&l, &a, &b, c.no_eval);
+    if (rc == EXIT_DONE) (c.json ? print_json : print_loss)(&l, argv[at + 1]);
     session_close(&a);
     session_close(&b);
     return rc;

@@ -1,4 +1,4 @@
-/* info, tokenize, preprocess, eval, convert: looking at a model and at what it sees. */
+/* info, eval: looking at a model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,7 @@
 
 typedef struct inspect {
     session s;
-    bool json, force;
-    const char *out;
+    bool json;
 } inspect;
 
 static int on_option(void *user, const char *name, const char *value)
@@ -18,8 +17,6 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (rc != -1) return rc;
     if (strcmp(name, "json") == 0) m->json = true;
-    if (strcmp(name, "force") == 0) m->force = true;
-    if (strcmp(name, "out") == 0) m->out = value;
     return 0;
 }
 
@@ -143,116 +140,16 @@ int cmd_info(int argc, char **argv)
     return rc;
 }
 
-/* ---- tokenize
- * --------------------------------------------------------------------------- */
-
-static int tokenize(inspect *m, const char *text)
-{
-    const size_t T = m->s.info->context_length;
-    int32_t *ids = malloc(T * sizeof *ids);
-    size_t n = 0;
-    char token[64];
-
-    if (!ids) return clipc_fail_memory(&m->s.err, "ids", T * sizeof *ids);
-    const int rc = clipc_tokenize(m->s.ctx, ids, &n, text, &m->s.err);
-    const size_t shown = n < T ? n : T;
-    if (rc == CLIPC_OK && m->json) {
-        printf("{\"text\":");
-        json_print_string(text);
-        printf(",\"ids\":[");
-        for (size_t i = 0; i < T; i++) printf("%s%d", i ? "," : "", (int)ids[i]);
-        printf("],\"n\":%zu,\"pool\":%zu}\n", n, shown - 1);
-    } else if (rc == CLIPC_OK) {
-        for (size_t i = 0; i < shown; i++) {
-            clipc_token_text(m->s.model, ids[i], token, sizeof token);
-            printf("%6d  %s\n", (int)ids[i], token);
-        }
-        if (n > T) printf("(%zu tokens, cut to %zu)\n", n, T);
-    }
-    free(ids);
-    return rc;
-}
-
-int cmd_tokenize(int argc, char **argv)
-{
-    static const opt table[] = {SESSION_OPTS,
-                                {"json", 'j', NULL, "one JSON line a text"}};
-    static const opts_usage usage = {
-        "tokenize", "TEXT... [options]",
-        "Shows the tokens of texts as the model's text tower gets them.",
-        "  clipc tokenize \"a photo of a cat\"\n"
-        "  clipc tokenize --json \"a dog\" \"two dogs\"\n"};
-    inspect m = {.s.command = "tokenize"};
-    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
-                              on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
-
-    if (at == argc && at >= 0) {
-        rc = cli_usage("tokenize", "no texts given");
-    } else if (at >= 0) {
-        rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
-        for (int i = at; rc == EXIT_DONE && i < argc; i++)
-            if (tokenize(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
-        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
-    }
-    session_close(&m.s);
-    return rc;
-}
-
-/* ---- preprocess
- * ------------------------------------------------------------------------- */
-
-static int preprocess(inspect *m, const char *image)
-{
-    const size_t H = m->s.info->image_size, W = m->s.info->image_columns;
-    uint8_t *rgb = malloc(H * W * 3);
-    int rc = rgb ? clipc_preprocess_file(m->s.ctx, rgb, image, &m->s.err)
-                 : clipc_fail_memory(&m->s.err, image, H * W * 3);
-
-    if (rc == CLIPC_OK) rc = clipc_write_png(m->out, rgb, W, H, m->force, &m->s.err);
-    free(rgb);
-    return rc;
-}
-
-int cmd_preprocess(int argc, char **argv)
-{
-    static const opt table[] = {SESSION_OPTS,
-                                {"out", 'o', "FILE.png", "where the picture goes"},
-                                {"force", 'f', NULL, "overwrite --out"}};
-    static const opts_usage usage = {"preprocess", "IMAGE --out FILE.png [options]",
-                                     "Writes what the model really sees of a picture: "
-                                     "resized, cropped, 8 bits a channel.",
-                                     "  clipc preprocess cat.jpg -o seen.png\n"};
-    inspect m = {.s.command = "preprocess"};
-    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
-                              on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
-
-    if (at >= 0 && at + 1 != argc) rc = cli_usage("preprocess", "takes one picture");
-    else if (at >= 0 && !m.out) rc = cli_usage("preprocess", "--out is missing");
-    else if (at >= 0)
-        rc = session_open(&m.s) || preprocess(&m, argv[at]) ? cli_fail(&m.s.err)
-                                                            : EXIT_DONE;
-    session_close(&m.s);
-    return rc;
-}
-
 /* ---- eval
  * ------------------------------------------------------------------------------- */
 
-static void on_progress(void *user, size_t done, size_t total)
-{
-    progress *p = user;
-
-    p->total = total;
-    progress_show(p, done);
-}
-
-static int eval_one(inspect *m, const char *spec)
+/* set: NULL for the one that ships. */
+static int eval_one(inspect *m, const char *set)
 {
     progress p = progress_start("pictures", 0);
     clipc_eval_result r;
-    const int rc = clipc_eval_zeroshot(&r, m->s.ctx, spec, on_progress, &p, &m->s.err);
+    const int rc =
+        clipc_eval_zeroshot(&r, m->s.ctx, set, progress_of_total, &p, &m->s.err);
 
     progress_end(&p);
     if (rc != CLIPC_OK) return rc;
@@ -275,22 +172,24 @@ int cmd_eval(int argc, char **argv)
 {
     static const opt table[] = {SESSION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
     static const opts_usage usage = {
-        "eval", "SPEC.json... [options]",
-        "Zero-shot accuracy on labelled pictures. SPEC.json: see clipc.h, "
-        "clipc_eval_zeroshot.",
+        "eval", "[SET...] [options]",
+        "Zero-shot accuracy on labelled pictures. SET is a SPEC.json or a tar shard of\n"
+        "pictures, each with its label in a .txt (clipc.h, clipc_eval_zeroshot); without "
+        "one\n"
+        "it is the set that ships with the model, else with the bundled model.",
+        "  clipc eval\n"
         "  clipc eval data/eval/openmoji/spec.json --model run/ --json\n"};
     inspect m = {.s.command = "eval"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
+    const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
     int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
 
-    if (at == argc && at >= 0) {
-        rc = cli_usage("eval", "no SPEC.json given");
-    } else if (at >= 0) {
+    if (at >= 0) {
         rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
-        for (int i = at; rc == EXIT_DONE && i < argc; i++)
-            if (eval_one(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
-        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
+        for (int i = 0; rc == EXIT_DONE && i < n; i++)
+            if (eval_one(&m, argv[at + i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
+        if (failed) rc = failed < n ? EXIT_SOME : EXIT_NONE;
     }
     session_close(&m.s);
     return rc;

@@ -138,10 +138,17 @@ typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
     size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
-    int compat; /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
-                   as in the reference; 0: it is ordinary text */
-    int raw;    /* 0; 1: embeddings are not brought to unit length */
+    int compat;     /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
+                       as in the reference; 0: it is ordinary text */
+    int raw;        /* 0; 1: embeddings are not brought to unit length */
+    int long_texts; /* CLIPC_LONG_*: what becomes of texts that do not fit */
 } clipc_ctx_options;
+
+/* A text with more tokens than context_length is cut, its end token kept, as in the
+ * reference; or refused with CLIPC_ERR_TEXT; or read in windows that follow each other,
+ * each with start and end, and embedded as the mean of the windows' embeddings, or the
+ * largest of each number. */
+enum { CLIPC_LONG_CUT, CLIPC_LONG_ERROR, CLIPC_LONG_MEAN, CLIPC_LONG_MAX };
 
 /* Everything the towers need is allocated here, once: encoding allocates nothing but what
  * the picture decoders themselves need.  The model must outlive the context. */
@@ -177,17 +184,37 @@ CLIPC_API int clipc_encode_image_crops(clipc_ctx *ctx, float *out, const uint8_t
 CLIPC_API int clipc_preprocess_file(clipc_ctx *ctx, uint8_t *rgb, const char *path,
                                     clipc_err *err);
 
-/* n texts; out [n,embed_dim].  A text with more tokens than context_length is cut, its
- * end token kept. */
+/* How pictures become crops where no model says it.  Zeroed: OpenAI's, 224 x 224. */
+typedef struct clipc_crop_options {
+    /* "openai" (NULL) or "shortest": the short side resized, the middle kept; "longest":
+     * the long side resized, black around it; "siglip" or "squash": resized to the size.
+     * As open_clip does it, conversion to RGB last.  "hf", "siglip-hf": as transformers'
+     * CLIPImageProcessorPil and SiglipImageProcessorPil, conversion first. */
+    const char *recipe;
+    size_t rows, columns;  /* of the crop; 0: 224, and as many columns as rows */
+    int bilinear;          /* else bicubic */
+    double max_megapixels; /* 0: 256 */
+} clipc_crop_options;
+
+/* rgb [rows,columns,3] of a file; "-" is standard input.  CLIPC_ERR_ARG for an unknown
+ * recipe. */
+CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
+                              const clipc_crop_options *options, clipc_err *err);
+
+/* n texts; out [n,embed_dim].  Long ones: options.long_texts. */
 CLIPC_API int clipc_encode_texts(clipc_ctx *ctx, float *out, const char *const *texts,
                                  size_t n, clipc_err *err);
+/* One text of len bytes, which may hold NUL; out [embed_dim]. */
+CLIPC_API int clipc_encode_text(clipc_ctx *ctx, float *out, const char *text, size_t len,
+                                clipc_err *err);
 /* n rows of context_length ids; each row's first largest id is where the text ends.
  * ids [n,context_length], out [n,embed_dim]. */
 CLIPC_API int clipc_encode_ids(clipc_ctx *ctx, float *out, const int32_t *ids, size_t n,
                                clipc_err *err);
 
-/* Token ids of a text, start and end included, padded with 0 to context_length.
- * ids [context_length]; *n_tokens (NULL allowed) is the length before cutting. */
+/* Token ids of a text, start and end included, padded to context_length as the model's
+ * own tokenizer pads.  ids [context_length]; *n_tokens (NULL allowed) is the length
+ * before cutting. */
 CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
                              const char *text, clipc_err *err);
 /* The text that an id stands for, as stored in the vocabulary's byte alphabet turned back
@@ -195,6 +222,27 @@ CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
  * out holds out_size bytes with its NUL. */
 CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
                                 size_t out_size);
+
+/* ---- tokens without a model ----------------------------------------------------------
+ */
+
+typedef struct clipc_tokenizer clipc_tokenizer;
+
+/* The tokenizer of a model, whose weights are not read; model NULL: OpenAI's, which needs
+ * no file, with a context of 77.  For one thread at a time. */
+CLIPC_API int clipc_tokenizer_open(clipc_tokenizer **out, const char *model,
+                                   clipc_err *err);
+CLIPC_API void clipc_tokenizer_free(clipc_tokenizer *t);
+CLIPC_API size_t clipc_tokenizer_context_length(const clipc_tokenizer *t);
+/* As clipc_tokenize, of a text of len bytes, which may hold NUL.  compat: as in
+ * clipc_ctx_options.  *pool: the position that the features come from, context_length for
+ * a class token behind the ids, -1 where it is the mean of several. */
+CLIPC_API int clipc_tokenizer_run(clipc_tokenizer *t, int32_t *ids, size_t *n_tokens,
+                                  int32_t *pool, const char *text, size_t len, int compat,
+                                  clipc_err *err);
+/* As clipc_token_text. */
+CLIPC_API void clipc_tokenizer_text(const clipc_tokenizer *t, int32_t id, char *out,
+                                    size_t out_size);
 
 /* ---- using embeddings ----------------------------------------------------------------
  */
@@ -231,6 +279,10 @@ CLIPC_API int clipc_classifier(clipc_ctx *ctx, float *weights, const char *const
  * CLIPC_ERR_EXISTS when it is there and overwrite is 0. */
 CLIPC_API int clipc_write_npy(const char *path, const float *data, size_t rows,
                               size_t cols, int overwrite, clipc_err *err);
+/* Writes n crops, rgb [n,rows,columns,3], as bytes, likewise. */
+CLIPC_API int clipc_write_npy_crops(const char *path, const uint8_t *rgb, size_t n,
+                                    size_t rows, size_t columns, int overwrite,
+                                    clipc_err *err);
 /* Reads a NumPy file of numbers as float32: *data is malloc'd (free it), dims gets up to
  * 8 sizes. */
 CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_t *n_dims,
@@ -278,17 +330,36 @@ typedef struct clipc_eval_result {
     double seconds;
 } clipc_eval_result;
 
-/* Zero-shot accuracy by a JSON file:
- *   {"name": "..", "task": "zeroshot", "templates": ["{}"], "classes": ["cat", ..],
- *    "samples": "samples.tsv"}
- * samples.tsv, beside it, has a line for each picture: its path (relative to the JSON
- * file), a tab, the number of its class from 0.  `on_progress` (NULL allowed) is called
- * after each. */
+/* Zero-shot accuracy.  `path` is one of
+ * - a JSON file:
+ *     {"name": "..", "task": "zeroshot", "templates": ["{}"], "classes": ["cat", ..],
+ *      "samples": "samples.tsv"}
+ *   samples.tsv, beside it, has a line for each picture: its path (relative to the JSON
+ *   file), a tab, the number of its class from 0;
+ * - a WebDataset shard (NAME.tar, NAME.tar.gz ..): each picture with a .txt that holds
+ * its class; the classes of a picture are those of its folder in the shard, and the
+ * prompts the model's own templates;
+ * - NULL: the shard that ships with the model (eval.tar.gz in its folder) or, where it
+ * has none, with the bundled model. `on_progress` (NULL allowed) is called after each
+ * picture.  When no picture can be encoded, that is an error. */
 CLIPC_API int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx,
-                                  const char *spec_path,
+                                  const char *path,
                                   void (*on_progress)(void *user, size_t done,
                                                       size_t total),
                                   void *user, clipc_err *err);
+/* What became of the answers from one model to another. */
+typedef struct clipc_eval_change {
+    clipc_eval_result before, after;
+    size_t same;         /* pictures for which both put the same class first */
+    size_t lost, gained; /* pictures that only the first, only the second has right */
+} clipc_eval_change;
+
+/* The same for two models, on the same pictures.  `path` NULL: as for a. */
+CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
+                                 const char *path,
+                                 void (*on_progress)(void *user, size_t done,
+                                                     size_t total),
+                                 void *user, clipc_err *err);
 
 /* ---- about this build ----------------------------------------------------------------
  */

@@ -412,7 +412,7 @@ static void dw_f(layer *l)
 {
     const dwconv_shape *s = l->own;
 
-    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, l->f[2].x,
+    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, l->n_fields > 2 ? l->f[2].x : NULL,
                floats_of(l, dwconv_work(s), 7.0f), s, CONV_B, ACT_RELU);
 }
 
@@ -432,7 +432,7 @@ static double dw_at(const dwconv_shape *s, const float *x, const float *w, size_
     return sum;
 }
 
-static void one_dwconv(const char *isa, dwconv_shape s)
+static void one_dwconv(const char *isa, dwconv_shape s, bool bias)
 {
     layer l = layer_of(isa, dw_f, NULL);
     size_t at = 0;
@@ -440,15 +440,15 @@ static void one_dwconv(const char *isa, dwconv_shape s)
     l.own = &s;
     add_field(&l, "x", CONV_B * s.H * s.W * s.C);
     add_field(&l, "w", s.C * s.k * s.k);
-    add_field(&l, "bias", s.C);
+    if (bias) add_field(&l, "bias", s.C);
     set_output(&l, CONV_B * s.Ho * s.Wo * s.C);
     dw_f(&l);
     for (size_t b = 0; b < CONV_B; b++)
         for (size_t oy = 0; oy < s.Ho; oy++)
             for (size_t ox = 0; ox < s.Wo; ox++)
                 for (size_t c = 0; c < s.C; c++, at++) {
-                    const double z =
-                        (double)l.f[2].x[c] + dw_at(&s, l.f[0].x, l.f[1].x, b, oy, ox, c);
+                    const double z = (bias ? (double)l.f[2].x[c] : 0.0) +
+                                     dw_at(&s, l.f[0].x, l.f[1].x, b, oy, ox, c);
                     CHECK_NEAR(l.y[at], z > 0.0 ? z : 0.0, 1e-4);
                 }
     layer_free(&l);
@@ -468,15 +468,16 @@ static void widened(const char *isa)
 
 static void dwconvs(const char *isa)
 {
-    one_dwconv(isa, dwconv_shape_of(5, 3, 1, 4, 6));
-    one_dwconv(isa, dwconv_shape_of(33, 7, 1, 9, 3));
-    one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8));
-    one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9));
+    one_dwconv(isa, dwconv_shape_of(5, 3, 1, 4, 6), true);
+    one_dwconv(isa, dwconv_shape_of(33, 7, 1, 9, 3), false);
+    one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8), true);
+    one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9), true);
+    one_dwconv(isa, dwconv_shape_of(150, 7, 1, 5, 4), true);
     widened(isa);
 }
 
 /* depthwise convolution: values; inputs for several outputs; strides, sizes beside the
- * vector's */
+ * vector's and the block's */
 static void test_dwconv(void **state)
 {
     (void)state;

@@ -475,6 +475,7 @@ static void test_save(void **state)
     same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "vitamin_xlarge_384", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "rectangle", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
     same_after_saving(VARIANTS "rn_rectangle", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
@@ -546,6 +547,7 @@ static void test_packed(void **state)
                                         VARIANTS "rectangle_resized",
                                         VARIANTS "eva02_resized",
                                         VARIANTS "vitamin_small_224",
+                                        VARIANTS "vitamin_xlarge_384",
                                         VARIANTS "vit_base_mci_224",
                                         VARIANTS "fastvit_mci0",
                                         VARIANTS "fastvit_mci3"};

@@ -1,21 +1,22 @@
 """Makes the evaluation sets from the fetched packages: PNG pictures, samples.tsv and the SPEC
 that `clipc eval` reads.  The lists in eval/*.tsv fix pictures (by SHA-256) and labels.
 
-usage: python3 make_eval.py WORK OUT     (needs pillow; node for OpenMoji's SVG)
+usage: python3 make_eval.py WORK OUT [SET...]     (needs pillow; node for SVG)
+SET "bundled" is what ships with the model, OUT/eval.tar.gz; without SET all are made.
 """
-import csv, gzip, hashlib, json, os, subprocess, sys
+import base64, csv, gzip, hashlib, io, json, os, subprocess, sys, tarfile
 from PIL import Image
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-WORK, OUT = sys.argv[1], sys.argv[2]
+WORK, OUT, *CHOSEN = sys.argv[1:]
 STAMPS = f"{WORK}/deb/tuxpaint-stamps-default/usr/share/tuxpaint/stamps"
 FASHION = f"{WORK}/deb/dataset-fashion-mnist/usr/share/datasets/fashion-mnist"
 FASHION_NAMES = ["t-shirt", "trousers", "sweater", "dress", "coat", "sandal", "shirt",
                  "sneaker", "bag", "ankle boot"]
 
 
-def checked(path, sha):
-    data = open(path, "rb").read()
+def checked(path, sha, data=None):
+    data = data or open(path, "rb").read()
     if hashlib.sha256(data).hexdigest() != sha:
         sys.exit(f"{path}: SHA-256 differs from the list")
     return data
@@ -58,42 +59,85 @@ def tuxpaint(name):
     write_spec(name, classes, samples, ["{}"])
 
 
-def openmoji():
-    os.makedirs(f"{OUT}/openmoji/png", exist_ok=True)
-    listed = rows("openmoji")
-    for r in listed:
-        checked(f"{WORK}/npm/openmoji/{r['path']}", r["sha256"])
+def render(svgs, side):
+    """PNG files of SVG texts on white, by the pinned renderer."""
     script = """
       const fs = require('fs');
       const {Resvg} = require('module').createRequire(fs.realpathSync(process.argv[1]) + '/x.js')('@resvg/resvg-js');
-      for (const line of fs.readFileSync(0, 'utf8').split('\\n').filter(Boolean)) {
-        const [from, to] = line.split('\\t');
-        const r = new Resvg(fs.readFileSync(from, 'utf8'),
-            {fitTo: {mode: 'width', value: 144}, background: 'white'});
-        fs.writeFileSync(to, r.render().asPng());
-      }"""
-    jobs = "".join(f"{WORK}/npm/openmoji/{r['path']}\t{OUT}/openmoji/png/{i:04}.png\n"
-                   for i, r in enumerate(listed))
-    subprocess.run(["node", "-e", script, WORK], input=jobs.encode(), check=True)
+      const opt = {fitTo: {mode: 'width', value: Number(process.argv[2])}, background: 'white'};
+      process.stdout.write(JSON.stringify(JSON.parse(fs.readFileSync(0, 'utf8')).map(
+          svg => new Resvg(svg, opt).render().asPng().toString('base64'))));"""
+    run = subprocess.run(["node", "-e", script, WORK, str(side)], check=True, stdout=subprocess.PIPE,
+                         input=json.dumps(svgs).encode())
+    return [base64.b64decode(png) for png in json.loads(run.stdout)]
+
+
+def openmoji():
+    os.makedirs(f"{OUT}/openmoji/png", exist_ok=True)
+    listed = rows("openmoji")
+    svgs = [checked(f"{WORK}/npm/openmoji/{r['path']}", r["sha256"]).decode() for r in listed]
+    for i, png in enumerate(render(svgs, 144)):
+        open(f"{OUT}/openmoji/png/{i:04}.png", "wb").write(png)
     classes = [r["label"] for r in listed]
     write_spec("openmoji", classes, [(f"png/{i:04}.png", i) for i in range(len(listed))],
                ["{}"])
 
 
-def fashion():
-    os.makedirs(f"{OUT}/fashion-mnist/png", exist_ok=True)
+def fashion_pictures():
+    """Grey pictures, dark on white, with their labels' numbers."""
     pixels = gzip.open(f"{FASHION}/t10k-images-idx3-ubyte.gz").read()[16:]
     labels = gzip.open(f"{FASHION}/t10k-labels-idx1-ubyte.gz").read()[8:]
-    samples = []
     for i, label in enumerate(labels):
         dark_on_white = bytes(255 - p for p in pixels[784 * i:784 * (i + 1)])
-        Image.frombytes("L", (28, 28), dark_on_white).save(f"{OUT}/fashion-mnist/png/{i:05}.png")
+        yield Image.frombytes("L", (28, 28), dark_on_white), label
+
+
+def fashion():
+    os.makedirs(f"{OUT}/fashion-mnist/png", exist_ok=True)
+    samples = []
+    for i, (picture, label) in enumerate(fashion_pictures()):
+        picture.save(f"{OUT}/fashion-mnist/png/{i:05}.png")
         samples.append((f"png/{i:05}.png", label))
     write_spec("fashion-mnist", FASHION_NAMES, samples, ["{}"])
 
 
+def fluent_emoji():
+    """The listed drawings of Fluent Emoji High Contrast at 64 pixels, black on white."""
+    icons = json.load(open(f"{WORK}/npm/@iconify/json/json/fluent-emoji-high-contrast.json"))["icons"]
+    listed = rows("fluent-emoji")
+    svgs = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32">'
+            + checked(r["icon"], r["sha256"], icons[r["icon"]]["body"].encode()).decode()
+            + "</svg>" for r in listed]
+    for r, png in zip(listed, render(svgs, 64)):
+        yield Image.open(io.BytesIO(png)).convert("L"), r["label"]
+
+
+def bundled():
+    """Both kinds of picture that may be shipped, 500 each, as one shard: folder/number.png
+    and .txt.  Of Fashion-MNIST the first 50 of each label."""
+    left = dict.fromkeys(range(10), 50)
+    pictures = [("fluent-emoji", *p) for p in fluent_emoji()]
+    for picture, label in fashion_pictures():
+        if left[label]:
+            left[label] -= 1
+            pictures.append(("fashion-mnist", picture, FASHION_NAMES[label]))
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as t:
+        for i, (folder, picture, label) in enumerate(pictures):
+            png = io.BytesIO()
+            picture.save(png, "PNG", optimize=True)
+            for ext, data in (("png", png.getvalue()), ("txt", label.encode())):
+                info = tarfile.TarInfo(f"{folder}/{i:04}.{ext}")
+                info.size = len(data)
+                t.addfile(info, io.BytesIO(data))
+    with open(f"{OUT}/eval.tar.gz", "wb") as f:
+        f.write(gzip.compress(tar.getvalue(), mtime=0))
+    print(f"eval.tar.gz: {len(pictures)} pictures")
+
+
+SETS = {"tuxpaint-photos": lambda: tuxpaint("tuxpaint-photos"),
+        "tuxpaint-drawings": lambda: tuxpaint("tuxpaint-drawings"),
+        "openmoji": openmoji, "fashion-mnist": fashion, "bundled": bundled}
 os.makedirs(OUT, exist_ok=True)
-tuxpaint("tuxpaint-photos")
-tuxpaint("tuxpaint-drawings")
-openmoji()
-fashion()
+for name in CHOSEN or SETS:
+    SETS[name]()

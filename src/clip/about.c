@@ -37,7 +37,17 @@ void clipc_about(char *out, size_t out_size)
 int clipc_write_npy(const char *path, const float *data, size_t rows, size_t cols,
                     int overwrite, clipc_err *err)
 {
-    return npy_write(path, data, rows, cols, overwrite, err);
+    const size_t dims[] = {rows, cols};
+
+    return npy_write(path, data, DT_F32, dims, 2, overwrite, err);
+}
+
+int clipc_write_npy_crops(const char *path, const uint8_t *rgb, size_t n, size_t rows,
+                          size_t columns, int overwrite, clipc_err *err)
+{
+    const size_t dims[] = {n, rows, columns, 3};
+
+    return npy_write(path, rgb, DT_U8, dims, 4, overwrite, err);
 }
 
 int clipc_read_npy(const char *path, float **data, size_t *dims, size_t *n_dims,

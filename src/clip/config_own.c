@@ -69,6 +69,7 @@ static const member image_members[] = {
     IMAGE(M_BOOL, no_ln_pre),
     IMAGE(M_BOOL, no_class_token),
     IMAGE(M_BOOL, no_class_position),
+    IMAGE(M_BOOL, no_positions),
     IMAGE(M_BOOL, conv1_bias),
     IMAGE_WORD(pool, image_pools),
     IMAGE(M_BOOL, ln_post_after_pool),

@@ -15,7 +15,5 @@ int config_bert_family(clip_cfg *cfg, const char *name, const char *where,
 size_t tensor_dim(const tensor_file *f, const char *prefix, const char *name, size_t d);
 /* How many tensors there are of the names prefix + 0, 1, 2 ... + suffix. */
 size_t tensor_count(const tensor_file *f, const char *prefix, const char *suffix);
-/* The side of a square of n, rounded. */
-size_t root_of(size_t n);
 
 #endif

@@ -8,7 +8,7 @@
 #define CLIPC_PREFIX "/usr/local"
 #endif
 
-static const char bundled[] = "clipc-drawings";
+static const char bundled[] = "clipc-drawings", eval_set[] = "eval.tar.gz";
 
 /* dir/name if it is there. */
 static char *in_folder(const char *dir, size_t len, const char *name)
@@ -77,4 +77,19 @@ int find_model(char **out, const char *name, clipc_err *err)
         "%s: no such model here, in CLIPC_MODEL_PATH, in models/ beside the "
         "executable or in %s",
         name, installed);
+}
+
+int find_eval(char **out, const char *model, clipc_err *err)
+{
+    char *folder = NULL;
+    int rc;
+
+    *out = in_folder(model, strlen(model), eval_set);
+    if (*out) return CLIPC_OK;
+    rc = find_model(&folder, NULL, err);
+    if (rc != CLIPC_OK) return rc;
+    *out = in_folder(folder, strlen(folder), eval_set);
+    if (!*out) rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no %s in it", folder, eval_set);
+    free(folder);
+    return rc;
 }

@@ -7,5 +7,8 @@
 /* *out = malloc'd path of the model folder that `name` means; NULL or "" is the bundled
  * model.  CLIPC_ERR_IO says where it was looked for. */
 int find_model(char **out, const char *name, clipc_err *err);
+/* *out = malloc'd path of the evaluation set in the folder of a model or, where that has
+ * none, of the bundled model. */
+int find_eval(char **out, const char *model, clipc_err *err);
 
 #endif

@@ -24,7 +24,7 @@ size_t tensor_count(const tensor_file *f, const char *prefix, const char *suffix
     return n;
 }
 
-size_t root_of(size_t n)
+static size_t root_of(size_t n)
 {
     return (size_t)(sqrt((double)n) + 0.5);
 }

@@ -200,7 +200,7 @@ naming naming_of_file(const tensor_file *f)
 {
     naming n = {0};
 
-    if (tensor_find(f, "visual.trunk.pos_embed")) n.image = SPELLING_TIMM;
+    if (tensor_find(f, "visual.trunk.blocks.0.norm1.weight")) n.image = SPELLING_TIMM;
     else if (tensor_find(f, "vision_model.embeddings.patch_embedding.weight"))
         n.image = SPELLING_HF;
     n.timm_head = tensor_find(f, "visual.trunk.head.weight") != NULL;

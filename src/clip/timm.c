@@ -72,6 +72,12 @@ static void vitamin_facts(image_cfg *c)
     c->ln_post_after_pool = true;
 }
 
+static void vitamin_xlarge_facts(image_cfg *c)
+{
+    vitamin_facts(c);
+    c->no_positions = true;
+}
+
 static void fastvit_facts(image_cfg *c)
 {
     c->family = IMAGE_FASTVIT;
@@ -117,7 +123,7 @@ static const struct kind {
     {"convnext_xlarge", "", 0, ACT_GELU, convnext_facts, 0},
     {"convnext_xxlarge", "", 0, ACT_GELU, convnext_xxlarge_facts, 0},
     {"vit_base_mci_224", "token", 64, ACT_GELU, mci_facts, 0},
-    {"vitamin_xlarge_", "", 72, ACT_GELU, vitamin_facts, 0},
+    {"vitamin_xlarge_", "", 72, ACT_GELU, vitamin_xlarge_facts, 0},
     {"vitamin_", "", 64, ACT_GELU, vitamin_facts, 0},
     {"fastvit_mci0", "avg", 32, ACT_GELU, fastvit_facts, 0},
     {"fastvit_mci1", "avg", 32, ACT_GELU, fastvit_facts, 0},
@@ -267,8 +273,4 @@ void timm_sizes(clip_cfg *cfg, const tensor_file *f)
     if (cfg->image.family == IMAGE_CONVNEXT) convnext_sizes(&cfg->image, f);
     else if (cfg->image.family == IMAGE_FASTVIT) fastvit_sizes(&cfg->image, f);
     else if (k) vit_sizes(&cfg->image, f, k);
-    /* open_clip's config of ViTamin-XL-384 has the image size of another. */
-    if (cfg->image.front == FRONT_VITAMIN)
-        cfg->image.image_size = cfg->preprocess.h = cfg->preprocess.w =
-            FRONT_STRIDE * root_of(dim(f, "pos_embed", 1));
 }

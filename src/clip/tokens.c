@@ -50,6 +50,28 @@ static int open_wordpiece(tokenizer *t, const char *folder, const char *vocab,
     return rc;
 }
 
+/* What transformers pads with, if the folder says. */
+static int read_pad(bpe *b, const char *folder, clipc_err *err)
+{
+    static const char *const names[] = {"tokenizer_config.json",
+                                        "special_tokens_map.json"};
+    const char *pad = NULL;
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && !pad && i < 2; i++) {
+        char *path = path_join(folder, names[i]);
+        json_t *root = NULL;
+        if (!path) return clipc_fail_memory(err, folder, 0);
+        if (file_exists(path)) rc = json_read(&root, path, err);
+        const json_t *token = json_object_get(root, "pad_token");
+        if (json_is_object(token)) token = json_object_get(token, "content");
+        if ((pad = json_string_value(token))) rc = bpe_set_pad(b, pad, err);
+        json_decref(root);
+        free(path);
+    }
+    return rc;
+}
+
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
 {
     char *vocab = path_join(s->path, "vocab.json"),
@@ -65,11 +87,14 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
         rc = open_wordpiece(t, s->path, txt, err);
     } else if (s->cfg.foreign_tokens) {
         t->name = s->cfg.tokenizer;
-    } else if (file_exists(vocab) && file_exists(merges)) {
+    } else if (s->cfg.token_rules == BPE_OPENAI && file_exists(vocab) &&
+               file_exists(merges)) {
         t->name = "bpe";
         rc = bpe_load_hf(&t->bpe, vocab, merges, err);
+        if (rc == CLIPC_OK) rc = read_pad(t->bpe, s->path, err);
     } else {
         rc = bpe_new(&t->bpe, err);
+        if (rc == CLIPC_OK) bpe_set_rules(t->bpe, s->cfg.token_rules);
     }
     free(vocab);
     free(txt);
@@ -77,10 +102,11 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
     return rc;
 }
 
-int tokens_work_new(tokens_work *w, clipc_err *err)
+int tokens_work_new(tokens_work *w, const tokenizer *t, clipc_err *err)
 {
-    const int rc = bpe_work_new(&w->bpe, err);
-    return rc == CLIPC_OK ? wordpiece_work_new(&w->wordpiece, err) : rc;
+    *w = (tokens_work){0};
+    if (t->bpe) return bpe_work_new(&w->bpe, t->bpe, err);
+    return t->wordpiece ? wordpiece_work_new(&w->wordpiece, err) : CLIPC_OK;
 }
 
 void tokens_work_free(tokens_work *w)
@@ -96,17 +122,64 @@ size_t tokenizer_size(const tokenizer *t)
                           : 0;
 }
 
-int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
-                  size_t *n_tokens, const char *text, bool special, const char *where,
-                  clipc_err *err)
+int tokenizer_check(const tokenizer *t, size_t vocab_size, const char *where,
+                    clipc_err *err)
 {
-    if (t->bpe)
-        return bpe_tokenize(t->bpe, w->bpe, ids, context_length, n_tokens, text, special,
-                            err);
-    if (t->wordpiece)
-        return wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
-                                  n_tokens, text, special, err);
+    if (tokenizer_size(t) <= vocab_size) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_FEATURE,
+                      "%s: its %zu tokens are not those of its tokenizer, %zu", where,
+                      vocab_size, tokenizer_size(t));
+}
+
+void tokenizer_show(const tokenizer *t, int32_t id, char *out, size_t out_size)
+{
+    buf b = {0};
+
+    if (out_size) out[0] = '\0';
+    if (t->bpe && bpe_token(&b, t->bpe, id, NULL) == CLIPC_OK && b.data && out_size)
+        for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
+            out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
+    buf_free(&b);
+}
+
+static int not_supported(const tokenizer *t, const char *where, clipc_err *err)
+{
     return clipc_fail(err, CLIPC_ERR_FEATURE,
                       "%s: its tokenizer, %s, is not supported: give ids", where,
                       t->name);
+}
+
+int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
+                  size_t *n_tokens, text_span text, bool special, const char *where,
+                  clipc_err *err)
+{
+    if (t->bpe)
+        return bpe_tokenize(w->bpe, ids, context_length, n_tokens, text.data, text.len,
+                            special, err);
+    if (t->wordpiece)
+        return wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
+                                  n_tokens, text.data, text.len, special, err);
+    return not_supported(t, where, err);
+}
+
+int tokenizer_encode(const tokenizer *t, tokens_work *w, const int32_t **inner, size_t *n,
+                     text_span text, bool special, const char *where, clipc_err *err)
+{
+    if (t->bpe) return bpe_encode(w->bpe, inner, n, text.data, text.len, special, err);
+    if (t->wordpiece)
+        return wordpiece_encode(t->wordpiece, w->wordpiece, inner, n, text.data, text.len,
+                                special, err);
+    return not_supported(t, where, err);
+}
+
+size_t tokenizer_room(const tokenizer *t, size_t context_length)
+{
+    return t->bpe || t->wordpiece ? context_length - 2 : 0;
+}
+
+void tokenizer_frame(const tokenizer *t, int32_t *ids, size_t context_length,
+                     const int32_t *inner, size_t n)
+{
+    if (t->bpe) bpe_frame(t->bpe, ids, context_length, inner, n);
+    if (t->wordpiece) wordpiece_frame(t->wordpiece, ids, context_length, inner, n);
 }

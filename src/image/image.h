@@ -28,6 +28,8 @@ typedef struct image {
     image_mode mode;
     uint8_t palette[256][4]; /* IMAGE_P: RGB and alpha */
     int palette_alpha;       /* IMAGE_P: some entry is transparent */
+    int has_key;             /* IMAGE_1, L, RGB: pixels of this colour are transparent */
+    uint8_t key[3];
 } image;
 
 /* Bytes of a pixel. */

@@ -85,18 +85,37 @@ static void get_palette(png_structp png, png_infop info, image *im)
     }
 }
 
+/* The colour that tRNS makes transparent, scaled to bytes as the pixels are. */
+static void get_key(png_structp png, png_infop info, image *im)
+{
+    const int depth = png_get_bit_depth(png, info);
+    png_color_16p key = NULL;
+
+    if (im->mode == IMAGE_I16 || !png_get_tRNS(png, info, NULL, NULL, &key) || !key)
+        return;
+    im->has_key = 1;
+    if (im->mode == IMAGE_RGB) {
+        const int shift = depth == 16 ? 8 : 0;
+        im->key[0] = (uint8_t)(key->red >> shift);
+        im->key[1] = (uint8_t)(key->green >> shift);
+        im->key[2] = (uint8_t)(key->blue >> shift);
+    } else {
+        memset(im->key, key->gray * (255 / ((1 << depth) - 1)), 3);
+    }
+}
+
 static int read_png(png_structp png, png_infop info, image *out, png_io *io,
                     const char *name, double max_megapixels, clipc_err *err)
 {
     int rc;
 
-    /* tRNS of grey and RGB pictures is ignored, as the reference ignores it. */
     png_read_info(png, info);
     const size_t w = png_get_image_width(png, info), h = png_get_image_height(png, info);
     if ((rc = image_check_size(w, h, max_megapixels, name, err)) != CLIPC_OK) return rc;
     const image_mode mode = set_mode(png, info);
     if ((rc = image_alloc(out, w, h, mode, name, err)) != CLIPC_OK) return rc;
     if (mode == IMAGE_P) get_palette(png, info, out);
+    else get_key(png, info, out); /* only what converts first looks at it */
     png_set_interlace_handling(png);
     png_read_update_info(png, info);
     const size_t stride = w * image_channels(mode);

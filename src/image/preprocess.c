@@ -59,6 +59,11 @@ static size_t half_to_even(size_t d)
     return d % 2 == 0 ? d / 2 : (d / 2) % 2 == 0 ? d / 2 : d / 2 + 1;
 }
 
+static size_t crop_offset(size_t d, const preprocess_cfg *cfg)
+{
+    return cfg->rgb_first ? d / 2 : half_to_even(d);
+}
+
 /* Of a target that is no square open_clip resizes by its own class, with its default of
  * bicubic whatever the config says. */
 static bool covers_rectangle(const preprocess_cfg *cfg)
@@ -102,8 +107,8 @@ static void fill_ground(uint8_t *crop, const image *im, const preprocess_cfg *cf
     for (size_t i = 0; i < cfg->h * cfg->w; i++) pixels_to_rgb(crop + 3 * i, px, 1, im);
 }
 
-int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
-                  const preprocess_cfg *cfg, clipc_err *err)
+static int crop_of(uint8_t *crop, resize_work *work, const image *im,
+                   const preprocess_cfg *cfg, clipc_err *err)
 {
     const filter f = covers_rectangle(cfg) ? FILTER_BICUBIC : cfg->interpolation;
     const size_t c = image_channels(im->mode);
@@ -114,14 +119,70 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
     const size_t cw = w < cfg->w ? w : cfg->w, ch = h < cfg->h ? h : cfg->h;
     rc = resize_grow((void **)(void *)&work->out, &work->cap_out, ch * cw * c, err);
     if (rc == CLIPC_OK)
-        rc = resize_crop(work->out, work, im, w, h, half_to_even(w - cw),
-                         half_to_even(h - ch), cw, ch, f, err);
+        rc = resize_crop(work->out, work, im, w, h, crop_offset(w - cw, cfg),
+                         crop_offset(h - ch, cfg), cw, ch, f, err);
     if (rc != CLIPC_OK) return rc;
     if (cw < cfg->w || ch < cfg->h) fill_ground(crop, im, cfg);
     crop += ((cfg->h - ch) / 2 * cfg->w + (cfg->w - cw) / 2) * 3;
     for (size_t y = 0; y < ch; y++, crop += 3 * cfg->w)
         pixels_to_rgb(crop, work->out + y * cw * c, cw, im);
     return CLIPC_OK;
+}
+
+/* ---- RGB on white ---- */
+
+static bool is_transparent(const image *im)
+{
+    return im->mode == IMAGE_RGBA || im->mode == IMAGE_LA || im->has_key ||
+           (im->mode == IMAGE_P && im->palette_alpha);
+}
+
+static unsigned alpha_of(const image *im, const uint8_t *px)
+{
+    switch (im->mode) {
+    case IMAGE_P: return im->palette[px[0]][3];
+    case IMAGE_RGBA: return px[3];
+    case IMAGE_LA: return px[1];
+    case IMAGE_RGB: return memcmp(px, im->key, 3) == 0 ? 0 : 255;
+    default: return px[0] == im->key[0] ? 0 : 255;
+    }
+}
+
+/* Pillow's alpha_composite over opaque white: weights of 7 bits more than a byte's. */
+static uint8_t over_white(unsigned c, unsigned a)
+{
+    const unsigned w = a * 128, t = c * w + 255 * (255 * 128 - w) + (128 << 7);
+
+    return a ? (uint8_t)(((((t >> 8) + t) >> 8) >> 7)) : 255;
+}
+
+/* rgb [h,w,3] as transformers' convert_to_rgb makes it. */
+static void rgb_on_white(uint8_t *rgb, const image *im)
+{
+    const size_t n = im->w * im->h, c = image_channels(im->mode);
+
+    pixels_to_rgb(rgb, im->px, n, im);
+    for (size_t i = 0; is_transparent(im) && i < n; i++) {
+        const unsigned a = alpha_of(im, im->px + i * c);
+        for (size_t ch = 0; ch < 3; ch++)
+            rgb[3 * i + ch] = over_white(rgb[3 * i + ch], a);
+    }
+}
+
+int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
+                  const preprocess_cfg *cfg, clipc_err *err)
+{
+    image rgb;
+    int rc;
+
+    if (!cfg->rgb_first || (im->mode == IMAGE_RGB && !im->has_key))
+        return crop_of(crop, work, im, cfg, err);
+    rc = image_alloc(&rgb, im->w, im->h, IMAGE_RGB, "picture", err);
+    if (rc != CLIPC_OK) return rc;
+    rgb_on_white(rgb.px, im);
+    rc = crop_of(crop, work, &rgb, cfg, err);
+    image_free(&rgb);
+    return rc;
 }
 
 void preprocess_normalize(float *chw, const uint8_t *crop, const preprocess_cfg *cfg)

@@ -1,9 +1,13 @@
 /* image/preprocess.h -- from a decoded picture to what the image tower sees, as
  * open_clip's evaluation transform (open_clip/transform.py, on torchvision and Pillow):
  * resize and crop or pad to H x W -> convert("RGB") -> / 255 -> (x - mean) / std.
- * RESIZE_SHORTEST with a square is OpenAI's.  EXIF orientation is not applied. */
+ * RESIZE_SHORTEST with a square is OpenAI's.  transformers' processors (CLIP's and
+ * SigLIP's with Pillow) convert first, transparency on white, and crop half a pixel
+ * elsewhere.  EXIF orientation is not applied. */
 #ifndef CLIPC_IMAGE_PREPROCESS_H
 #define CLIPC_IMAGE_PREPROCESS_H
+
+#include <stdbool.h>
 
 #include "image/resize.h"
 
@@ -19,6 +23,7 @@ typedef struct preprocess_cfg {
     resize_mode resize;
     uint8_t fill;          /* in every channel that the picture has before convert */
     filter interpolation;  /* FILTER_BICUBIC */
+    bool rgb_first;        /* as transformers does */
     float mean[3], std[3]; /* of RGB in 0..1 */
 } preprocess_cfg;
 

@@ -17,35 +17,47 @@ enum {
 static int put_header(npy_writer *w, clipc_err *err)
 {
     char head[HEADER + 1];
+    int n;
 
     memcpy(head, "\x93NUMPY\x01\x00", 8);
     head[8] = HEADER - PREFIX;
     head[9] = 0;
-    const int n = snprintf(head + PREFIX, sizeof head - PREFIX,
-                           "{'descr': '<f4', 'fortran_order': False, "
-                           "'shape': (%zu, %zu), }",
-                           w->rows, w->cols);
-    memset(head + PREFIX + n, ' ', (size_t)(HEADER - PREFIX - n));
+    n = PREFIX;
+    n += snprintf(head + n, sizeof head - (size_t)n,
+                  "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, ",
+                  w->dt == DT_U8 ? "|u1" : "<f4", w->rows);
+    for (size_t i = 0; i < w->n_dims && n < HEADER; i++)
+        n += snprintf(head + n, sizeof head - (size_t)n, "%s%zu", i ? ", " : "",
+                      w->dims[i]);
+    if (n < HEADER) n += snprintf(head + n, sizeof head - (size_t)n, "), }");
+    if (n >= HEADER)
+        return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: a shape too long for its header",
+                          w->file.path);
+    memset(head + n, ' ', (size_t)(HEADER - n));
     head[HEADER - 1] = '\n';
     return atomic_write(&w->file, head, HEADER, err);
 }
 
-int npy_begin(npy_writer *w, const char *path, size_t cols, bool overwrite,
-              clipc_err *err)
+int npy_begin(npy_writer *w, const char *path, dtype dt, const size_t *dims,
+              size_t n_dims, bool overwrite, clipc_err *err)
 {
     int rc;
 
-    *w = (npy_writer){.cols = cols};
+    *w = (npy_writer){.dt = dt, .n_dims = n_dims};
+    memcpy(w->dims, dims, n_dims * sizeof *dims);
     rc = atomic_open(&w->file, path, overwrite, err);
     if (rc == CLIPC_OK) rc = put_header(w, err);
     if (rc != CLIPC_OK) npy_abort(w);
     return rc;
 }
 
-int npy_add(npy_writer *w, const float *data, size_t rows, clipc_err *err)
+int npy_add(npy_writer *w, const void *data, size_t rows, clipc_err *err)
 {
-    const int rc = atomic_write(&w->file, data, rows * w->cols * sizeof *data, err);
+    size_t bytes = rows * dtype_size(w->dt);
+    int rc;
 
+    for (size_t i = 0; i < w->n_dims; i++) bytes *= w->dims[i];
+    rc = atomic_write(&w->file, data, bytes, err);
     if (rc == CLIPC_OK) w->rows += rows;
     return rc;
 }
@@ -68,14 +80,14 @@ void npy_abort(npy_writer *w)
     atomic_abort(&w->file);
 }
 
-int npy_write(const char *path, const float *data, size_t rows, size_t cols,
-              bool overwrite, clipc_err *err)
+int npy_write(const char *path, const void *data, dtype dt, const size_t *dims,
+              size_t n_dims, bool overwrite, clipc_err *err)
 {
     npy_writer w;
-    int rc = npy_begin(&w, path, cols, overwrite, err);
+    int rc = npy_begin(&w, path, dt, dims + 1, n_dims - 1, overwrite, err);
 
     if (rc != CLIPC_OK) return rc;
-    if ((rc = npy_add(&w, data, rows, err)) == CLIPC_OK) return npy_commit(&w, err);
+    if ((rc = npy_add(&w, data, dims[0], err)) == CLIPC_OK) return npy_commit(&w, err);
     npy_abort(&w);
     return rc;
 }

@@ -1,8 +1,8 @@
 /* io/npy.h -- NumPy's .npy files (format 1.0: magic, version, length, a Python dict of
  * descr, fortran_order and shape, then the elements).
  *
- * Written: float32 matrices, little-endian, rows one behind the other.  Read: 1.0 to 3.0,
- * little-endian numbers in C order, turned into float32. */
+ * Written: float32 or bytes, little-endian, rows of any shape one behind the other.
+ * Read: 1.0 to 3.0, little-endian numbers in C order, turned into float32. */
 #ifndef CLIPC_IO_NPY_H
 #define CLIPC_IO_NPY_H
 
@@ -16,21 +16,23 @@ enum { NPY_DIMS = 8 };
 /* A matrix written piece by piece; the header learns the number of rows at the end. */
 typedef struct npy_writer {
     atomic_file file;
-    size_t rows, cols;
+    dtype dt; /* DT_F32 or DT_U8 */
+    size_t rows, dims[NPY_DIMS - 1], n_dims;
 } npy_writer;
 
-/* `overwrite` false: CLIPC_ERR_EXISTS when the file is there.  After success, end it by
- * npy_commit or npy_abort; nothing is seen under `path` before the commit. */
-int npy_begin(npy_writer *w, const char *path, size_t cols, bool overwrite,
-              clipc_err *err);
-/* data [rows,cols] */
-int npy_add(npy_writer *w, const float *data, size_t rows, clipc_err *err);
+/* dims [n_dims]: of a row.  `overwrite` false: CLIPC_ERR_EXISTS when the file is there.
+ * After success, end it by npy_commit or npy_abort; nothing is seen under `path` before
+ * the commit. */
+int npy_begin(npy_writer *w, const char *path, dtype dt, const size_t *dims,
+              size_t n_dims, bool overwrite, clipc_err *err);
+/* data [rows,...] */
+int npy_add(npy_writer *w, const void *data, size_t rows, clipc_err *err);
 int npy_commit(npy_writer *w, clipc_err *err);
 void npy_abort(npy_writer *w);
 
-/* The four calls above in one: data [rows,cols]. */
-int npy_write(const char *path, const float *data, size_t rows, size_t cols,
-              bool overwrite, clipc_err *err);
+/* The calls above in one: data [dims[0], ...], n_dims of them. */
+int npy_write(const char *path, const void *data, dtype dt, const size_t *dims,
+              size_t n_dims, bool overwrite, clipc_err *err);
 
 typedef struct npy {
     size_t n_dims, dims[NPY_DIMS];

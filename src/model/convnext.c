@@ -314,7 +314,7 @@ static void swap(convnext_acts *a)
     a->y = x;
 }
 
-/* a->x [N,C] in place. */
+/* Rows of x, in place. */
 static void norm(const run *r, float *x, const float *w, const float *b, size_t N,
                  size_t C)
 {

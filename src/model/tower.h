@@ -74,6 +74,7 @@ typedef struct image_cfg {
     bool no_ln_pre;
     bool no_class_token;    /* timm's SigLIP: patches only */
     bool no_class_position; /* no position is added to the class token */
+    bool no_positions;      /* nor to any: ViTamin-XL's convolutions tell enough */
     bool conv1_bias;
     image_pool pool;
     bool ln_post_after_pool; /* open_clip's final_ln_after_pool */

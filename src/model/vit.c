@@ -224,7 +224,7 @@ static int vit_params(void *tower, param_list *l, clipc_err *err)
     const bool linear = c->proj == PROJ_LINEAR || c->proj == PROJ_LINEAR_BIAS;
     const bool patches = c->front == FRONT_PATCHES;
     const size_t sizes[] = {[DIM_C] = C,
-                            [DIM_POS] = v->T - class_is_bare(c),
+                            [DIM_POS] = c->no_positions ? 0 : v->T - class_is_bare(c),
                             [DIM_3] = patches ? 3 : 0,
                             [DIM_P] = c->patch_size,
                             [DIM_E] = E,
@@ -320,7 +320,8 @@ static bool vit_is_plain(const image_cfg *c)
 {
     return !block_extras_any(&c->extras) && !c->no_ln_pre && !c->no_class_token &&
            !c->conv1_bias && c->pool == POOL_TOK && !c->pooler && !c->rope_ref &&
-           c->front == FRONT_PATCHES && !c->no_class_position && c->proj == PROJ_MATRIX;
+           c->front == FRONT_PATCHES && !c->no_class_position && !c->no_positions &&
+           c->proj == PROJ_MATRIX;
 }
 
 static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
@@ -398,7 +399,8 @@ static void embed_patches(exec *e, const vit *v, vit_acts *a, const float *pixel
                (gemm_opts){.bias = v->stem.conv1_b});
 }
 
-/* x[b] = class_embedding if there is one, then the patches; + positional_embedding */
+/* x[b] = class_embedding if there is one, then the patches; + positional_embedding if
+ * there is one */
 static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t B)
 {
     const size_t C = v->cfg.width, row = v->T * C, cls = v->cfg.no_class_token ? 0 : C;
@@ -407,7 +409,8 @@ static void assemble(exec *e, float *x, const float *embed, const vit *v, size_t
     for (size_t b = 0; b < B; b++, x += row, embed += row - cls) {
         if (cls) memcpy(x, v->stem.class_embedding, C * sizeof *x);
         memcpy(x + cls, embed, (row - cls) * sizeof *x);
-        e->k->add(x + bare, v->stem.positional_embedding, row - bare);
+        if (!v->cfg.no_positions)
+            e->k->add(x + bare, v->stem.positional_embedding, row - bare);
     }
 }
 

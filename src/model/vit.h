@@ -16,7 +16,7 @@
 
 typedef struct vit_stem {
     float *class_embedding;       /* [C] */
-    float *positional_embedding;  /* [T,C], T = P + 1; without the token's [P,C] */
+    float *positional_embedding;  /* [T,C], T = P + 1; without the token's [P,C]; NULL */
     float *conv1_w, *conv1_b;     /* [C,3,p,p]: a linear layer on patches; [C] */
     float *ln_pre_w, *ln_pre_b;   /* [C] */
     float *ln_post_w, *ln_post_b; /* [C]; [E] behind CoCa's pooler */

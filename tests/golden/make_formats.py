@@ -9,6 +9,8 @@ import io, os, struct
 import numpy as np
 from PIL import Image
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 ROOT = "tests/golden/formats"
 rng = np.random.default_rng(11)
@@ -218,7 +220,23 @@ def pngs():
     small = x[:32, :32]
     tall = np.add.outer(np.arange(150) * 300, np.arange(40) * 500)
     yield "grey16_tall.png", saved(Image.fromarray(tall.astype(np.uint16) % 400), "PNG")
+    a = np.asarray(photo(39, 44)) // 64 * 85
+    for name, mode, key in (("key_grey", "L", 85), ("key_rgb", "RGB", (85, 170, 85)),
+                            ("key_bits", "1", 255)):
+        im = Image.fromarray(a if mode == "RGB" else a[..., 0]).convert(mode)
+        yield f"{name}.png", saved(im, "PNG", transparency=key)
     yield "grey16_32.png", saved(Image.fromarray(small.astype(np.uint16)), "PNG")
+
+
+# What transformers makes of them, before rescaling.
+PLAIN = dict(do_rescale=False, do_normalize=False)
+PROCESSORS = {
+    "hf": CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32},
+                                **PLAIN),
+    "siglip-hf": SiglipImageProcessorPil(size={"height": 32, "width": 32}, **PLAIN),
+}
+HF = ["alpha.webp", "bilevel.png", "grey_alpha.png", "jpeg_420.jpg", "jpeg_cmyk.jpg", "palette.png",
+      "palette_alpha.png", "rgb_33x64.png", "rgb_300x37.png", "rgba.png", "rgba_32.png"]
 
 
 def main():
@@ -233,6 +251,13 @@ def main():
             crop = transform(im).convert("RGB")
             index.append(f"{name} {size} {size} shortest bicubic 0 {crops.tell()}\n")
             crops.write(crop.tobytes())
+    for name in sorted(os.listdir(ROOT)) + [f"../pixels/{n}" for n in HF]:
+        if name.endswith((".bin", ".txt", ".pnm", ".pgm", ".ppm", ".pbm")):
+            continue
+        for recipe, processor in PROCESSORS.items():
+            crop = processor(Image.open(f"{ROOT}/{name}"))["pixel_values"][0]
+            index.append(f"{name} 32 32 {recipe} bicubic 0 {crops.tell()}\n")
+            crops.write(np.moveaxis(crop, 0, -1).astype(np.uint8).tobytes())
     with open(f"{ROOT}/crops.bin", "wb") as f:
         f.write(crops.getvalue())
     with open(f"{ROOT}/index.txt", "w") as f:

@@ -106,10 +106,10 @@ def hybrid(backbone, size, **more):
     return make
 
 
-def vitamin(size, stem, dims, depths):
+def vitamin(size, stem, dims, depths, **more):
     backbone = MbConvStages(VitCfg(embed_dim=dims, depths=depths, stem_width=stem))
     return hybrid(backbone, size, embed_dim=dims[2], mlp_layer=GeGluMlp, class_token=False,
-                  global_pool="avg")
+                  global_pool="avg", **more)
 def fastvit(dims, layers, attention, **more):
     """attention: of the last so many stages."""
     n = len(dims)
@@ -141,7 +141,7 @@ TIMM = {
     "convnext_tiny": ("", convnext(depths=(1, 1, 2, 1), dims=(8, 12, 20, 36))),
     "convnext_xxlarge": ("", convnext(depths=(1, 1, 1, 1), dims=(8, 20, 16, 12), norm_eps=1e-5)),
     "vitamin_small_224": ("", vitamin(48, 8, (8, 12, 64), (2, 1))),
-    "vitamin_xlarge_384": ("", vitamin(32, 12, (8, 8, 72), (1, 2))),
+    "vitamin_xlarge_384": ("", vitamin(32, 12, (8, 8, 72), (1, 2), pos_embed="none")),
     "vit_base_mci_224": ("token", hybrid(
         ConvStem(channels=(12, 20, 64), stride=(4, 2, 2), kernel_size=(4, 2, 2), padding=0,
                  act_layer=torch.nn.GELU), 48, embed_dim=64, no_embed_class=True)),
@@ -159,11 +159,12 @@ for name, (pool, _) in TIMM.items():
 # What open_clip puts behind timm's pooling.
 OPEN_CLIP["convnext_tiny"][1].update(image_size=36)
 OPEN_CLIP["convnext_xxlarge"][1].update(image_size=32, timm_proj="mlp", timm_proj_bias=True)
-OPEN_CLIP["vitamin_small_224"][1]["image_size"] = OPEN_CLIP["vit_base_mci_224"][1]["image_size"] = 48
+OPEN_CLIP["vitamin_small_224"][1].update(image_size=48)
+OPEN_CLIP["vitamin_xlarge_384"][1].update(image_size=32)
+OPEN_CLIP["vit_base_mci_224"][1].update(image_size=48)
 for name in TIMM:
     if name.startswith("fastvit"):  # odd sizes on the way: 17, 9, 5, 3, 2, 1
         OPEN_CLIP[name][1]["image_size"] = 33
-OTHER_SIZE = {"vitamin_xlarge_384": 32}  # than the config says, as in open_clip's own
 
 
 # Weights of one size under a config of another, as open_clip loads them: the class, changes of
@@ -468,7 +469,7 @@ def open_clip_case(i, case):
         model.load_state_dict({k: p.half().to(p.dtype) for k, p in model.state_dict().items()})
     if kind is CustomTextCLIP:
         cfg["custom_text"] = True
-    return write(case, model, cfg, seed, OTHER_SIZE.get(case, vision["image_size"]), 9, 50)
+    return write(case, model, cfg, seed, vision["image_size"], 9, 50)
 
 
 def rectangular_resnet(model, rows, cols):
