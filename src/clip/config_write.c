@@ -339,17 +339,16 @@ int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_e
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: a model of one tower is held by clipc's own format alone",
                           where);
+    if (cfg->image.family == IMAGE_FASTVIT)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a FastViT, whose branches were folded, is held by clipc's "
+                          "own format alone",
+                          where);
     if (hf && !fits_hf(cfg))
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: Hugging Face's layout holds OpenAI's ViT and SigLIP with "
                           "their text towers, no %s",
                           where, others[cfg->image.family]);
-    if (cfg->image.family == IMAGE_FASTVIT)
-        return clipc_fail(
-            err, CLIPC_ERR_FEATURE,
-            "%s: a FastViT, whose branches were folded, cannot be written in "
-            "open_clip's layout; clipc's own holds it",
-            where);
     if (!hf && !fits_open_clip(cfg))
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: open_clip has no name for a tower of these sizes and this "

@@ -120,8 +120,7 @@ static int make(tokenizer *t, const token_files *f, const json_t *options,
                 const model_source *s, char *const *paths, clipc_err *err)
 {
     const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta,
-               foreign = s->cfg.foreign_tokens,
-               words = bert && f->there[TOKEN_WORDS],
+               foreign = s->cfg.foreign_tokens, words = bert && f->there[TOKEN_WORDS],
                pairs = (foreign || s->cfg.token_rules == BPE_OPENAI) &&
                        f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] &&
                        is_bpe(s, options);
