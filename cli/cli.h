@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/json.h"
 #include "clipc.h"
 
 /* Exit codes. */
@@ -45,6 +46,14 @@ void strings_free(strings *s);
 int strings_split(strings *s, const char *text, char at, clipc_err *err);
 /* One entry a line of a file ("-": standard input); empty lines are left out. */
 int strings_lines(strings *s, const char *path, clipc_err *err);
+/* The lines of a JSONL file ("-": standard input), each an object; empty lines are left
+ * out.  on(user, line, number) takes a line, or with NULL hears of one that is no object,
+ * which err tells of; what it returns other than CLIPC_OK ends the reading. */
+int jsonl_each(const char *path, int (*on)(void *user, json_t *line, size_t number),
+               void *user, clipc_err *err);
+/* The same into an array; a line that is no object is an error. */
+int jsonl_read(json_t *lines, const char *path, clipc_err *err);
+
 /* Pictures: files as they are, folders walked in order of name. */
 int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err);
 
@@ -57,6 +66,7 @@ int cli_image_size(clipc_open_options *out, const char *command, const char *val
 
 /* A text as a JSON string, quotes included, to standard output. */
 void json_print_string(const char *s);
+void json_print_text(const char *s, size_t len);
 
 /* A progress line on standard error, if that is a terminal: "word done/total, rate,
  * left". */

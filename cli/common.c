@@ -76,6 +76,49 @@ int strings_lines(strings *s, const char *path, clipc_err *err)
     return rc;
 }
 
+int jsonl_each(const char *path, int (*on)(void *user, json_t *line, size_t number),
+               void *user, clipc_err *err)
+{
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    char *line = NULL, where[300];
+    size_t cap = 0;
+    int rc = CLIPC_OK;
+
+    if (!f) return clipc_fail(err, CLIPC_ERR_IO, "%s: %s", path, strerror(errno));
+    for (size_t number = 1; rc == CLIPC_OK; number++) {
+        const ssize_t n = getline(&line, &cap, f);
+        json_t *o = NULL;
+        if (n < 0) break;
+        if ((size_t)n == strspn(line, " \t\r\n")) continue;
+        snprintf(where, sizeof where, "%.250s: line %zu", path, number);
+        if (json_parse_line(&o, line, (size_t)n, where, err) == CLIPC_OK &&
+            !json_is_object(o)) {
+            clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no object", where);
+            json_decref(o);
+            o = NULL;
+        }
+        rc = on(user, o, number);
+        json_decref(o);
+    }
+    if (ferror(f))
+        rc = clipc_fail(err, CLIPC_ERR_IO, "%s: cannot be read: %s", path,
+                        strerror(errno));
+    free(line);
+    if (f != stdin) fclose(f);
+    return rc;
+}
+
+static int keep_line(void *user, json_t *line, size_t number)
+{
+    (void)number;
+    return line && json_array_append(user, line) == 0 ? CLIPC_OK : CLIPC_ERR_FORMAT;
+}
+
+int jsonl_read(json_t *lines, const char *path, clipc_err *err)
+{
+    return jsonl_each(path, keep_line, lines, err);
+}
+
 static bool is_picture(const char *name)
 {
     static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp"};
@@ -165,9 +208,14 @@ int cli_image_size(clipc_open_options *out, const char *command, const char *val
 
 void json_print_string(const char *s)
 {
+    json_print_text(s, strlen(s));
+}
+
+void json_print_text(const char *s, size_t len)
+{
     putchar('"');
-    for (; *s; s++) {
-        const unsigned char c = (unsigned char)*s;
+    for (size_t i = 0; i < len; i++) {
+        const unsigned char c = (unsigned char)s[i];
         if (c == '"' || c == '\\') printf("\\%c", c);
         else if (c < 0x20 || c == 0x7f) printf("\\u%04x", c);
         else putchar(c);

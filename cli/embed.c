@@ -8,6 +8,7 @@
 
 static const opt table[] = {
     SESSION_OPTS,
+    LONG_OPTS,
     {"images", 0, "PATH", "a picture or folder, as an operand; repeat for more"},
     {"text", 'T', "TEXT", "a text to embed; repeat for more"},
     {"texts-file", 0, "FILE", "texts, one a line (-: standard input)"},
@@ -58,32 +59,20 @@ typedef struct embed {
     buf about; /* FILE.npy.jsonl */
 } embed;
 
-static int add_line(embed *m, const char *line, size_t number, const char *path)
-{
-    char where[300];
-    json_t *o = NULL;
-    int rc;
-
-    snprintf(where, sizeof where, "%.250s: line %zu", path, number);
-    rc = json_parse(&o, line, strlen(line), where, &m->s.err);
-    if (rc == CLIPC_OK && !json_is_string(json_object_get(o, "text")) &&
-        !json_is_array(json_object_get(o, "ids")))
-        rc = clipc_fail(&m->s.err, CLIPC_ERR_FORMAT, "%s: neither \"text\" nor \"ids\"",
-                        where);
-    if (rc == CLIPC_OK) json_array_append(m->lines, o);
-    json_decref(o);
-    return rc;
-}
-
 static int read_lines(embed *m, const char *path)
 {
-    strings lines = {0};
-    int rc = strings_lines(&lines, path, &m->s.err);
+    size_t i = json_array_size(m->lines);
+    int rc;
 
     if (!m->lines) m->lines = json_array();
-    for (size_t i = 0; rc == CLIPC_OK && i < lines.n; i++)
-        rc = add_line(m, lines.v[i], i + 1, path);
-    strings_free(&lines);
+    rc = jsonl_read(m->lines, path, &m->s.err);
+    for (; rc == CLIPC_OK && i < json_array_size(m->lines); i++) {
+        const json_t *o = json_array_get(m->lines, i);
+        if (!json_is_string(json_object_get(o, "text")) &&
+            !json_is_array(json_object_get(o, "ids")))
+            rc = clipc_fail(&m->s.err, CLIPC_ERR_FORMAT,
+                            "%s: text %zu: neither \"text\" nor \"ids\"", path, i + 1);
+    }
     m->s.options.compat = 1;
     return rc;
 }
@@ -185,7 +174,7 @@ static int encode_crop(embed *m, float *out, const input *in)
 
 static int encode(embed *m, float *out, const input *in)
 {
-    const char *text = in->name;
+    const json_t *text;
 
     switch (in->kind) {
     case IMAGE: return clipc_encode_image_file(m->s.ctx, out, in->name, &m->s.err);
@@ -193,11 +182,12 @@ static int encode(embed *m, float *out, const input *in)
     case LINE:
         if (json_is_array(json_object_get(in->line, "ids")))
             return encode_ids(m, out, in);
-        text = json_string_value(json_object_get(in->line, "text"));
-        break;
+        text = json_object_get(in->line, "text");
+        return clipc_encode_text(m->s.ctx, out, json_string_value(text),
+                                 json_string_length(text), &m->s.err);
     case TEXT: break;
     }
-    return clipc_encode_texts(m->s.ctx, out, &text, 1, &m->s.err);
+    return clipc_encode_text(m->s.ctx, out, in->name, strlen(in->name), &m->s.err);
 }
 
 /* ---- telling what a row is ---- */

@@ -1,4 +1,4 @@
-/* info, tokenize, eval: looking at a model. */
+/* info, eval: looking at a model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,8 +7,7 @@
 
 typedef struct inspect {
     session s;
-    bool json, force;
-    const char *out;
+    bool json;
 } inspect;
 
 static int on_option(void *user, const char *name, const char *value)
@@ -18,8 +17,6 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (rc != -1) return rc;
     if (strcmp(name, "json") == 0) m->json = true;
-    if (strcmp(name, "force") == 0) m->force = true;
-    if (strcmp(name, "out") == 0) m->out = value;
     return 0;
 }
 
@@ -33,10 +30,12 @@ static void print_image_tower(const clipc_model_info *i)
     if (i->patch_size)
         printf(" px, patch %zu, width %zu, %zu heads, %zu layers\n", i->patch_size,
                i->image_width, i->image_heads, i->image_layers);
-    else printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
-    for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
-        printf("-%zu", i->image_stages[s]);
-    if (!i->patch_size) printf("\n");
+    else {
+        printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
+        for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+            printf("-%zu", i->image_stages[s]);
+        printf("\n");
+    }
 }
 
 static void print_interpolated(const clipc_model_info *i)
@@ -136,62 +135,6 @@ int cmd_info(int argc, char **argv)
             m.json ? print_info_json(m.s.info) : print_info(m.s.info);
             rc = EXIT_DONE;
         }
-    }
-    session_close(&m.s);
-    return rc;
-}
-
-/* ---- tokenize
- * --------------------------------------------------------------------------- */
-
-static int tokenize(inspect *m, const char *text)
-{
-    const size_t T = m->s.info->context_length;
-    int32_t *ids = malloc(T * sizeof *ids);
-    size_t n = 0;
-    char token[64];
-
-    if (!ids) return clipc_fail_memory(&m->s.err, "ids", T * sizeof *ids);
-    const int rc = clipc_tokenize(m->s.ctx, ids, &n, text, &m->s.err);
-    const size_t shown = n < T ? n : T;
-    if (rc == CLIPC_OK && m->json) {
-        printf("{\"text\":");
-        json_print_string(text);
-        printf(",\"ids\":[");
-        for (size_t i = 0; i < T; i++) printf("%s%d", i ? "," : "", (int)ids[i]);
-        printf("],\"n\":%zu,\"pool\":%zu}\n", n, shown - 1);
-    } else if (rc == CLIPC_OK) {
-        for (size_t i = 0; i < shown; i++) {
-            clipc_token_text(m->s.model, ids[i], token, sizeof token);
-            printf("%6d  %s\n", (int)ids[i], token);
-        }
-        if (n > T) printf("(%zu tokens, cut to %zu)\n", n, T);
-    }
-    free(ids);
-    return rc;
-}
-
-int cmd_tokenize(int argc, char **argv)
-{
-    static const opt table[] = {SESSION_OPTS,
-                                {"json", 'j', NULL, "one JSON line a text"}};
-    static const opts_usage usage = {
-        "tokenize", "TEXT... [options]",
-        "Shows the tokens of texts as the model's text tower gets them.",
-        "  clipc tokenize \"a photo of a cat\"\n"
-        "  clipc tokenize --json \"a dog\" \"two dogs\"\n"};
-    inspect m = {.s.command = "tokenize"};
-    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
-                              on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
-
-    if (at == argc && at >= 0) {
-        rc = cli_usage("tokenize", "no texts given");
-    } else if (at >= 0) {
-        rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
-        for (int i = at; rc == EXIT_DONE && i < argc; i++)
-            if (tokenize(&m, argv[i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
-        if (failed) rc = failed < argc - at ? EXIT_SOME : EXIT_NONE;
     }
     session_close(&m.s);
     return rc;

@@ -11,6 +11,13 @@ int session_option(session *s, const char *name, const char *value)
 
     if (strcmp(name, "model") == 0) return s->model_name = value, 0;
     if (strcmp(name, "compat") == 0) return s->options.compat = 1, 0;
+    if (strcmp(name, "strict") == 0) return s->options.long_texts = CLIPC_LONG_ERROR, 0;
+    if (strcmp(name, "long") == 0) {
+        const bool mean = strcmp(value, "mean") == 0;
+        if (!mean && strcmp(value, "max") != 0)
+            return cli_usage(s->command, "--long wants mean or max");
+        return s->options.long_texts = mean ? CLIPC_LONG_MEAN : CLIPC_LONG_MAX, 0;
+    }
     if (strcmp(name, "image-size") == 0)
         return cli_image_size(&s->open, s->command, value);
     if (strcmp(name, "threads") == 0)

@@ -16,6 +16,13 @@
         "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \
     }
 
+/* Of commands that embed texts. */
+#define LONG_OPTS                                                                        \
+    {"strict", 0, NULL, "refuse texts that are longer than the model takes"},            \
+    {                                                                                    \
+        "long", 0, "mean|max", "embed all of a longer text, in windows, and gather them" \
+    }
+
 typedef struct session {
     const char *command, *model_name;
     clipc_open_options open;
@@ -26,7 +33,8 @@ typedef struct session {
     clipc_err err;
 } session;
 
-/* Takes one of SESSION_OPTS: 0 taken, EXIT_USAGE bad value, -1 not one of them. */
+/* Takes one of SESSION_OPTS or LONG_OPTS: 0 taken, EXIT_USAGE bad value, -1 not one of
+ * them. */
 int session_option(session *s, const char *name, const char *value);
 /* Opens model and context. */
 int session_open(session *s);

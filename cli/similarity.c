@@ -6,8 +6,10 @@
 
 static const opt table[] = {
     SESSION_OPTS,
+    LONG_OPTS,
     {"text", 'T', "TEXT", "a text; repeat for more"},
     {"texts-file", 0, "FILE", "texts, one a line (-: standard input)"},
+    {"texts-jsonl", 0, "FILE", "lines {\"text\":..}, as the reference reads them"},
     {"json", 'j', NULL, "one JSON object with both matrices"},
 };
 
@@ -20,10 +22,56 @@ static const opts_usage usage = {
 
 typedef struct similarity {
     session s;
-    strings texts, images;
+    json_t *texts; /* strings, of any bytes */
+    strings images;
     bool json;
     float *text, *image, *logits;
 } similarity;
+
+static const char *text_at(const similarity *m, size_t i)
+{
+    return json_string_value(json_array_get(m->texts, i));
+}
+
+static size_t text_len(const similarity *m, size_t i)
+{
+    return json_string_length(json_array_get(m->texts, i));
+}
+
+static int add_text(similarity *m, const char *text, size_t len)
+{
+    return json_array_append_new(m->texts, json_stringn_nocheck(text, len)) == 0
+               ? CLIPC_OK
+               : clipc_fail_memory(&m->s.err, "texts", len);
+}
+
+static int add_file(similarity *m, const char *path)
+{
+    strings lines = {0};
+    int rc = strings_lines(&lines, path, &m->s.err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < lines.n; i++)
+        rc = add_text(m, lines.v[i], strlen(lines.v[i]));
+    strings_free(&lines);
+    return rc;
+}
+
+static int add_jsonl(similarity *m, const char *path)
+{
+    json_t *lines = json_array();
+    int rc = jsonl_read(lines, path, &m->s.err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(lines); i++) {
+        const json_t *text = json_object_get(json_array_get(lines, i), "text");
+        rc = json_is_string(text)
+                 ? add_text(m, json_string_value(text), json_string_length(text))
+                 : clipc_fail(&m->s.err, CLIPC_ERR_FORMAT, "%s: text %zu: no \"text\"",
+                              path, i + 1);
+    }
+    json_decref(lines);
+    m->s.options.compat = 1;
+    return rc;
+}
 
 static int on_option(void *user, const char *name, const char *value)
 {
@@ -32,18 +80,28 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (rc != -1) return rc;
     if (strcmp(name, "json") == 0) return m->json = true, 0;
-    rc = strcmp(name, "text") == 0
-             ? strings_add(&m->texts, value, strlen(value), &m->s.err)
-             : strings_lines(&m->texts, value, &m->s.err);
+    if (strcmp(name, "text") == 0) rc = add_text(m, value, strlen(value));
+    else if (strcmp(name, "texts-file") == 0) rc = add_file(m, value);
+    else rc = add_jsonl(m, value);
     return rc == CLIPC_OK ? 0 : cli_fail(&m->s.err);
 }
 
-static void print_list(const char *key, const strings *s)
+static void print_images(const similarity *m)
 {
-    printf("\"%s\":[", key);
-    for (size_t i = 0; i < s->n; i++) {
+    printf("\"images\":[");
+    for (size_t i = 0; i < m->images.n; i++) {
         if (i) putchar(',');
-        json_print_string(s->v[i]);
+        json_print_string(m->images.v[i]);
+    }
+    printf("],");
+}
+
+static void print_texts(const similarity *m, size_t n)
+{
+    printf("\"texts\":[");
+    for (size_t i = 0; i < n; i++) {
+        if (i) putchar(',');
+        json_print_text(text_at(m, i), text_len(m, i));
     }
     printf("],");
 }
@@ -64,11 +122,11 @@ static void print_matrix(const char *key, const float *x, size_t rows, size_t co
 
 static void print_json(const similarity *m, size_t n)
 {
-    const size_t t = m->texts.n;
+    const size_t t = json_array_size(m->texts);
 
     putchar('{');
-    print_list("images", &m->images);
-    print_list("texts", &m->texts);
+    print_images(m);
+    print_texts(m, t);
     print_matrix("logits_per_image", m->logits, n, t, t, 1);
     print_matrix("logits_per_text", m->logits, t, n, 1, t);
     printf("\"logit_scale\":%.9g", (double)m->s.info->logit_scale);
@@ -79,17 +137,20 @@ static void print_json(const similarity *m, size_t n)
 
 static void print_table(const similarity *m, size_t n)
 {
+    const size_t t = json_array_size(m->texts);
+
     for (size_t i = 0; i < n; i++) {
         printf("%s\n", m->images.v[i]);
-        for (size_t k = 0; k < m->texts.n; k++)
-            printf("  %8.4f  %s\n", (double)m->logits[i * m->texts.n + k], m->texts.v[k]);
+        for (size_t k = 0; k < t; k++)
+            printf("  %8.4f  %s\n", (double)m->logits[i * t + k], text_at(m, k));
     }
 }
 
 /* Pictures that fail are told and left out. */
 static int run(similarity *m)
 {
-    const size_t E = m->s.info->embed_dim, t = m->texts.n, all = m->images.n;
+    const size_t E = m->s.info->embed_dim, t = json_array_size(m->texts),
+                 all = m->images.n;
     size_t n = 0;
 
     m->text = malloc(t * E * sizeof(float));
@@ -99,9 +160,10 @@ static int run(similarity *m)
         clipc_fail_memory(&m->s.err, "similarity", all * t * sizeof(float));
         return cli_fail(&m->s.err);
     }
-    if (clipc_encode_texts(m->s.ctx, m->text, (const char *const *)m->texts.v, t,
-                           &m->s.err))
-        return cli_fail(&m->s.err);
+    for (size_t i = 0; i < t; i++)
+        if (clipc_encode_text(m->s.ctx, m->text + i * E, text_at(m, i), text_len(m, i),
+                              &m->s.err))
+            return cli_fail(&m->s.err);
     for (size_t i = 0; i < all; i++) {
         char *path = m->images.v[i];
         if (clipc_encode_image_file(m->s.ctx, m->image + n * E, path, &m->s.err) !=
@@ -122,21 +184,22 @@ static int run(similarity *m)
 
 int cmd_similarity(int argc, char **argv)
 {
-    similarity m = {.s.command = "similarity"};
+    similarity m = {.s.command = "similarity", .texts = json_array()};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
     int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
 
     if (at == argc && at >= 0) rc = cli_usage("similarity", "no pictures given");
-    else if (at >= 0 && !m.texts.n)
-        rc = cli_usage("similarity", "no texts given: --text or --texts-file");
+    else if (at >= 0 && !json_array_size(m.texts))
+        rc = cli_usage("similarity",
+                       "no texts given: --text, --texts-file or --texts-jsonl");
     else if (at >= 0)
         rc = strings_images(&m.images, argv + at, (size_t)(argc - at), &m.s.err) ||
                      session_open(&m.s)
                  ? cli_fail(&m.s.err)
                  : run(&m);
     session_close(&m.s);
-    strings_free(&m.texts);
+    json_decref(m.texts);
     strings_free(&m.images);
     free(m.text);
     free(m.image);

@@ -7,12 +7,12 @@
 
 static void use(const bpe *b)
 {
+    const char *text = "The lower cat's 12 caf\xc3\xa9";
     bpe_work *w;
     int32_t ids[20];
 
-    if (bpe_work_new(&w, NULL) != CLIPC_OK) abort();
-    if (bpe_tokenize(b, w, ids, 20, NULL, "The lower cat's 12 caf\xc3\xa9", false, NULL))
-        abort();
+    if (bpe_work_new(&w, b, NULL) != CLIPC_OK) abort();
+    if (bpe_tokenize(w, ids, 20, NULL, text, strlen(text), false, NULL)) abort();
     for (int i = 0; i < 20; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= bpe_vocab_size(b)) abort();
     bpe_work_free(w);

@@ -18,12 +18,14 @@ static void use(const wordpiece *m, const char *text)
 
     if (!w && wordpiece_work_new(&w, NULL) != CLIPC_OK) abort();
     for (int special = 0; special < 2; special++) {
-        if (wordpiece_tokenize(m, w, padded, CONTEXT, &n_tokens, text, special, NULL) !=
-            CLIPC_OK)
+        if (wordpiece_tokenize(m, w, padded, CONTEXT, &n_tokens, text, strlen(text),
+                               special, NULL) != CLIPC_OK)
             return;
         for (int i = 0; i < CONTEXT; i++)
             if (padded[i] < 0 || padded[i] >= size) abort();
-        if (wordpiece_encode(m, w, &ids, &n, text, special, NULL) != CLIPC_OK) abort();
+        if (wordpiece_encode(m, w, &ids, &n, text, strlen(text), special, NULL) !=
+            CLIPC_OK)
+            abort();
         if (n + 2 != n_tokens) abort();
         for (size_t i = 0; i < n; i++)
             if (ids[i] < 0 || ids[i] >= size) abort();

@@ -138,10 +138,17 @@ typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
     size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
-    int compat; /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
-                   as in the reference; 0: it is ordinary text */
-    int raw;    /* 0; 1: embeddings are not brought to unit length */
+    int compat;     /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
+                       as in the reference; 0: it is ordinary text */
+    int raw;        /* 0; 1: embeddings are not brought to unit length */
+    int long_texts; /* CLIPC_LONG_*: what becomes of texts that do not fit */
 } clipc_ctx_options;
+
+/* A text with more tokens than context_length is cut, its end token kept, as in the
+ * reference; or refused with CLIPC_ERR_TEXT; or read in windows that follow each other,
+ * each with start and end, and embedded as the mean of the windows' embeddings, or the
+ * largest of each number. */
+enum { CLIPC_LONG_CUT, CLIPC_LONG_ERROR, CLIPC_LONG_MEAN, CLIPC_LONG_MAX };
 
 /* Everything the towers need is allocated here, once: encoding allocates nothing but what
  * the picture decoders themselves need.  The model must outlive the context. */
@@ -194,17 +201,20 @@ typedef struct clipc_crop_options {
 CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
                               const clipc_crop_options *options, clipc_err *err);
 
-/* n texts; out [n,embed_dim].  A text with more tokens than context_length is cut, its
- * end token kept. */
+/* n texts; out [n,embed_dim].  Long ones: options.long_texts. */
 CLIPC_API int clipc_encode_texts(clipc_ctx *ctx, float *out, const char *const *texts,
                                  size_t n, clipc_err *err);
+/* One text of len bytes, which may hold NUL; out [embed_dim]. */
+CLIPC_API int clipc_encode_text(clipc_ctx *ctx, float *out, const char *text, size_t len,
+                                clipc_err *err);
 /* n rows of context_length ids; each row's first largest id is where the text ends.
  * ids [n,context_length], out [n,embed_dim]. */
 CLIPC_API int clipc_encode_ids(clipc_ctx *ctx, float *out, const int32_t *ids, size_t n,
                                clipc_err *err);
 
-/* Token ids of a text, start and end included, padded with 0 to context_length.
- * ids [context_length]; *n_tokens (NULL allowed) is the length before cutting. */
+/* Token ids of a text, start and end included, padded to context_length as the model's
+ * own tokenizer pads.  ids [context_length]; *n_tokens (NULL allowed) is the length
+ * before cutting. */
 CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
                              const char *text, clipc_err *err);
 /* The text that an id stands for, as stored in the vocabulary's byte alphabet turned back
@@ -213,6 +223,27 @@ CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
  * out holds out_size bytes with its NUL. */
 CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
                                 size_t out_size);
+
+/* ---- tokens without a model ----------------------------------------------------------
+ */
+
+typedef struct clipc_tokenizer clipc_tokenizer;
+
+/* The tokenizer of a model, whose weights are not read; model NULL: OpenAI's, which needs
+ * no file, with a context of 77.  For one thread at a time. */
+CLIPC_API int clipc_tokenizer_open(clipc_tokenizer **out, const char *model,
+                                   clipc_err *err);
+CLIPC_API void clipc_tokenizer_free(clipc_tokenizer *t);
+CLIPC_API size_t clipc_tokenizer_context_length(const clipc_tokenizer *t);
+/* As clipc_tokenize, of a text of len bytes, which may hold NUL.  compat: as in
+ * clipc_ctx_options.  *pool: the position that the features come from, context_length for
+ * a class token behind the ids, -1 where it is the mean of several. */
+CLIPC_API int clipc_tokenizer_run(clipc_tokenizer *t, int32_t *ids, size_t *n_tokens,
+                                  int32_t *pool, const char *text, size_t len, int compat,
+                                  clipc_err *err);
+/* As clipc_token_text. */
+CLIPC_API void clipc_tokenizer_text(const clipc_tokenizer *t, int32_t id, char *out,
+                                    size_t out_size);
 
 /* ---- using embeddings ----------------------------------------------------------------
  */

@@ -62,7 +62,7 @@ static void check_ids(const wordpiece *m, wordpiece_work *w, const char *text,
     const int32_t *ids;
     size_t n;
 
-    CHECK_OK(wordpiece_encode(m, w, &ids, &n, text, special, &err), err);
+    CHECK_OK(wordpiece_encode(m, w, &ids, &n, text, strlen(text), special, &err), err);
     if (n != n_want) fail_msg("\"%s\": %zu tokens, wanted %zu", text, n, n_want);
     for (size_t i = 0; i < n; i++)
         if (ids[i] != want[i])
@@ -276,19 +276,19 @@ static void test_context(void **state)
     int32_t ids[6];
     size_t n;
 
-    CHECK_OK(wordpiece_tokenize(m, r->w, ids, 6, &n, "a b", false, &err), err);
+    CHECK_OK(wordpiece_tokenize(m, r->w, ids, 6, &n, "a b", 3, false, &err), err);
     const int32_t short_one[6] = {2, 5, 6, 3, 0, 0};
     assert_memory_equal(ids, short_one, sizeof ids);
     assert_int_equal(n, 4);
-    CHECK_OK(wordpiece_tokenize(m, r->w, ids, 6, &n, "b a b a b", false, &err), err);
+    CHECK_OK(wordpiece_tokenize(m, r->w, ids, 6, &n, "b a b a b", 9, false, &err), err);
     const int32_t cut[6] = {2, 6, 5, 6, 5, 3};
     assert_memory_equal(ids, cut, sizeof ids);
     assert_int_equal(n, 7);
-    CHECK_OK(wordpiece_tokenize(m, r->w, ids, 2, NULL, "", false, &err), err);
+    CHECK_OK(wordpiece_tokenize(m, r->w, ids, 2, NULL, "", 0, false, &err), err);
     assert_int_equal(ids[0], 2);
     assert_int_equal(ids[1], 3);
-    CHECK_FAILS(wordpiece_tokenize(m, r->w, ids, 1, &n, "a", false, &err), CLIPC_ERR_ARG,
-                err, "context of 1");
+    CHECK_FAILS(wordpiece_tokenize(m, r->w, ids, 1, &n, "a", 1, false, &err),
+                CLIPC_ERR_ARG, err, "context of 1");
     wordpiece_free(m);
 }
 
@@ -304,16 +304,16 @@ static void test_not_text(void **state)
     char *text = malloc(TEXT_MAX + 2);
 
     assert_non_null(text);
-    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, "ab\xff", false, &err),
+    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, "ab\xff", 3, false, &err),
                 CLIPC_ERR_TEXT, err, "byte 3 is not UTF-8");
-    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, "a[SEP]\xed\xa0\x80", true, &err),
+    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, "a[SEP]\xed\xa0\x80", 9, true, &err),
                 CLIPC_ERR_TEXT, err, "byte 7 is not UTF-8");
-    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, "\xe7\x8c[SEP]", true, &err),
+    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, "\xe7\x8c[SEP]", 7, true, &err),
                 CLIPC_ERR_TEXT, err, "byte 1 is not UTF-8");
     memset(text, 'a', TEXT_MAX + 1);
     text[TEXT_MAX + 1] = '\0';
-    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, text, false, &err), CLIPC_ERR_TEXT,
-                err, "more than");
+    CHECK_FAILS(wordpiece_encode(m, r->w, &ids, &n, text, strlen(text), false, &err),
+                CLIPC_ERR_TEXT, err, "more than");
     assert_int_equal(n, 0);
     free(text);
     wordpiece_free(m);
@@ -338,7 +338,7 @@ static void test_many_marks(void **state)
     text[0] = 'a';
     for (size_t i = 0; i < PAIRS; i++)
         memcpy(text + 1 + 7 * i, "\xe1\xad\x84\xf0\x91\x91\x86", 8);
-    CHECK_OK(wordpiece_encode(m, r->w, &ids, &n, text, false, &err), err);
+    CHECK_OK(wordpiece_encode(m, r->w, &ids, &n, text, strlen(text), false, &err), err);
     assert_int_equal(n, 1 + 2 * PAIRS);
     for (size_t i = 1; i < n; i++) assert_int_equal(ids[i], i <= PAIRS ? 7 : 6);
     free(text);

@@ -1,6 +1,7 @@
 #include "base/json.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -15,6 +16,44 @@ int json_parse(json_t **out, const char *text, size_t len, const char *where,
     *out = json_loadb(text, len, JSON_REJECT_DUPLICATES, &e);
     if (*out) return CLIPC_OK;
     return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: line %d: %s", where, e.line, e.text);
+}
+
+/* The number of "\uXXXX" at s, or -1. */
+static long escaped_at(const char *s, size_t len)
+{
+    char digits[5] = {0};
+
+    if (len < 6 || s[0] != '\\' || s[1] != 'u') return -1;
+    memcpy(digits, s + 2, 4);
+    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? strtol(digits, NULL, 16) : -1;
+}
+
+/* Halves of surrogate pairs without the other become "\ufffd". */
+static void mend_surrogates(char *s, size_t len)
+{
+    for (size_t i = 0, n; i < len; i += n) {
+        const long c = escaped_at(s + i, len - i);
+        n = s[i] != '\\' ? 1 : c < 0 ? 2 : 6;
+        if (c < 0xd800 || c > 0xdfff) continue;
+        const long next = escaped_at(s + i + 6, len - i - 6);
+        if (c < 0xdc00 && next >= 0xdc00 && next <= 0xdfff) n = 12;
+        else memcpy(s + i + 2, "fffd", 4);
+    }
+}
+
+int json_parse_line(json_t **out, const char *line, size_t len, const char *where,
+                    clipc_err *err)
+{
+    json_error_t e;
+    buf copy = {0};
+    int rc = buf_add(&copy, line, len, err);
+
+    *out = NULL;
+    if (rc != CLIPC_OK) return rc;
+    mend_surrogates(copy.data, len);
+    *out = json_loadb(copy.data, len, JSON_ALLOW_NUL, &e);
+    buf_free(&copy);
+    return *out ? CLIPC_OK : clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s", where, e.text);
 }
 
 int json_read(json_t **out, const char *path, clipc_err *err)

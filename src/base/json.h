@@ -18,6 +18,12 @@ int json_read(json_t **out, const char *path, clipc_err *err);
 int json_parse(json_t **out, const char *text, size_t len, const char *where,
                clipc_err *err);
 
+/* A line of a JSONL file that holds people's texts: "\u0000" in a string is a character
+ * like others (json_string_length counts it), and half a surrogate pair, which UTF-8
+ * cannot hold, becomes U+FFFD. */
+int json_parse_line(json_t **out, const char *line, size_t len, const char *where,
+                    clipc_err *err);
+
 int json_get_size(size_t *out, const json_t *o, const char *key, const char *where,
                   clipc_err *err);
 int json_get_f64(double *out, const json_t *o, const char *key, const char *where,

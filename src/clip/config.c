@@ -360,6 +360,21 @@ static int get_hf_tower(clip_cfg *cfg, const json_t *o, const char *name,
     return rc;
 }
 
+/* How open_clip's tokenizer cleans a text. */
+static int get_token_rules(clip_cfg *cfg, const json_t *kwargs, const char *where,
+                           clipc_err *err)
+{
+    static const char *const words[] = {"lower", "whitespace", "canonicalize", NULL};
+    static const bpe_rules rules[] = {BPE_OPEN_CLIP, BPE_OPEN_CLIP_WHITESPACE,
+                                      BPE_OPEN_CLIP_CANONICAL};
+    int word = 0, rc;
+
+    if (!has(kwargs, "clean")) return CLIPC_OK;
+    rc = get_word(&word, kwargs, "clean", words, where, err);
+    if (rc == CLIPC_OK) cfg->token_rules = rules[word];
+    return rc;
+}
+
 static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err *err)
 {
     const char *tokenizer = json_string_value(json_object_get(o, "hf_tokenizer_name"));
@@ -370,6 +385,8 @@ static int get_text(clip_cfg *cfg, const json_t *o, const char *where, clipc_err
     int rc;
 
     if (hf) snprintf(cfg->hf_model, sizeof cfg->hf_model, "%.60s", hf);
+    rc = get_token_rules(cfg, json_object_get(o, "tokenizer_kwargs"), where, err);
+    if (rc != CLIPC_OK) return rc;
     rc = hf && !own ? get_hf_tower(cfg, o, hf, where, err)
                     : json_check_keys(o, text_keys, where, err);
     if (rc == CLIPC_OK && own) rc = own_text_read(c, own, where, err);
@@ -478,6 +495,8 @@ int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err)
     *out = (clip_cfg){0};
     rc = json_read(&root, path, err);
     if (rc == CLIPC_OK) rc = config_open_clip_root(out, root, path, err);
+    if (!out->foreign_tokens && out->token_rules == BPE_OPENAI)
+        out->token_rules = BPE_OPEN_CLIP;
     json_decref(root);
     return rc;
 }

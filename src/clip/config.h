@@ -8,6 +8,7 @@
 #include "io/tensor_file.h"
 #include "model/tower.h"
 #include "tensor/dtype.h"
+#include "text/bpe.h"
 
 enum { CLIP_TEMPLATES = 128 };
 
@@ -21,6 +22,7 @@ typedef struct clip_cfg {
     bool logit_bias;        /* SigLIP: logits get a bias */
     bool foreign_tokens;    /* its texts are not OpenAI's byte pairs */
     char tokenizer[64];     /* what they are, for messages */
+    bpe_rules token_rules;  /* of a tokenizer of byte pairs without files of its own */
     char timm[64];     /* name of the timm tower inside an open_clip model, or empty */
     char hf_model[64]; /* name of its Hugging Face text tower, or empty */
     image_cfg image;

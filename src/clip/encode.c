@@ -35,6 +35,8 @@ static void take_buffers(clipc_ctx *c, arena *a)
     c->pixels = ARENA_FLOATS(a, B * n);
     c->crop = arena_take(a, n, 1);
     c->ids = arena_take(a, B * c->m->source.cfg.text.context_length, sizeof *c->ids);
+    c->texts = arena_take(a, B, sizeof *c->texts);
+    c->windows = ARENA_FLOATS(a, B * c->m->source.cfg.image.embed_dim);
 }
 
 static int make_buffers(clipc_ctx *c, clipc_err *err)
@@ -51,7 +53,7 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     if (n->image) rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
     if (rc == CLIPC_OK && n->text)
         rc = n->text_ops->acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
-    if (rc == CLIPC_OK) rc = tokens_work_new(&c->tokens, err);
+    if (rc == CLIPC_OK) rc = tokens_work_new(&c->tokens, &c->m->tokens, err);
     take_buffers(c, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&c->mem, measure.used, "context", err);
     if (rc == CLIPC_OK) take_buffers(c, &c->mem);
@@ -209,31 +211,121 @@ int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
     return finish(c, out, n, "text", err);
 }
 
+static int check_texts(const clipc_ctx *c, clipc_err *err)
+{
+    if (!c->m->n->text) return no_tower(c, "text", err);
+    return tokenizer_check(&c->m->tokens, c->m->info.vocab_size, c->m->source.path, err);
+}
+
+/* Names the text by its beginning. */
+static int too_long(const clipc_ctx *c, text_span text, size_t n_tokens, clipc_err *err)
+{
+    enum { SHOWN = 60 };
+    size_t n = text.len < SHOWN ? text.len : SHOWN;
+    char shown[SHOWN + 1];
+
+    while (n < text.len && n && ((unsigned char)text.data[n] & 0xc0) == 0x80) n--;
+    for (size_t i = 0; i < n; i++)
+        shown[i] = (unsigned char)text.data[i] < ' ' ? ' ' : text.data[i];
+    shown[n] = '\0';
+    return clipc_fail(err, CLIPC_ERR_TEXT,
+                      "text \"%s%s\": %zu tokens, the model takes %zu", shown,
+                      n < text.len ? "..." : "", n_tokens, c->m->info.context_length);
+}
+
+static int tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, text_span text,
+                    clipc_err *err)
+{
+    const size_t T = c->m->info.context_length;
+    size_t n = 0;
+    int rc = check_texts(c, err);
+
+    if (rc == CLIPC_OK)
+        rc = tokenizer_run(&c->m->tokens, &c->tokens, ids, T, &n, text, c->options.compat,
+                           c->m->source.path, err);
+    if (rc == CLIPC_OK && n_tokens) *n_tokens = n;
+    return rc == CLIPC_OK && n > T && c->options.long_texts == CLIPC_LONG_ERROR
+               ? too_long(c, text, n, err)
+               : rc;
+}
+
 int clipc_tokenize(clipc_ctx *c, int32_t *ids, size_t *n_tokens, const char *text,
                    clipc_err *err)
 {
-    if (!c->m->n->text) return no_tower(c, "text", err);
-    if (tokenizer_size(&c->m->tokens) > c->m->info.vocab_size)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: its %zu tokens are not those of its tokenizer, %zu",
-                          c->m->source.path, c->m->info.vocab_size,
-                          tokenizer_size(&c->m->tokens));
-    return tokenizer_run(&c->m->tokens, &c->tokens, ids, c->m->info.context_length,
-                         n_tokens, text, c->options.compat, c->m->source.path, err);
+    return tokenize(c, ids, n_tokens, (text_span){text, strlen(text)}, err);
+}
+
+/* out [E] gathers m rows x: their sum, or the largest of each number. */
+static void gather(float *out, const float *x, size_t m, size_t E, bool first, bool most)
+{
+    for (size_t k = 0; k < m; k++, x += E, first = false)
+        for (size_t d = 0; d < E; d++) {
+            if (first) out[d] = x[d];
+            else if (!most) out[d] += x[d];
+            else if (x[d] > out[d]) out[d] = x[d];
+        }
+}
+
+/* A text of any length, window by window. */
+static int encode_windows(clipc_ctx *c, float *out, text_span text, clipc_err *err)
+{
+    const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
+    const size_t room = tokenizer_room(&c->m->tokens, T);
+    const bool most = c->options.long_texts == CLIPC_LONG_MAX;
+    const int32_t *inner = NULL;
+    size_t n = 0;
+    int rc = check_texts(c, err);
+
+    if (rc == CLIPC_OK)
+        rc = tokenizer_encode(&c->m->tokens, &c->tokens, &inner, &n, text,
+                              c->options.compat, c->m->source.path, err);
+    if (rc != CLIPC_OK) return rc;
+    const size_t all = n ? (n + room - 1) / room : 1;
+    for (size_t i = 0, m; rc == CLIPC_OK && i < all; i += m) {
+        for (m = 0; m < c->options.max_batch && i + m < all; m++) {
+            const size_t from = (i + m) * room, left = n - from;
+            tokenizer_frame(&c->m->tokens, c->ids + m * T, T, inner + from,
+                            left < room ? left : room);
+        }
+        rc = clipc_encode_ids(c, c->windows, c->ids, m, err);
+        if (rc == CLIPC_OK) gather(out, c->windows, m, E, i == 0, most);
+    }
+    if (rc != CLIPC_OK || all == 1) return rc;
+    for (size_t d = 0; !most && d < E; d++) out[d] /= (float)all;
+    return finish(c, out, 1, "text", err);
+}
+
+/* Up to max_batch texts. */
+static int encode_batch(clipc_ctx *c, float *out, const text_span *texts, size_t n,
+                        clipc_err *err)
+{
+    const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
+    const bool windows = c->options.long_texts >= CLIPC_LONG_MEAN;
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++)
+        rc = windows ? encode_windows(c, out + i * E, texts[i], err)
+                     : tokenize(c, c->ids + i * T, NULL, texts[i], err);
+    return rc == CLIPC_OK && !windows ? clipc_encode_ids(c, out, c->ids, n, err) : rc;
+}
+
+int clipc_encode_text(clipc_ctx *c, float *out, const char *text, size_t len,
+                      clipc_err *err)
+{
+    return encode_batch(c, out, &(text_span){text, len}, 1, err);
 }
 
 int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts, size_t n,
                        clipc_err *err)
 {
-    const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
-    const size_t B = c->options.max_batch;
+    const size_t E = c->m->info.embed_dim, B = c->options.max_batch;
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
         const size_t m = n - i < B ? n - i : B;
-        for (size_t k = 0; rc == CLIPC_OK && k < m; k++)
-            rc = clipc_tokenize(c, c->ids + k * T, NULL, texts[i + k], err);
-        if (rc == CLIPC_OK) rc = clipc_encode_ids(c, out + i * E, c->ids, m, err);
+        for (size_t k = 0; k < m; k++)
+            c->texts[k] = (text_span){texts[i + k], strlen(texts[i + k])};
+        rc = encode_batch(c, out + i * E, c->texts, m, err);
     }
     return rc;
 }

@@ -112,11 +112,5 @@ const clipc_model_info *clipc_model_info_of(const clipc_model *m)
 
 void clipc_token_text(const clipc_model *m, int32_t id, char *out, size_t out_size)
 {
-    buf b = {0};
-
-    if (out_size) out[0] = '\0';
-    if (tokenizer_text(&b, &m->tokens, id, NULL) == CLIPC_OK && b.data && out_size)
-        for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
-            out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
-    buf_free(&b);
+    tokenizer_show(&m->tokens, id, out, out_size);
 }

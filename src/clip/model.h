@@ -20,9 +20,11 @@ struct clipc_ctx {
     void *image_acts;
     void *text_acts;
     arena mem;
-    float *pixels; /* [B,3,H,W] */
-    uint8_t *crop; /* [H,W,3] */
-    int32_t *ids;  /* [B,context_length] */
+    float *pixels;    /* [B,3,H,W] */
+    uint8_t *crop;    /* [H,W,3] */
+    int32_t *ids;     /* [B,context_length] */
+    text_span *texts; /* [B] */
+    float *windows;   /* [B,embed_dim] of a long text */
     resize_work resize;
     tokens_work tokens;
     buf file, text;

@@ -312,8 +312,9 @@ static json_t *about_model(const model_source *s, const clipc_convert_options *o
     return about;
 }
 
-/* The files of a source's tokenizer, which must be sound; none if it is OpenAI's. */
-static int own_tokens(token_files *f, model_source *s, clipc_err *err)
+/* The files of a source's tokenizer, which must be sound.  open_clip gets none if the
+ * vocabulary is OpenAI's, which it has. */
+static int own_tokens(token_files *f, model_source *s, bool open_clip, clipc_err *err)
 {
     tokenizer t = {0};
     bpe *openai = NULL;
@@ -321,8 +322,8 @@ static int own_tokens(token_files *f, model_source *s, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = tokenizer_make(&t, f, s, err);
     if (t.bpe) s->cfg.foreign_tokens = false; /* whatever a config called it */
-    if (rc == CLIPC_OK && t.bpe) rc = bpe_new(&openai, err);
-    if (rc == CLIPC_OK && t.bpe && bpe_equal(t.bpe, openai)) token_files_free(f);
+    if (rc == CLIPC_OK && t.bpe && open_clip) rc = bpe_new(&openai, err);
+    if (rc == CLIPC_OK && openai && bpe_equal(t.bpe, openai)) token_files_free(f);
     bpe_free(openai);
     tokenizer_free(&t);
     return rc;
@@ -352,7 +353,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
-    if (rc == CLIPC_OK) rc = own_tokens(&tokens, &s, err);
+    if (rc == CLIPC_OK) rc = own_tokens(&tokens, &s, strcmp(to, "open_clip") == 0, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);
     if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, &tokens, k, err);

@@ -3,11 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const token_file_names[TOKEN_FILES] = {[TOKEN_OPTIONS] =
-                                                       "tokenizer_config.json",
-                                                   [TOKEN_VOCAB] = "vocab.json",
-                                                   [TOKEN_MERGES] = "merges.txt",
-                                                   [TOKEN_WORDS] = "vocab.txt"};
+const char *const token_file_names[TOKEN_FILES] = {
+    [TOKEN_OPTIONS] = "tokenizer_config.json",
+    [TOKEN_SPECIALS] = "special_tokens_map.json",
+    [TOKEN_VOCAB] = "vocab.json",
+    [TOKEN_MERGES] = "merges.txt",
+    [TOKEN_WORDS] = "vocab.txt"};
 
 void token_files_free(token_files *f)
 {
@@ -72,19 +73,48 @@ static bool is_bpe(const model_source *s, const json_t *options)
     return strncmp(class ? class : s->cfg.tokenizer, "CLIPTokenizer", 13) == 0;
 }
 
+/* The padding that a file names, if it does. */
+static int take_pad(bool *told, bpe *b, const json_t *root, clipc_err *err)
+{
+    const json_t *token = json_object_get(root, "pad_token");
+
+    if (json_is_object(token)) token = json_object_get(token, "content");
+    *told = json_is_string(token);
+    return *told ? bpe_set_pad(b, json_string_value(token), err) : CLIPC_OK;
+}
+
+static int make_bpe(tokenizer *t, const token_files *f, const json_t *options,
+                    char *const *paths, clipc_err *err)
+{
+    const buf *specials = &f->bytes[TOKEN_SPECIALS];
+    json_t *root = NULL;
+    bool told = false;
+    int rc = bpe_load_hf(&t->bpe, &f->bytes[TOKEN_VOCAB], paths[TOKEN_VOCAB],
+                         &f->bytes[TOKEN_MERGES], paths[TOKEN_MERGES], err);
+
+    t->name = "bpe";
+    if (rc == CLIPC_OK) rc = take_pad(&told, t->bpe, options, err);
+    if (rc != CLIPC_OK || told || !f->there[TOKEN_SPECIALS]) return rc;
+    rc = json_parse(&root, specials->data, specials->len, paths[TOKEN_SPECIALS], err);
+    if (rc == CLIPC_OK) rc = take_pad(&told, t->bpe, root, err);
+    json_decref(root);
+    return rc;
+}
+
 static int make(tokenizer *t, const token_files *f, const json_t *options,
                 const model_source *s, char *const *paths, clipc_err *err)
 {
-    const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta;
+    const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta,
+               plain = s->cfg.token_rules == BPE_OPENAI;
+    int rc;
 
     if (bert && f->there[TOKEN_WORDS]) return make_wordpiece(t, f, options, paths, err);
-    if (f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] && is_bpe(s, options)) {
-        t->name = "bpe";
-        return bpe_load_hf(&t->bpe, &f->bytes[TOKEN_VOCAB], paths[TOKEN_VOCAB],
-                           &f->bytes[TOKEN_MERGES], paths[TOKEN_MERGES], err);
-    }
+    if (plain && f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] && is_bpe(s, options))
+        return make_bpe(t, f, options, paths, err);
     if (s->cfg.foreign_tokens) return t->name = s->cfg.tokenizer, CLIPC_OK;
-    return bpe_new(&t->bpe, err);
+    rc = bpe_new(&t->bpe, err);
+    if (rc == CLIPC_OK) bpe_set_rules(t->bpe, s->cfg.token_rules);
+    return rc;
 }
 
 int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
@@ -118,17 +148,11 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
     return rc;
 }
 
-int tokenizer_text(buf *out, const tokenizer *t, int32_t id, clipc_err *err)
+int tokens_work_new(tokens_work *w, const tokenizer *t, clipc_err *err)
 {
-    return t->bpe         ? bpe_token(out, t->bpe, id, err)
-           : t->wordpiece ? wordpiece_token(out, t->wordpiece, id, err)
-                          : CLIPC_OK;
-}
-
-int tokens_work_new(tokens_work *w, clipc_err *err)
-{
-    const int rc = bpe_work_new(&w->bpe, err);
-    return rc == CLIPC_OK ? wordpiece_work_new(&w->wordpiece, err) : rc;
+    *w = (tokens_work){0};
+    if (t->bpe) return bpe_work_new(&w->bpe, t->bpe, err);
+    return t->wordpiece ? wordpiece_work_new(&w->wordpiece, err) : CLIPC_OK;
 }
 
 void tokens_work_free(tokens_work *w)
@@ -144,17 +168,67 @@ size_t tokenizer_size(const tokenizer *t)
                           : 0;
 }
 
-int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
-                  size_t *n_tokens, const char *text, bool special, const char *where,
-                  clipc_err *err)
+int tokenizer_check(const tokenizer *t, size_t vocab_size, const char *where,
+                    clipc_err *err)
 {
-    if (t->bpe)
-        return bpe_tokenize(t->bpe, w->bpe, ids, context_length, n_tokens, text, special,
-                            err);
-    if (t->wordpiece)
-        return wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
-                                  n_tokens, text, special, err);
+    if (tokenizer_size(t) <= vocab_size) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_FEATURE,
+                      "%s: its %zu tokens are not those of its tokenizer, %zu", where,
+                      vocab_size, tokenizer_size(t));
+}
+
+void tokenizer_show(const tokenizer *t, int32_t id, char *out, size_t out_size)
+{
+    buf b = {0};
+    const int rc = t->bpe         ? bpe_token(&b, t->bpe, id, NULL)
+                   : t->wordpiece ? wordpiece_token(&b, t->wordpiece, id, NULL)
+                                  : CLIPC_OK;
+
+    if (out_size) out[0] = '\0';
+    if (rc == CLIPC_OK && b.data && out_size)
+        for (size_t i = 0; i < out_size && (i == 0 || out[i - 1]); i++)
+            out[i] = i + 1 < out_size && i < b.len ? b.data[i] : '\0';
+    buf_free(&b);
+}
+
+static int not_supported(const tokenizer *t, const char *where, clipc_err *err)
+{
     return clipc_fail(err, CLIPC_ERR_FEATURE,
                       "%s: its tokenizer, %s, is not supported: give ids", where,
                       t->name);
+}
+
+int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
+                  size_t *n_tokens, text_span text, bool special, const char *where,
+                  clipc_err *err)
+{
+    if (t->bpe)
+        return bpe_tokenize(w->bpe, ids, context_length, n_tokens, text.data, text.len,
+                            special, err);
+    if (t->wordpiece)
+        return wordpiece_tokenize(t->wordpiece, w->wordpiece, ids, context_length,
+                                  n_tokens, text.data, text.len, special, err);
+    return not_supported(t, where, err);
+}
+
+int tokenizer_encode(const tokenizer *t, tokens_work *w, const int32_t **inner, size_t *n,
+                     text_span text, bool special, const char *where, clipc_err *err)
+{
+    if (t->bpe) return bpe_encode(w->bpe, inner, n, text.data, text.len, special, err);
+    if (t->wordpiece)
+        return wordpiece_encode(t->wordpiece, w->wordpiece, inner, n, text.data, text.len,
+                                special, err);
+    return not_supported(t, where, err);
+}
+
+size_t tokenizer_room(const tokenizer *t, size_t context_length)
+{
+    return t->bpe || t->wordpiece ? context_length - 2 : 0;
+}
+
+void tokenizer_frame(const tokenizer *t, int32_t *ids, size_t context_length,
+                     const int32_t *inner, size_t n)
+{
+    if (t->bpe) bpe_frame(t->bpe, ids, context_length, inner, n);
+    if (t->wordpiece) wordpiece_frame(t->wordpiece, ids, context_length, inner, n);
 }

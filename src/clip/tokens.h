@@ -7,7 +7,14 @@
 #include "text/wordpiece.h"
 
 /* The files that tokenizers are read from. */
-enum { TOKEN_OPTIONS, TOKEN_VOCAB, TOKEN_MERGES, TOKEN_WORDS, TOKEN_FILES };
+enum {
+    TOKEN_OPTIONS,
+    TOKEN_SPECIALS,
+    TOKEN_VOCAB,
+    TOKEN_MERGES,
+    TOKEN_WORDS,
+    TOKEN_FILES
+};
 extern const char *const token_file_names[TOKEN_FILES];
 
 /* Those of a source, as they are. */
@@ -28,15 +35,13 @@ typedef struct tokenizer {
 } tokenizer;
 
 /* Of the source's own files (vocab.txt; vocab.json and merges.txt), else the built-in
- * vocabulary if the model is of OpenAI's.  `name` points into s or lasts for ever. */
+ * vocabulary if the model is of OpenAI's; open_clip's own tokenizer reads no files.
+ * `name` points into s or lasts for ever. */
 int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
                    clipc_err *err);
 /* The same, read here.  Before net_open, which takes over the tensors. */
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err);
 void tokenizer_free(tokenizer *t);
-
-/* Appends what an id stands for; nothing if it stands for nothing. */
-int tokenizer_text(buf *out, const tokenizer *t, int32_t id, clipc_err *err);
 
 /* One thread's scratch. */
 typedef struct tokens_work {
@@ -44,16 +49,37 @@ typedef struct tokens_work {
     wordpiece_work *wordpiece;
 } tokens_work;
 
-int tokens_work_new(tokens_work *w, clipc_err *err);
+int tokens_work_new(tokens_work *w, const tokenizer *t, clipc_err *err);
 void tokens_work_free(tokens_work *w);
+
+/* As clipc_token_text. */
+void tokenizer_show(const tokenizer *t, int32_t id, char *out, size_t out_size);
 
 /* One more than the largest id that a text can give. */
 size_t tokenizer_size(const tokenizer *t);
+/* CLIPC_ERR_FEATURE if a model of so many tokens has not one for each. */
+int tokenizer_check(const tokenizer *t, size_t vocab_size, const char *where,
+                    clipc_err *err);
+
+/* A text of len bytes. */
+typedef struct text_span {
+    const char *data;
+    size_t len;
+} text_span;
 
 /* ids [context_length], as the model's own tokenizer pads and cuts; special: as in
- * bpe_tokenize.  `where` names the model in messages. */
+ * bpe_encode.  `where` names the model in messages. */
 int tokenizer_run(const tokenizer *t, tokens_work *w, int32_t *ids, size_t context_length,
-                  size_t *n_tokens, const char *text, bool special, const char *where,
+                  size_t *n_tokens, text_span text, bool special, const char *where,
                   clipc_err *err);
+
+/* What it is made of, for texts that are not cut: the ids of all of a text, without those
+ * around it, in w until its next use; */
+int tokenizer_encode(const tokenizer *t, tokens_work *w, const int32_t **inner, size_t *n,
+                     text_span text, bool special, const char *where, clipc_err *err);
+/* how many of them fit; a row of up to as many. */
+size_t tokenizer_room(const tokenizer *t, size_t context_length);
+void tokenizer_frame(const tokenizer *t, int32_t *ids, size_t context_length,
+                     const int32_t *inner, size_t n);
 
 #endif

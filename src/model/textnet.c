@@ -266,8 +266,7 @@ static size_t textnet_end(const text_cfg *cfg, const int32_t *ids)
     return end;
 }
 
-/* The position that a text's features come from. */
-static size_t pooled_at(const text_cfg *c, const int32_t *ids)
+size_t textnet_pooled(const text_cfg *c, const int32_t *ids)
 {
     if (c->embed_cls) return c->context_length;
     switch (c->pool) {
@@ -287,7 +286,7 @@ static void lay_out(const textnet *t, textnet_acts *a, const int32_t *ids, size_
 
     a->start[0] = 0;
     for (size_t b = 0; b < B; b++, ids += T) {
-        const size_t end = pooled_at(c, ids);
+        const size_t end = textnet_pooled(c, ids);
         const size_t n = c->no_causal_mask ? positions(c) : end + 1;
         a->pooled[b] = row + end;
         for (size_t i = 0; i < n; i++, row++) a->tokens[row] = i < T ? ids[i] : -1;

@@ -31,4 +31,8 @@ typedef struct textnet {
     block *blocks; /* [layers] */
 } textnet;
 
+/* The position that the features of a row of ids come from: context_length for the class
+ * token behind them. */
+size_t textnet_pooled(const text_cfg *c, const int32_t *ids);
+
 #endif

@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,15 +10,6 @@ enum {
     FILE_MAX = 16 << 20, /* merges as text; the real ones have half a megabyte */
     NAME_SLOTS = 1 << 17 /* 38 % full at most */
 };
-
-/* Python's \s, spelled out: PCRE2's also takes U+180E. */
-#define SPACES                                                                     \
-    "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}" \
-    "\\x{202f}\\x{205f}\\x{3000}"
-/* U+0345 folds to a letter, so Python's caseless [^...] does not match it, nor does
- * \p{L}. */
-#define PIECES \
-    "'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^" SPACES "\\x{345}\\p{L}\\p{N}]+"
 
 /* ---- the table -----------------------------------------------------------------------
  */
@@ -34,34 +26,15 @@ static void fill_slots(bpe *b)
     }
 }
 
-static int compile(pcre2_code **out, const char *pattern, clipc_err *err)
-{
-    int code;
-    PCRE2_SIZE at;
-
-    *out = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
-                         PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS, &code, &at, NULL);
-    if (!*out)
-        return clipc_fail(err, CLIPC_ERR_FEATURE, "PCRE2 refuses the pattern: %d", code);
-    pcre2_jit_compile(*out, PCRE2_JIT_COMPLETE); /* without it the interpreter runs */
-    return CLIPC_OK;
-}
-
 /* A table without merges. */
 static int new_table(bpe **out, clipc_err *err)
 {
     bpe *b = calloc(1, sizeof *b);
-    int rc;
 
-    *out = NULL;
+    *out = b;
     if (!b) return clipc_fail_memory(err, "vocabulary", sizeof *b);
     for (uint16_t i = 0; i < 256; i++) b->token_of[bpe_bytes[i]] = i;
-    rc = compile(&b->plain, PIECES, err);
-    if (rc == CLIPC_OK)
-        rc = compile(&b->special, "<\\|startoftext\\|>|<\\|endoftext\\|>|" PIECES, err);
-    if (rc == CLIPC_OK) *out = b;
-    else bpe_free(b);
-    return rc;
+    return CLIPC_OK;
 }
 
 int bpe_new(bpe **out, clipc_err *err)
@@ -78,11 +51,33 @@ int bpe_new(bpe **out, clipc_err *err)
 void bpe_free(bpe *b)
 {
     if (!b) return;
-    pcre2_code_free(b->plain);
-    pcre2_code_free(b->special);
     free(b->owned);
     free(b->ids);
     free(b);
+}
+
+void bpe_set_rules(bpe *b, bpe_rules rules)
+{
+    b->rules = rules;
+    b->pad = rules == BPE_HF ? bpe_eot(b) : 0;
+}
+
+int bpe_set_pad(bpe *b, const char *token, clipc_err *err)
+{
+    buf symbol = {0};
+    bool found = false;
+    int rc = CLIPC_OK;
+
+    for (int32_t t = bpe_token_eot(b); rc == CLIPC_OK && !found && t >= 0; t--) {
+        buf_clear(&symbol);
+        rc = bpe_spell(&symbol, b, t, true, err);
+        found = rc == CLIPC_OK && strcmp(symbol.data, token) == 0;
+        if (found) b->pad = bpe_id(b, t);
+    }
+    if (found && b->pad != bpe_eot(b))
+        snprintf(b->pad_name, sizeof b->pad_name, "%s", token);
+    buf_free(&symbol);
+    return rc;
 }
 
 bool bpe_equal(const bpe *a, const bpe *b)
@@ -298,6 +293,7 @@ int bpe_load_hf(bpe **out, const buf *vocab, const char *vocab_name, const buf *
     if ((rc = json_parse(&ids, vocab->data, vocab->len, vocab_name, err)) != CLIPC_OK)
         goto done;
     if ((rc = take_ids(b, ids, vocab_name, err)) != CLIPC_OK) goto done;
+    bpe_set_rules(b, BPE_HF);
     *out = b, b = NULL;
 done:
     bpe_free(b);

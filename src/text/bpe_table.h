@@ -6,9 +6,6 @@
 #ifndef CLIPC_TEXT_BPE_TABLE_H
 #define CLIPC_TEXT_BPE_TABLE_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "text/bpe.h"
 
 enum {
@@ -24,7 +21,9 @@ typedef struct bpe_slot {
 } bpe_slot;
 
 struct bpe {
-    pcre2_code *plain, *special;
+    bpe_rules rules;
+    int32_t pad;                 /* id */
+    char pad_name[32];           /* BPE_HF: a special string; "": the end token's */
     uint16_t token_of[256];      /* of each byte */
     const uint16_t (*merges)[2]; /* token FIRST_MERGE + i is these two in a row */
     uint16_t (*owned)[2];        /* merges, if they were read from a file */

@@ -663,9 +663,9 @@ static int encode(const wordpiece *m, wordpiece_work *w, const char *text, size_
 }
 
 int wordpiece_encode(const wordpiece *m, wordpiece_work *w, const int32_t **ids,
-                     size_t *n, const char *text, bool special, clipc_err *err)
+                     size_t *n, const char *text, size_t len, bool special,
+                     clipc_err *err)
 {
-    const size_t len = strlen(text);
     int rc;
 
     w->n = 0;
@@ -678,9 +678,19 @@ int wordpiece_encode(const wordpiece *m, wordpiece_work *w, const int32_t **ids,
     return rc;
 }
 
+void wordpiece_frame(const wordpiece *m, int32_t *ids, size_t context_length,
+                     const int32_t *inner, size_t n)
+{
+    if (n > context_length - 2) n = context_length - 2;
+    ids[0] = m->special[CLS];
+    if (n) memcpy(ids + 1, inner, n * sizeof *ids);
+    ids[n + 1] = m->special[SEP];
+    for (size_t i = n + 2; i < context_length; i++) ids[i] = m->special[PAD];
+}
+
 int wordpiece_tokenize(const wordpiece *m, wordpiece_work *w, int32_t *ids,
                        size_t context_length, size_t *n_tokens, const char *text,
-                       bool special, clipc_err *err)
+                       size_t len, bool special, clipc_err *err)
 {
     const int32_t *inner = NULL;
     size_t n = 0;
@@ -690,13 +700,9 @@ int wordpiece_tokenize(const wordpiece *m, wordpiece_work *w, int32_t *ids,
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "a context of %zu has no room for [CLS] and [SEP]",
                           context_length);
-    rc = wordpiece_encode(m, w, &inner, &n, text, special, err);
+    rc = wordpiece_encode(m, w, &inner, &n, text, len, special, err);
     if (rc != CLIPC_OK) return rc;
     if (n_tokens) *n_tokens = n + 2;
-    if (n > context_length - 2) n = context_length - 2;
-    ids[0] = m->special[CLS];
-    if (n) memcpy(ids + 1, inner, n * sizeof *ids);
-    ids[n + 1] = m->special[SEP];
-    for (size_t i = n + 2; i < context_length; i++) ids[i] = m->special[PAD];
+    wordpiece_frame(m, ids, context_length, inner, n);
     return CLIPC_OK;
 }

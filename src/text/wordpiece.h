@@ -60,19 +60,24 @@ int32_t wordpiece_mask(const wordpiece *m);
  * not exist. */
 int wordpiece_token(buf *out, const wordpiece *m, int32_t id, clipc_err *err);
 
-/* The ids of a text without [CLS] and [SEP]: *ids points into w and lasts until its next
- * use.  special: "[UNK]", "[CLS]", "[SEP]", "[PAD]" and "[MASK]" in the text, spelt like
- * that, become the special tokens, as in the reference unless split_special_tokens is
- * set; otherwise they are ordinary text.  CLIPC_ERR_TEXT if the text is not UTF-8 or
- * longer than TEXT_MAX bytes (text/clean.h). */
+/* The ids of a text of len bytes without [CLS] and [SEP]: *ids points into w and lasts
+ * until its next use.  special: "[UNK]", "[CLS]", "[SEP]", "[PAD]" and "[MASK]" in the
+ * text, spelt like that, become the special tokens, as in the reference unless
+ * split_special_tokens is set; otherwise they are ordinary text.  CLIPC_ERR_TEXT if the
+ * text is not UTF-8 or longer than TEXT_MAX bytes (text/clean.h). */
 int wordpiece_encode(const wordpiece *m, wordpiece_work *w, const int32_t **ids,
-                     size_t *n, const char *text, bool special, clipc_err *err);
+                     size_t *n, const char *text, size_t len, bool special,
+                     clipc_err *err);
 
-/* ids [context_length] = [CLS], the text, [SEP], [PAD]s; cut with [SEP] kept.  *n_tokens
- * (NULL allowed): the length before cutting, [CLS] and [SEP] counted.  context_length is
- * 2 or more. */
+/* ids [context_length] = [CLS], the n inner ids, [SEP], [PAD]s; cut with [SEP] kept.
+ * context_length is 2 or more. */
+void wordpiece_frame(const wordpiece *m, int32_t *ids, size_t context_length,
+                     const int32_t *inner, size_t n);
+
+/* Both in one.  *n_tokens (NULL allowed): the length before cutting, [CLS] and [SEP]
+ * counted. */
 int wordpiece_tokenize(const wordpiece *m, wordpiece_work *w, int32_t *ids,
                        size_t context_length, size_t *n_tokens, const char *text,
-                       bool special, clipc_err *err);
+                       size_t len, bool special, clipc_err *err);
 
 #endif

@@ -323,7 +323,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
         rc = buf_puts(&m->text, caption, err);
     }
     if (rc != CLIPC_OK) return rc;
-    return bpe_tokenize(m->d->bpe, m->bpe, ids, c->context_length, NULL, m->text.data,
+    return bpe_tokenize(m->bpe, ids, c->context_length, NULL, m->text.data, m->text.len,
                         false, err);
 }
 
@@ -407,7 +407,8 @@ static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
     const size_t S = d->cfg.preprocess.h;
-    int rc = m ? bpe_work_new(&m->bpe, err) : clipc_fail_memory(err, "worker", sizeof *m);
+    int rc = m ? bpe_work_new(&m->bpe, d->bpe, err)
+               : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
         rc = clipc_fail_memory(err, "worker", S * S * 3);
