@@ -218,7 +218,8 @@ CLIPC_API int clipc_encode_ids(clipc_ctx *ctx, float *out, const int32_t *ids, s
 CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
                              const char *text, clipc_err *err);
 /* The text that an id stands for, as stored in the vocabulary's byte alphabet turned back
- * into bytes (maybe part of a character), end-of-word marks as "</w>"; "" for no such id.
+ * into bytes (maybe part of a character), end-of-word marks as "</w>"; WordPiece's as the
+ * vocabulary spells it, "##" in front of what goes on; "" for no such id.
  * out holds out_size bytes with its NUL. */
 CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
                                 size_t out_size);
@@ -293,8 +294,8 @@ CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width
 
 /* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
 typedef struct clipc_convert_options {
-    const char *to; /* a folder, "hf" (what transformers' CLIPModel holds) or "open_clip",
-                       or one file, "clipc" (FORMAT.md) */
+    const char *to; /* a folder, "hf" (what transformers' CLIPModel and SiglipModel hold)
+                       or "open_clip", or one file, "clipc" (FORMAT.md), of any model */
     const char *precision; /* "f32", "f16", "bf16" or, for clipc, "int8" */
     const char *license,
         *origin;             /* clipc: kept in the file; NULL: as the source has it */
@@ -302,7 +303,9 @@ typedef struct clipc_convert_options {
     clipc_open_options open; /* another image size: its positions are written */
 } clipc_convert_options;
 
-/* Reads a model of any format and writes it as `out`, atomically. */
+/* Reads a model of any format and writes it as `out`, each file atomically, with its
+ * tokenizer's files where that is not OpenAI's.  CLIPC_ERR_FEATURE says what a layout
+ * does not hold. */
 CLIPC_API int clipc_convert(const char *in, const char *out,
                             const clipc_convert_options *options, clipc_err *err);
 

@@ -441,7 +441,7 @@ static void ln_post(exec *e, float *y, const float *x, const vit *v, size_t N)
                        pooled_dim(&v->cfg), v->cfg.eps);
 }
 
-/* open_clip's two poolers, which end behind ln_post. */
+/* open_clip's two poolers, which stand behind ln_post. */
 static void pool_twice(exec *e, const vit *v, vit_acts *a, size_t B)
 {
     const pooler_cfg pc = vit_pooler_cfg(v);
