@@ -129,12 +129,13 @@ static void print_loss(const loss *l, const char *out)
 
     printf("%s: %.1f MB\n", out, megabytes(out));
     printf("drift, 1 - cosine:   median      90 %%   largest\n");
-    printf("  %zu pictures      %8.2g  %8.2g  %8.2g\n", d->images, i[0], i[1], i[2]);
-    if (d->texts) {
+    if (d->images)
+        printf("  %zu pictures      %8.2g  %8.2g  %8.2g\n", d->images, i[0], i[1], i[2]);
+    if (d->texts)
         printf("  %zu texts         %8.2g  %8.2g  %8.2g\n", d->texts, t[0], t[1], t[2]);
+    if (d->images && d->texts)
         printf("best text the same for %.1f %% of the pictures\n",
                100.0 * d->rank_agreement);
-    }
     if (l->not_measured) {
         printf("accuracy: not measured: %s\n", l->not_measured);
         return;

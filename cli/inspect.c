@@ -25,6 +25,10 @@ static int on_option(void *user, const char *name, const char *value)
 
 static void print_image_tower(const clipc_model_info *i)
 {
+    if (!i->image_width) {
+        printf("image tower  none\n");
+        return;
+    }
     printf("image tower  %s: %zu", i->family, i->image_size);
     if (i->image_columns != i->image_size) printf("x%zu", i->image_columns);
     if (i->patch_size)
@@ -49,6 +53,18 @@ static void print_interpolated(const clipc_model_info *i)
                i->context_length);
 }
 
+static void print_text_tower(const clipc_model_info *i)
+{
+    if (!i->text_width) {
+        printf("text tower   none\n");
+        return;
+    }
+    printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
+           i->text_width, i->text_heads, i->text_layers, i->context_length,
+           i->vocab_size);
+    printf("tokenizer    %s\n", i->tokenizer);
+}
+
 static void print_info(const clipc_model_info *i)
 {
     printf("model        %s (%s, %s)\n", i->path, i->format, i->precision);
@@ -62,11 +78,8 @@ static void print_info(const clipc_model_info *i)
     if (i->origin) printf("origin       %s\n", i->origin);
     printf("parameters   %.2f M\n", (double)i->params * 1e-6);
     print_image_tower(i);
-    printf("text tower   width %zu, %zu heads, %zu layers, context %zu, vocabulary %zu\n",
-           i->text_width, i->text_heads, i->text_layers, i->context_length,
-           i->vocab_size);
+    print_text_tower(i);
     print_interpolated(i);
-    printf("tokenizer    %s\n", i->tokenizer);
     printf("embedding    %zu floats; logit scale %.4f", i->embed_dim,
            (double)i->logit_scale);
     if (i->has_logit_bias) printf(", bias %.4f", (double)i->logit_bias);

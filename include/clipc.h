@@ -310,7 +310,7 @@ CLIPC_API int clipc_convert(const char *in, const char *out,
                             const clipc_convert_options *options, clipc_err *err);
 
 /* How far a rewritten model is from the one that it came from, over built-in inputs: 64
- * pictures (gradients, noise, edges) and, where both have OpenAI's tokens, 64 texts. */
+ * pictures (gradients, noise, edges) and, where clipc has the tokenizer, 64 texts. */
 typedef struct clipc_drift {
     size_t images, texts;  /* how many were compared; 0 without that tower */
     double image_error[3]; /* 1 - cosine: median, 90th percentile, largest */

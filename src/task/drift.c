@@ -130,11 +130,13 @@ static double agreement(const drift *d)
 static int measure(clipc_drift *out, drift *d, clipc_err *err)
 {
     const clipc_model_info *i = clipc_model_info_of(clipc_ctx_model(d->a));
-    const bool texts =
-        strcmp(i->tokenizer, "openai") == 0 || strcmp(i->tokenizer, "bpe") == 0;
-    int rc = encode_images(d, err);
+    const bool images = i->image_width > 0;
+    const bool texts = i->text_width > 0 && (strcmp(i->tokenizer, "openai") == 0 ||
+                                             strcmp(i->tokenizer, "bpe") == 0 ||
+                                             strcmp(i->tokenizer, "wordpiece") == 0);
+    int rc = images ? encode_images(d, err) : CLIPC_OK;
 
-    if (rc == CLIPC_OK) {
+    if (rc == CLIPC_OK && images) {
         out->images = INPUTS;
         quantiles(out->image_error, d->image, d->E);
     }
@@ -142,7 +144,7 @@ static int measure(clipc_drift *out, drift *d, clipc_err *err)
     if (rc == CLIPC_OK && texts) {
         out->texts = INPUTS;
         quantiles(out->text_error, d->text, d->E);
-        out->rank_agreement = agreement(d);
+        if (images) out->rank_agreement = agreement(d);
     }
     return rc;
 }

@@ -145,8 +145,8 @@ long_texts() {
     run 3 embed -m $M -T "$long" --strict && one_line && grep -q 'text "cat cat.*102 tokens' "$T/err" &&
         run 1 tokenize "$long" 'a cat' --strict && one_line && grep -q '102 tokens' "$T/err" &&
         run 3 classify $M/photo.jpg -m $M -l "$long" --strict && one_line &&
-        run 0 similarity $M/photo.jpg -m $M -T "$long" && cp "$T/out" "$T/cut" &&
-        run 0 similarity $M/photo.jpg -m $M -T "$long" --long mean && ! cmp -s "$T/out" "$T/cut" &&
+        run 0 similarity $M/photo.jpg -m $M -T "$long" && cp "$T/out" "$T/short" &&
+        run 0 similarity $M/photo.jpg -m $M -T "$long" --long mean && ! cmp -s "$T/out" "$T/short" &&
         run 0 embed -m $M -T "$long" --long max && run 2 embed -m $M -T x --long most && one_line
 }
 smuggled() { # a special string is one only where the reference is asked for
@@ -338,6 +338,7 @@ keeps_wordpiece() { # the words and how texts are cleaned; the words of ids are 
     printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\nCat\n##s\n' >"$T/wp/vocab.txt"
     echo '{"do_lower_case": false}' >"$T/wp/tokenizer_config.json"
     all_layouts "$T/wp" 'Cats cat' clipc open_clip && grep -q '"ids":\[2,4,5,1,3,0' "$T/tokens" &&
+        run 0 quantize "$T/wp" "$T/wp8.clipc" --json --no-eval && grep -q '"images":64,.*"texts":64' "$T/out" &&
         run 0 tokenize 'Cats' -m "$T/t.clipc" && grep -q '^ *5  ##s$' "$T/out" &&
         run 0 info "$T/t.clipc" && grep -q 'tokenizer *wordpiece' "$T/out"
 }
@@ -345,7 +346,8 @@ one_tower() { # a text tower alone: in clipc's format, nowhere else
     V=tests/golden/variants
     printf '{"id":1,"ids":[48,3,49]}\n' >"$T/ids"
     run 0 convert $V/m_clip "$T/text.clipc" --to clipc && run 0 info "$T/text.clipc" &&
-        run 0 embed -m "$T/text.clipc" --texts-jsonl "$T/ids" && cp "$T/out" "$T/want" &&
+        grep -q 'image tower *none' "$T/out" && run 0 quantize $V/m_clip "$T/text8.clipc" --json &&
+        grep -q '"images":0' "$T/out" && run 0 embed -m "$T/text.clipc" --texts-jsonl "$T/ids" && cp "$T/out" "$T/want" &&
         run 0 embed -m $V/m_clip --texts-jsonl "$T/ids" && cmp -s "$T/out" "$T/want" &&
         run 3 embed -m "$T/text.clipc" $M/photo.jpg && grep -q 'no image tower' "$T/err" &&
         run 3 convert $V/m_clip "$T/text" && one_line && grep -q 'one tower' "$T/err" && [ ! -e "$T/text" ]
