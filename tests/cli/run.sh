@@ -394,7 +394,7 @@ image_sizes() { # positions interpolated on loading and on request, for good by 
         run 0 similarity $M/photo.jpg -T waves -m "$T/e96" --json && cmp -s "$T/out" "$T/at96" &&
         run 0 convert $M "$T/s.clipc" --to clipc &&
         run 0 similarity $M/photo.jpg -T waves -m "$T/s.clipc" --image-size 96 --json &&
-        cmp -s "$T/out" "$T/at96" && run 0 quantize $M "$T/s8.clipc" --image-size 96 &&
+        cmp -s "$T/out" "$T/at96" && run 0 quantize $M "$T/s8.clipc" --image-size 96 --no-eval &&
         run 3 convert $V/rectangle "$T/r" --to hf && one_line || return 1
     run 0 embed -T 'a' -m $M -o "$T/a.npy" && run 3 embed --pixels "$T/a.npy" -m $V/rectangle &&
         one_line && grep -q 'wanted \[n,20,12,3\]' "$T/err" &&
