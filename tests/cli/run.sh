@@ -248,7 +248,7 @@ resumes() {
     train "$T/cut" --set keep=9 &
     pid=$!
     n=0
-    while [ ! -e "$T/cut/checkpoints/step-0000000003.safetensors" ] && [ $n -lt 200 ]; do
+    while [ ! -e "$T/cut/checkpoints/step-0000000003.safetensors" ] && [ $n -lt 1200 ]; do
         sleep 0.05
         n=$((n + 1))
     done
