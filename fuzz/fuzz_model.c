@@ -43,20 +43,20 @@ static void use(const net *n)
 static void tokenize(const model_source *s)
 {
     enum { CONTEXT = 16 };
+    static const char text[] = "Two cats, caf\xc3\xa9";
     tokenizer t;
     tokens_work w = {0};
     int32_t ids[CONTEXT];
-    buf out = {0};
+    char out[64];
 
     if (tokenizer_open(&t, s, NULL) == CLIPC_OK &&
-        tokens_work_new(&w, NULL) == CLIPC_OK &&
-        tokenizer_run(&t, &w, ids, CONTEXT, NULL, "Two cats, caf\xc3\xa9", true, "fuzz",
-                      NULL) == CLIPC_OK)
+        tokens_work_new(&w, &t, NULL) == CLIPC_OK &&
+        tokenizer_run(&t, &w, ids, CONTEXT, NULL, (text_span){text, sizeof text - 1},
+                      true, "fuzz", NULL) == CLIPC_OK)
         for (size_t i = 0; i < CONTEXT; i++) {
             if (ids[i] < 0 || (size_t)ids[i] >= tokenizer_size(&t)) abort();
-            tokenizer_text(&out, &t, ids[i], NULL);
+            tokenizer_show(&t, ids[i], out, sizeof out);
         }
-    buf_free(&out);
     tokens_work_free(&w);
     tokenizer_free(&t);
 }

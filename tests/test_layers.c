@@ -279,7 +279,13 @@ static void block_b(layer *l)
 static void blocks(const char *isa)
 {
     layer l = layer_of(isa, block_f, block_b);
-    blk_own o = {.cfg = {ATT_C, ATT_H, 40, ACT_GELU, 1e-5f, true, WEIGHTS_PLAIN, {0}}};
+    blk_own o = {.cfg = {.C = ATT_C,
+                         .H = ATT_H,
+                         .F = 40,
+                         .act = ACT_GELU,
+                         .eps = 1e-5f,
+                         .causal = true,
+                         .form = WEIGHTS_PLAIN}};
     param_list list = {0}, grads = {0};
     arena measure = arena_measure();
     clipc_err err;
