@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "clip/pretrained.h"
+#include "clip/token_folder.h"
 #include "text/clean.h"
 #include "text/pipeline.h"
 #include "text/sentencepiece.h"
@@ -203,7 +204,7 @@ static pretrained *load_folder(const hub_case *c)
 
     snprintf(path, sizeof path, GOLDEN "%s", c->name);
     snprintf(s.cfg.tokenizer, sizeof s.cfg.tokenizer, "%s", c->tokenizer);
-    assert_true(pretrained_found(path));
+    assert_true(token_folder_found(path));
     CHECK_OK(pretrained_open(&p, &s, &err), err);
     return p;
 }

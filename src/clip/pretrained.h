@@ -19,8 +19,7 @@ typedef struct pretrained pretrained;
 /* One thread's scratch. */
 typedef struct pretrained_work pretrained_work;
 
-/* Whether the folder holds a vocabulary that pretrained_open reads. */
-bool pretrained_found(const char *folder);
+/* Of a folder where token_folder_found. */
 int pretrained_open(pretrained **out, const model_source *s, clipc_err *err);
 void pretrained_free(pretrained *p);
 

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/token_folder.h"
+
 const char *const token_file_names[TOKEN_FILES] = {
     [TOKEN_OPTIONS] = "tokenizer_config.json",
     [TOKEN_SPECIALS] = "special_tokens_map.json",
@@ -129,7 +131,7 @@ static int make(tokenizer *t, const token_files *f, const json_t *options,
     if (rc != CLIPC_OK) return rc;
     if (words) return make_wordpiece(t, f, options, paths, err);
     if (pairs) return make_bpe(t, f, options, paths, err);
-    if (foreign && pretrained_found(s->path)) {
+    if (foreign && token_folder_found(s->path)) {
         rc = pretrained_open(&t->pretrained, s, err);
         if (rc == CLIPC_OK) t->name = pretrained_kind(t->pretrained);
         return rc;
