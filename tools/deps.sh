@@ -2,11 +2,16 @@
 # Installs the packages that building and testing clipc needs, where apt is at hand and we
 # may use it; elsewhere prints what to install.  Does nothing when nothing is missing.
 set -u
-missing=
+missing= wanted=
 need() { # need PACKAGE TEST...
     package=$1
     shift
     "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+want() { # the same, of what clipc can be built without
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || wanted="$wanted $package"
 }
 header() { printf '#include <stddef.h>\n#include <stdio.h>\n#include <%s>\n' "$1" | cc -E -x c - ; }
 asan() {
@@ -23,22 +28,29 @@ need libpng-dev pkg-config --exists libpng
 need libwebp-dev pkg-config --exists libwebp
 need libjansson-dev pkg-config --exists jansson
 need libarchive-dev pkg-config --exists libarchive
+need nettle-dev pkg-config --exists nettle
 need libpthreadpool-dev header pthreadpool.h
 need libcmocka-dev pkg-config --exists cmocka
+want libtiff-dev pkg-config --exists libtiff-4
+want libheif-dev pkg-config --exists libheif
+want libjxl-dev pkg-config --exists libjxl
+want libcurl4-openssl-dev pkg-config --exists libcurl
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang
     need clang-format command -v clang-format
     need libclang-rt-14-dev asan
 fi
 
-[ -n "$missing" ] || exit 0
+[ -n "$missing$wanted" ] || exit 0
 as_root=
 if [ "$(id -u)" != 0 ]; then as_root=sudo; fi
 if command -v apt-get >/dev/null && { [ -z "$as_root" ] || command -v sudo >/dev/null; }; then
-    echo "installing:$missing"
+    echo "installing:$missing$wanted"
     $as_root apt-get update -qq &&
         DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq \
-            --no-install-recommends $missing >/dev/null && exit 0
+            --no-install-recommends $missing $wanted >/dev/null && exit 0
 fi
+[ -z "$wanted" ] || echo "clipc is built without (Debian's names):$wanted" >&2
+[ -n "$missing" ] || exit 0
 echo "clipc needs these packages (Debian's names):$missing" >&2
 exit 1

@@ -1,6 +1,6 @@
 #!/bin/sh
 # make install: command, library, headers, pkg-config file, bundled models, man page.
-# Takes PREFIX, DESTDIR, B (the build folder) and VERSION from the environment.
+# Takes PREFIX, DESTDIR, B (the build folder), VERSION and PKGS from the environment.
 set -eu
 to=${DESTDIR:-}${PREFIX:?}
 install -d "$to/bin" "$to/lib/pkgconfig" "$to/include" "$to/share/man/man1" "$to/share/clipc/models"
@@ -18,7 +18,7 @@ Description: CLIP in C
 Version: $VERSION
 Cflags: -I\${prefix}/include
 Libs: -L\${prefix}/lib -lclipc
-Requires.private: libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive
-Libs.private: -lpthreadpool -lpthread -lm
+Requires.private: $PKGS
+Libs.private: -lpthreadpool -lpthread -ldl -lm
 PC
 echo "installed in $to"
