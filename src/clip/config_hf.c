@@ -98,7 +98,7 @@ static void hf_siglip_defaults(clip_cfg *cfg)
     cfg->text.pool = TEXT_POOL_LAST;
     cfg->text.proj = PROJ_LINEAR_BIAS;
     cfg->logit_bias = cfg->foreign_tokens = true;
-    snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "SentencePiece");
+    snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "SiglipTokenizer");
 }
 
 static preprocess_cfg hf_preprocess_default(const clip_cfg *cfg)

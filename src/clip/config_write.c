@@ -155,14 +155,16 @@ static void put_text_pool(json_t *t, const text_cfg *c)
     if (c->proj == PROJ_NONE) json_object_set_new(t, "proj_type", json_string("none"));
 }
 
-static json_t *token_rules_json(bpe_rules rules)
+static json_t *token_rules_json(const clip_cfg *cfg)
 {
     static const char *const words[] = {[BPE_OPEN_CLIP] = "lower",
                                         [BPE_OPEN_CLIP_WHITESPACE] = "whitespace",
                                         [BPE_OPEN_CLIP_CANONICAL] = "canonicalize"};
     json_t *o = json_object();
 
-    json_object_set_new(o, "clean", json_string(words[rules]));
+    if (cfg->token_rules != BPE_OPENAI)
+        json_object_set_new(o, "clean", json_string(words[cfg->token_rules]));
+    if (cfg->strip_sep) json_object_set_new(o, "strip_sep_token", json_true());
     return o;
 }
 
@@ -170,8 +172,8 @@ static void put_tokenizer(json_t *t, const clip_cfg *cfg)
 {
     if (cfg->foreign_tokens)
         json_object_set_new(t, "hf_tokenizer_name", json_string(cfg->tokenizer));
-    if (cfg->token_rules != BPE_OPENAI)
-        json_object_set_new(t, "tokenizer_kwargs", token_rules_json(cfg->token_rules));
+    if (cfg->token_rules != BPE_OPENAI || cfg->strip_sep)
+        json_object_set_new(t, "tokenizer_kwargs", token_rules_json(cfg));
 }
 
 /* open_clip's HFTextEncoder, whose sizes are those of a name. */
