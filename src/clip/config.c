@@ -71,7 +71,8 @@ static const char *const text_keys[] = {"context_length",
                                         BLOCK_KEYS,
                                         NULL};
 static const char *const preprocess_keys[] = {
-    "size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color", NULL};
+    "size",        "mode",       "mean",        "std", "interpolation",
+    "resize_mode", "fill_color", "clipc_as_hf", NULL};
 
 void clip_cfg_free(clip_cfg *cfg)
 {
@@ -427,6 +428,7 @@ static int get_preprocess(preprocess_cfg *p, const json_t *o, const char *where,
     if (rc == CLIPC_OK) rc = get_word(&f, o, "interpolation", filters, where, err);
     if (rc == CLIPC_OK) rc = get_word(&mode, o, "resize_mode", modes, where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&fill, o, "fill_color", where, err);
+    if (rc == CLIPC_OK) rc = json_get_bool(&p->rgb_first, o, "clipc_as_hf", where, err);
     if (rc == CLIPC_OK && fill > 255)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: fill_color %zu, wanted 0 to 255",
                         where, fill);

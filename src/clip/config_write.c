@@ -232,7 +232,7 @@ static json_t *preprocess_json(const preprocess_cfg *p)
 
 /* What both files of open_clip's form have, around the towers (NULL: none). */
 static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *text,
-                       clipc_err *err)
+                       json_t *preprocess, clipc_err *err)
 {
     json_t *root = json_object(), *model = json_object();
 
@@ -244,14 +244,15 @@ static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *te
     if (vision) json_object_set_new(model, "vision_cfg", vision);
     if (text) json_object_set_new(model, "text_cfg", text);
     json_object_set_new(root, "model_cfg", model);
-    json_object_set_new(root, "preprocess_cfg", preprocess_json(&cfg->preprocess));
+    json_object_set_new(root, "preprocess_cfg", preprocess);
     if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
     return dump(out, root, err);
 }
 
 int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
 {
-    return write_model(out, cfg, vision_json(cfg), text_json(cfg), err);
+    return write_model(out, cfg, vision_json(cfg), text_json(cfg),
+                       preprocess_json(&cfg->preprocess), err);
 }
 
 static json_t *named_tower(const char *key, const char *name, json_t *own)
@@ -265,14 +266,15 @@ static json_t *named_tower(const char *key, const char *name, json_t *own)
 
 int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err)
 {
-    json_t *vision = NULL, *text = NULL;
+    json_t *vision = NULL, *text = NULL, *preprocess = preprocess_json(&cfg->preprocess);
 
+    put(preprocess, "clipc_as_hf", cfg->preprocess.rgb_first);
     if (!cfg->no_image)
         vision = named_tower("timm_model_name", cfg->timm, own_image_json(&cfg->image));
     if (!cfg->no_text)
         text = named_tower("hf_model_name", cfg->hf_model, own_text_json(&cfg->text));
     if (text) put_tokenizer(text, cfg);
-    return write_model(out, cfg, vision, text, err);
+    return write_model(out, cfg, vision, text, preprocess, err);
 }
 
 /* ---- what fits where ---- */

@@ -175,6 +175,23 @@ recipes() { # crops without a model: a picture that fails takes no row
         run 0 preprocess $F/rgba.bmp $F/1.bmp --recipe squash --size 20x30 --interpolation bilinear \
             -o "$T/d.npy" && [ "$(wc -c <"$T/d.npy")" = $((128 + 2 * 20 * 30 * 3)) ]
 }
+crops_as_hf() { # a model of Hugging Face's sees pictures as its processor does, also as clipc's own
+    local F=tests/golden/formats H=tests/golden/models/hf_vit
+    run 0 preprocess $F/palette.gif $F/rgba.bmp --recipe hf --size 32 -o "$T/hf.npy" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp --recipe openai --size 32 -o "$T/openai.npy" &&
+        ! cmp -s "$T/hf.npy" "$T/openai.npy" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m $H -o "$T/m.npy" && cmp -s "$T/m.npy" "$T/hf.npy" &&
+        run 0 convert $H "$T/h.clipc" --to clipc &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m "$T/h.clipc" -o "$T/m.npy" -f && cmp -s "$T/m.npy" "$T/hf.npy" &&
+        run 0 convert $H "$T/h.open_clip" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m "$T/h.open_clip" -o "$T/m.npy" -f &&
+        cmp -s "$T/m.npy" "$T/openai.npy" || return 1
+    cp -r $H "$T/odd" && chmod -R u+w "$T/odd"
+    for wrong in '"size": {"shortest_edge": 256}' '"size": 40' '"do_center_crop": false' '"do_rescale": false'; do
+        echo "{$wrong}" >"$T/odd/preprocessor_config.json"
+        run 3 info "$T/odd" && one_line && grep -q 'preprocessor_config.json: ' "$T/err" || return 1
+    done
+}
 evals() {
     cp $M/*.jpg $M/*.png "$T/"
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
@@ -467,6 +484,7 @@ expect 'special strings' smuggled
 expect 'info' infos
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
+expect 'preprocess: as Hugging Face' crops_as_hf
 expect 'eval' evals
 expect 'eval and quantize: a shard' shards
 expect 'quantize: no shard' no_shards
