@@ -190,15 +190,19 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
         const size_t m0 = cut_at(&p->rows, i), m = cut_at(&p->rows, i + 1) - m0;
         pack_panel(k, a + (m0 - first) * kc, &p->A, m0, m, p->k0, kc, m);
     }
+    const size_t bytes = kc * GEMM_NR * form_size(p->form);
+    const size_t tiles = (p1 - p0) * (GEMM_NR / k->nr);
     for (size_t j = j0; j < j1; j++) {
         const float *b = panel_b(p, a + GEMM_A_FLOATS, j);
         const size_t n = min_size(GEMM_NR, p->n - j * GEMM_NR);
+        /* Weights come from memory: each tile fetches its share of the panel after this. */
+        const char *ahead = (const char *)p->b + (j + 1) * bytes;
         for (size_t h = 0; h < n; h += k->nr)
-            for (size_t i = p0; i < p1; i++) {
+            for (size_t i = p0; i < p1; i++, ahead += bytes / tiles) {
                 const size_t m = cut_at(&p->rows, i);
                 k->tile(p->C + m * p->ldc + p->n0 + j * GEMM_NR + h, p->ldc,
                         a + (m - first) * kc, b + h, cut_at(&p->rows, i + 1) - m,
-                        min_size(k->nr, n - h), kc, add);
+                        min_size(k->nr, n - h), kc, add, ahead, bytes / tiles / kc);
             }
     }
     if (p->last)
