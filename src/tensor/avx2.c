@@ -14,8 +14,8 @@ enum { MR = 6, NR = 16, PANEL = 32 };
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
-                        const size_t M, size_t n, size_t kc, int add,
-                        const char *ahead, size_t step)
+                        const size_t M, size_t n, size_t kc, int add, const char *ahead,
+                        size_t step)
 {
     __m256 acc[MR][2];
 

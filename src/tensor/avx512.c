@@ -14,8 +14,8 @@ enum { MR = 14, NR = 32 };
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
-                        const size_t M, size_t n, size_t kc, int add,
-                        const char *ahead, size_t step)
+                        const size_t M, size_t n, size_t kc, int add, const char *ahead,
+                        size_t step)
 {
     const __mmask16 left = (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
     const __mmask16 right = (__mmask16)(n >= 32  ? 0xffff
