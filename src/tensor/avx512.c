@@ -70,8 +70,10 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-const kernels kernels_avx512 = {
-    .name = "avx512", .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS};
+#define AVX512_MEMBERS .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS
+const kernels kernels_avx512 = {.name = "avx512", AVX512_MEMBERS};
+const kernels kernels_avx512vnni = {
+    .name = "avx512vnni", .narrow = &narrow_avx512vnni, AVX512_MEMBERS};
 ISA_END
 #else
 typedef int avx512_needs_x86;

@@ -71,7 +71,7 @@ void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N
 /* w [N,K] = the weights again, as far as the form kept them (B was their transpose). */
 void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form form,
                  size_t N, size_t K);
-/* Halves and bytes are widened panel by panel on the way: the arithmetic is float32. */
+/* Weights are made panel by panel what the exec's precision multiplies in. */
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o);
 
