@@ -142,7 +142,13 @@ typedef struct clipc_ctx_options {
                        as in the reference; 0: it is ordinary text */
     int raw;        /* 0; 1: embeddings are not brought to unit length */
     int long_texts; /* CLIPC_LONG_*: what becomes of texts that do not fit */
+    int precision;  /* CLIPC_PRECISION_*: what linear layers multiply in */
 } clipc_ctx_options;
+
+/* float32; or, on a CPU that is faster so (AVX-512 with BF16, VNNI and VBMI; others go on
+ * in float32), bf16, or bytes with a scale for each row of 256 numbers, of weights of any
+ * stored precision.  Sums, norms and attention stay in float32. */
+enum { CLIPC_PRECISION_F32, CLIPC_PRECISION_BF16, CLIPC_PRECISION_INT8 };
 
 /* A text with more tokens than context_length is cut, its end token kept, as in the
  * reference; or refused with CLIPC_ERR_TEXT; or read in windows that follow each other,

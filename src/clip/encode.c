@@ -53,10 +53,15 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     const size_t a = n->image ? n->ops->scratch(n->image) : 0;
     const size_t b = n->text ? n->text_ops->scratch(n->text) : 0;
     arena measure = arena_measure();
-    int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
+    int rc;
+
+    if (c->options.precision < 0 || c->options.precision > CLIPC_PRECISION_INT8)
+        return clipc_fail(err, CLIPC_ERR_ARG, "no precision %d", c->options.precision);
+    rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
 
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
+    c->e->precision = (compute)c->options.precision;
     if (n->image) rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
     if (rc == CLIPC_OK && n->text)
         rc = n->text_ops->acts_make(&c->text_acts, n->text, most_texts(c), B * T,
