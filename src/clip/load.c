@@ -192,8 +192,8 @@ static int each_packed(loading *l, const param *p, net_tensor_fn *on, void *user
                        clipc_err *err)
 {
     const tensor *t = tensor_find(l->file, p->name);
-    const int found = positions_differ(l->n, l->s, p, t) ? CLIPC_OK
-                                                          : find_packed(&t, p, l->s, err);
+    const int found =
+        positions_differ(l->n, l->s, p, t) ? CLIPC_OK : find_packed(&t, p, l->s, err);
 
     return on(user, &(net_tensor){p, p->name, t, found}, err);
 }
@@ -260,8 +260,7 @@ void weights_unpack(float *plain, const param *p, const void *packed, weight_for
         conv_unpack(k, plain, packed, form, N, p->dims[1], K / p->dims[1]);
         break;
     case PARAM_TABLE:
-        for (size_t r = 0; r < N; r++)
-            table_row(k, plain + r * K, packed, form, N, K, r);
+        for (size_t r = 0; r < N; r++) table_row(k, plain + r * K, packed, form, N, K, r);
         break;
     default: memcpy(plain, packed, p->n * sizeof *plain);
     }

@@ -53,7 +53,8 @@ typedef struct net_tensor {
 } net_tensor;
 
 /* Calls on(user, t, err) for all that a net (net_shape) wants of its source, before
- * anything is loaded, until that returns another than CLIPC_OK, which is then returned. */
+ * anything is loaded, until that returns another than CLIPC_OK, which is then returned.
+ */
 typedef int net_tensor_fn(void *user, const net_tensor *t, clipc_err *err);
 int net_tensors(net *n, const model_source *s, net_tensor_fn *on, void *user,
                 clipc_err *err);
