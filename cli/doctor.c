@@ -64,7 +64,7 @@ static int conclude(const doctor *d, const clipc_checkup *c)
         printf(",\"file_bytes\":%zu,\"memory_bytes\":%zu}\n", c->file_bytes,
                c->memory_bytes);
     } else {
-        printf("%s: %zu problems, %zu warnings, %zu notes\n", word, problems, warnings,
+        printf("%s; problems: %zu, warnings: %zu, notes: %zu\n", word, problems, warnings,
                c->found[CLIPC_FOUND_NOTE]);
     }
     return problems ? EXIT_NONE : warnings ? EXIT_SOME : EXIT_DONE;

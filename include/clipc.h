@@ -370,9 +370,9 @@ CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx
 enum { CLIPC_FOUND_OK, CLIPC_FOUND_NOTE, CLIPC_FOUND_WARNING, CLIPC_FOUND_PROBLEM };
 
 typedef struct clipc_finding {
-    const char *check; /* "opening", "tensors", "values", "scale", "activation", "configs",
-                          "preprocessing", "tokenizer", "embeddings", "pictures",
-                          "repetition", "kernels", "memory", "speed" */
+    const char *check; /* "opening", "tensors", "values", "scale", "activation",
+                          "configs", "preprocessing", "tokenizer", "embeddings",
+                          "pictures", "repetition", "kernels", "memory", "speed" */
     int severity;      /* CLIPC_FOUND_* */
     char message[640]; /* one line: what was found and, if it is bad, what to do */
 } clipc_finding;

@@ -26,15 +26,23 @@ static json_t *file_json(const model_source *s, const char *name)
 
 /* ---- activation ---- */
 
-/* What the names of published weights tell: OpenAI's, Data Filtering Networks' and those
- * that open_clip calls so have QuickGELU; those that LAION trained on its 2 billion and
- * DataComp's have GELU. */
+/* What the names of published weights tell (open_clip's pretrained.py); the first word
+ * that is in a name counts. */
 static const struct {
     const char *word;
     act act;
 } by_name[] = {
-    {"quickgelu", ACT_QUICK_GELU}, {"openai", ACT_QUICK_GELU}, {"dfn2b", ACT_QUICK_GELU},
-    {"dfn5b", ACT_QUICK_GELU},     {"laion2b", ACT_GELU},      {"datacomp", ACT_GELU},
+    {"quickgelu", ACT_QUICK_GELU},
+    {"openai", ACT_QUICK_GELU},
+    {"dfn2b_s39b", ACT_GELU},
+    {"dfn2b", ACT_QUICK_GELU},
+    {"dfn5b", ACT_QUICK_GELU},
+    {"metaclip_400m", ACT_QUICK_GELU},
+    {"metaclip_2pt5b", ACT_QUICK_GELU},
+    {"metaclip_fullcc", ACT_QUICK_GELU},
+    {"laion2b", ACT_GELU},
+    {"datacomp", ACT_GELU},
+    {"commonpool", ACT_GELU},
 };
 
 /* Whether a word is in a name, in whatever case. */
@@ -61,17 +69,17 @@ static bool told(const clip_cfg *cfg, bool text)
 static bool contradicts_name(checkup *c, const model_source *s, const char *name)
 {
     const act is = told(&s->cfg, true) ? s->cfg.text.act : s->cfg.image.act;
+    const size_t n = sizeof by_name / sizeof by_name[0];
+    size_t i = 0;
 
-    for (size_t i = 0; name && i < sizeof by_name / sizeof by_name[0]; i++)
-        if (holds(name, by_name[i].word) && by_name[i].act != is) {
-            checkup_say(c, CLIPC_FOUND_WARNING, "activation",
-                        "%s by %s, but the name \"%.80s\" is of weights trained with %s; "
-                        "if that is so, change %s",
-                        acts[is], s->config_by, name, acts[by_name[i].act],
-                        s->cfg.layout == LAYOUT_HF ? "hidden_act" : "quick_gelu");
-            return true;
-        }
-    return false;
+    while (i < n && !(name && holds(name, by_name[i].word))) i++;
+    if (i == n || by_name[i].act == is) return false;
+    checkup_say(c, CLIPC_FOUND_WARNING, "activation",
+                "%s by %s, but the name \"%.80s\" is of weights trained with %s; if that "
+                "is so, change %s",
+                acts[is], s->config_by, name, acts[by_name[i].act],
+                s->cfg.layout == LAYOUT_HF ? "hidden_act" : "quick_gelu");
+    return true;
 }
 
 static void check_activation(checkup *c, const model_source *s, const json_t *config)
@@ -353,7 +361,8 @@ static void check_preprocessing(checkup *c, const model_source *s,
     if (by_open_clip) usual &= check_side(c, "size", json_object_get(own, "size"), p->h);
     if (pre && by_hf) usual &= check_processor(c, pre, p->h);
     if (pre && by_open_clip) usual &= check_beside(c, p, pre);
-    if ((by_open_clip && !own) || (by_hf && !pre) || strcmp(s->config_by, "weights") == 0)
+    if ((by_open_clip && !json_object_get(own, "mean")) || (by_hf && !pre) ||
+        strcmp(s->config_by, "weights") == 0)
         checkup_say(c, CLIPC_FOUND_NOTE, "preprocessing",
                     "no file tells mean and std: those usual for such configs are taken");
     else if (usual)
