@@ -82,6 +82,16 @@ static bool contradicts_name(checkup *c, const model_source *s, const char *name
     return true;
 }
 
+/* The last part of a path, whatever slashes end it. */
+static const char *last_part(const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n && path[n - 1] == '/') n--;
+    while (n && path[n - 1] != '/') n--;
+    return path + n;
+}
+
 static void check_activation(checkup *c, const model_source *s, const json_t *config)
 {
     const act pictures = s->cfg.image.act, text = s->cfg.text.act;
@@ -100,7 +110,7 @@ static void check_activation(checkup *c, const model_source *s, const json_t *co
                     "%s is assumed, as no config tells; if results are poor, put an "
                     "open_clip_config.json with quick_gelu beside the file",
                     acts[text]);
-    else if (!contradicts_name(c, s, path_base(s->path)) &&
+    else if (!contradicts_name(c, s, last_part(s->path)) &&
              !contradicts_name(
                  c, s, json_string_value(json_object_get(config, "_name_or_path"))))
         checkup_say(c, CLIPC_FOUND_OK, "activation", "%s by %s",
@@ -119,15 +129,16 @@ static void differ(few *f, const char *what, size_t a, size_t b)
 
 static void compare(checkup *c, const clip_cfg *a, const clip_cfg *b)
 {
-    const bool acts_differ = (told(a, true) && a->text.act != b->text.act) ||
-                             (told(a, false) && a->image.act != b->image.act);
+    const bool texts = told(a, true) && a->text.act != b->text.act,
+               acts_differ = texts || (told(a, false) && a->image.act != b->image.act);
     few other = {0};
 
     if (acts_differ)
         checkup_say(c, CLIPC_FOUND_WARNING, "activation",
                     "open_clip_config.json means %s, config.json says %s: one of them is "
                     "wrong, and clipc goes by the first",
-                    acts[a->text.act], acts[b->text.act]);
+                    acts[texts ? a->text.act : a->image.act],
+                    acts[texts ? b->text.act : b->image.act]);
     differ(&other, "image size", a->image.image_size, b->image.image_size);
     if (a->image.patch_size)
         differ(&other, "patch size", a->image.patch_size, b->image.patch_size);
@@ -150,20 +161,18 @@ static void compare(checkup *c, const clip_cfg *a, const clip_cfg *b)
 static int check_configs(checkup *c, const model_source *s, const json_t *config,
                          clipc_err *err)
 {
-    char *path, *none;
+    char *path;
     clip_cfg other = {0};
 
     if (strcmp(s->config_by, "open_clip_config.json") != 0 ||
         !json_object_get(config, "vision_config"))
         return CLIPC_OK;
     path = path_join(s->path, "config.json");
-    none = path_join(s->path, "preprocessor_config.json");
-    if (path && none && config_hf_files(&other, path, none, NULL) == CLIPC_OK)
+    if (path && config_hf_files(&other, path, "", NULL) == CLIPC_OK)
         compare(c, &s->cfg, &other);
     clip_cfg_free(&other);
-    free(none);
     free(path);
-    return path && none ? CLIPC_OK : clipc_fail_memory(err, s->path, 0);
+    return path ? CLIPC_OK : clipc_fail_memory(err, s->path, 0);
 }
 
 /* ---- preprocessing ---- */
@@ -361,7 +370,7 @@ static void check_preprocessing(checkup *c, const model_source *s,
     if (by_open_clip) usual &= check_side(c, "size", json_object_get(own, "size"), p->h);
     if (pre && by_hf) usual &= check_processor(c, pre, p->h);
     if (pre && by_open_clip) usual &= check_beside(c, p, pre);
-    if ((by_open_clip && !json_object_get(own, "mean")) || (by_hf && !pre) ||
+    if ((open_clip && by_open_clip && !json_object_get(own, "mean")) || (by_hf && !pre) ||
         strcmp(s->config_by, "weights") == 0)
         checkup_say(c, CLIPC_FOUND_NOTE, "preprocessing",
                     "no file tells mean and std: those usual for such configs are taken");

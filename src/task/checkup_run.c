@@ -283,7 +283,7 @@ static int check_kernels(run *r, bool images, clipc_err *err)
 /* Whether a measurement may end: short ones are repeated. */
 static bool enough(double took, size_t done, size_t wanted)
 {
-    return done >= wanted ? took > 0.2 || done > 1000 : done > 1 && took > 1.0;
+    return done >= wanted ? took > 0.1 || done > 1000 : done > 1 && took > 1.0;
 }
 
 /* Both ways through the inputs; of a large model few of them one by one. */
