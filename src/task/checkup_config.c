@@ -16,9 +16,8 @@ static json_t *file_json(const model_source *s, const char *name)
 {
     json_t *root = NULL;
     buf text = {0};
-    bool there = false;
 
-    if (source_file(&text, &there, s, name, NULL) == CLIPC_OK && there)
+    if (source_has(s, name) && source_file(&text, s, name, NULL) == CLIPC_OK)
         json_parse(&root, text.data, text.len, name, NULL);
     buf_free(&text);
     return root;
@@ -288,10 +287,7 @@ static bool check_resize(checkup *c, const preprocess_cfg *p, const custom *k)
  */
 static size_t side_of(const json_t *v)
 {
-    static const char *const keys[] = {"shortest_edge", "height"};
-
-    for (size_t i = 0; i < 2 && json_is_object(v); i++)
-        if (json_object_get(v, keys[i])) v = json_object_get(v, keys[i]);
+    if (json_is_object(v)) v = json_object_get(v, "height");
     if (json_is_array(v)) v = json_array_get(v, 0);
     return json_is_integer(v) && json_integer_value(v) > 0 ? (size_t)json_integer_value(v)
                                                            : 0;
@@ -309,31 +305,20 @@ static bool check_side(checkup *c, const char *key, const json_t *v, size_t side
     return false;
 }
 
-/* What transformers would do otherwise than clipc, which resizes, crops, divides by 255
- * and normalizes. */
-static bool check_processor(checkup *c, const json_t *pre, size_t side)
+/* What transformers would do otherwise than clipc, and opening let pass. */
+static bool check_processor(checkup *c, const json_t *pre, const preprocess_cfg *p)
 {
-    static const char *const steps[] = {"do_resize", "do_rescale", "do_normalize"};
     const json_t *rescale = json_object_get(pre, "rescale_factor");
-    bool usual = check_side(c, "size", json_object_get(pre, "size"), side);
+    const bool same = p->resize == RESIZE_SQUASH ||
+                      check_side(c, "crop_size", json_object_get(pre, "crop_size"), p->h);
 
-    usual &= check_side(c, "crop_size", json_object_get(pre, "crop_size"), side);
-    if (json_is_number(rescale) &&
-        fabs(json_number_value(rescale) * 255.0 - 1.0) > 1e-3) {
-        checkup_say(c, CLIPC_FOUND_WARNING, "preprocessing",
-                    "rescale_factor is %.6g; clipc divides by 255",
-                    json_number_value(rescale));
-        usual = false;
-    }
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
-        if (json_is_false(json_object_get(pre, steps[i]))) {
-            checkup_say(c, CLIPC_FOUND_WARNING, "preprocessing",
-                        "%s is false, but clipc does it: what calls the model must have "
-                        "done so",
-                        steps[i]);
-            usual = false;
-        }
-    return usual;
+    if (!json_is_number(rescale) ||
+        fabs(json_number_value(rescale) * 255.0 - 1.0) <= 1e-3)
+        return same;
+    checkup_say(c, CLIPC_FOUND_WARNING, "preprocessing",
+                "rescale_factor is %.6g; clipc divides by 255",
+                json_number_value(rescale));
+    return false;
 }
 
 /* open_clip's preprocess_cfg against what lies beside it for transformers. */
@@ -368,7 +353,7 @@ static void check_preprocessing(checkup *c, const model_source *s,
 
     usual &= check_resize(c, p, &k);
     if (by_open_clip) usual &= check_side(c, "size", json_object_get(own, "size"), p->h);
-    if (pre && by_hf) usual &= check_processor(c, pre, p->h);
+    if (pre && by_hf) usual &= check_processor(c, pre, p);
     if (pre && by_open_clip) usual &= check_beside(c, p, pre);
     if ((open_clip && by_open_clip && !json_object_get(own, "mean")) || (by_hf && !pre) ||
         strcmp(s->config_by, "weights") == 0)
