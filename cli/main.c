@@ -14,6 +14,7 @@ static const struct {
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"eval", cmd_eval, "measures zero-shot accuracy"},
     {"info", cmd_info, "shows what a model is"},
+    {"doctor", cmd_doctor, "checks whether a model is sound"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
     {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},

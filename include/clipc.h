@@ -370,6 +370,42 @@ CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx
                                                      size_t total),
                                  void *user, clipc_err *err);
 
+/* ---- checking a model -----------------------------------------------------------------
+ */
+
+enum { CLIPC_FOUND_OK, CLIPC_FOUND_NOTE, CLIPC_FOUND_WARNING, CLIPC_FOUND_PROBLEM };
+
+typedef struct clipc_finding {
+    const char *check; /* "opening", "tensors", "values", "scale", "activation",
+                          "configs", "preprocessing", "tokenizer", "embeddings",
+                          "pictures", "repetition", "kernels", "memory", "speed" */
+    int severity;      /* CLIPC_FOUND_* */
+    char message[640]; /* one line: what was found and, if it is bad, what to do */
+} clipc_finding;
+
+/* Zeroed means default; NULL means all defaults. */
+typedef struct clipc_check_options {
+    size_t threads; /* 1 */
+    int files_only; /* 1: nothing is run, so no embeddings and no speed */
+} clipc_check_options;
+
+typedef struct clipc_checkup {
+    size_t found[4]; /* how many findings of each severity */
+    /* Pictures and texts a second, one at a time with one thread, and in batches with all
+     * threads; 0: not measured. */
+    double image_rate[2], text_rate[2];
+    size_t file_bytes, memory_bytes; /* of the weights: stored, and copied out of there */
+} clipc_checkup;
+
+/* Checks a model (path as for clipc_model_open): its tensors and their values, what its
+ * files say against each other and against what is usual for its kind, and what it makes
+ * of pictures and texts that are made here.  on_finding hears of each check in turn.
+ * CLIPC_OK whatever was found: a model that cannot be opened is a finding. */
+CLIPC_API int clipc_check_model(clipc_checkup *out, const char *path,
+                                const clipc_check_options *options,
+                                void (*on_finding)(void *user, const clipc_finding *f),
+                                void *user, clipc_err *err);
+
 /* ---- about this build ----------------------------------------------------------------
  */
 

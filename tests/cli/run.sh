@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval info convert quantize tokenize preprocess; do
+    for c in classify similarity embed train eval info doctor convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -159,6 +159,17 @@ smuggled() { # a special string is one only where the reference is asked for
         grep -q '"logits_per_image":\[\[\([-0-9.e]*\),\1\]\]' "$T/out"
 }
 infos() { run 0 info $M && grep -q 'vit: 224 px' "$T/out" && run 0 info $M --json && grep -q '"embed_dim":16' "$T/out"; }
+doctors() { # sound, suspicious, broken: the exit status; text and JSON; nothing run on demand
+    run 0 doctor $M && [ "$(tail -n 1 "$T/out")" = 'sound; problems: 0, warnings: 0, notes: 2' ] &&
+        grep -q '^ok *speed .* pictures a second' "$T/out" && grep -q '^note *pictures ' "$T/out" || return 1
+    run 0 doctor -m $M --json --threads 1 && grep -q '^{"findings":\[{"check":"opening","severity":"ok","message":' "$T/out" &&
+        grep -q '"verdict":"sound","problems":0,"warnings":0,"notes":2,"images_per_second":\[[0-9.e+]*,' "$T/out" &&
+        run 1 doctor tests/golden/models/hf_vit_old --files-only &&
+        grep -q '^WARNING *preprocessing .*none that is known' "$T/out" && ! grep -q speed "$T/out" &&
+        grep -q '^suspicious; problems: 0, warnings: 1' "$T/out" &&
+        run 3 doctor no-such-model --json && grep -q '"severity":"problem".*"images_per_second":null' "$T/out" &&
+        run 2 doctor $M $M && one_line && run 2 doctor --threads 0 && one_line
+}
 preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
         run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
@@ -482,6 +493,7 @@ expect 'tokenize: the rules of open_clip' tokens_rules
 expect 'texts that do not fit' long_texts
 expect 'special strings' smuggled
 expect 'info' infos
+expect 'doctor' doctors
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
 expect 'preprocess: as Hugging Face' crops_as_hf
