@@ -70,8 +70,12 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-const kernels kernels_avx512 = {
-    .name = "avx512", .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS};
+const kernels kernels_avx512 = {.name = "avx512",
+                                .mr = MR,
+                                .nr = NR,
+                                .tile = tile,
+                                .byte_rows = byte_rows_avx2,
+                                OPS_BODY_MEMBERS};
 ISA_END
 #else
 typedef int avx512_needs_x86;
