@@ -242,7 +242,8 @@ static uint8_t byte_sum(const uint8_t *x, size_t step, const int32_t *w, size_t 
     return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
 }
 
-/* Weights whose sizes add up to less than 2^23; a third of the outputs leans to one. */
+/* Weights whose sizes add up to less than 2^23; a third of the outputs leans
+ * to one. */
 static void random_filter(int32_t *w, size_t *bounds, rng *r)
 {
     memset(w, 0, sizeof(int32_t) * BYTE_OUT * BYTE_TAPS);
@@ -253,7 +254,10 @@ static void random_filter(int32_t *w, size_t *bounds, rng *r)
         bounds[2 * i + 1] = n;
         for (size_t k = 0; k < n; k++)
             w[k] = (int32_t)rng_below(r, 2 * (uint64_t)most) - most;
-        if (rng_below(r, 3) == 0) w[peak] += w[peak] < 0 ? 1 - (1 << 22) : (1 << 22) - 1;
+        switch (rng_below(r, 3)) {
+        case 0: w[peak] += w[peak] < 0 ? 1 - (1 << 22) : (1 << 22) - 1; break;
+        case 1: w[peak] = 0x8000; break; /* where the lower half turns negative */
+        }
     }
 }
 
