@@ -110,10 +110,11 @@ static void filter_rows(resize_work *work, uint8_t *out, const uint8_t *px, size
     size_t mid = h < near ? 0 : h - near;
 
     mid = mid < first ? first : mid > last ? last : mid;
+    const size_t n = last - mid;
+    memcpy(work->end, px + mid * stride, n * stride);
+    memset(work->end + n * stride, 0, BYTE_STEP);
     work->k->byte_rows(out, px + first * stride, stride, mid - first, c, f);
-    memcpy(work->end, px + mid * stride, (last - mid) * stride);
-    work->k->byte_rows(out + (mid - first) * f->n * c, work->end, stride, last - mid, c,
-                       f);
+    work->k->byte_rows(out + (mid - first) * f->n * c, work->end, stride, n, c, f);
 }
 
 /* rows: filtered along x already, the first of them being input row `first`. */
