@@ -18,7 +18,7 @@
 extern const kernels kernels_ref;
 #if defined(__x86_64__)
 extern const kernels kernels_avx2, kernels_avx512;
-/* Both tables': wider registers gain nothing where memory is what is waited for. */
+/* In both tables. */
 void byte_rows_avx2(uint8_t *y, const uint8_t *x, size_t stride, size_t rows, size_t c,
                     const byte_filter *f);
 #endif
