@@ -2,6 +2,7 @@
  * double. */
 #include "check.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/rng.h"
@@ -229,11 +230,81 @@ static void test_sums(void **state)
     each_isa(sums);
 }
 
+enum { BYTE_TAPS = 64, BYTE_OUT = 5, BYTE_ROWS = 8, BYTE_W = 75 };
+
+/* round(sum of n products), x in steps of `step`, clipped */
+static uint8_t byte_sum(const uint8_t *x, size_t step, const int32_t *w, size_t n)
+{
+    int64_t sum = 1 << (BYTE_SHIFT - 1);
+
+    for (size_t k = 0; k < n; k++) sum += (int64_t)x[k * step] * w[k];
+    sum >>= BYTE_SHIFT;
+    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
+}
+
+/* Weights whose sizes add up to less than 2^23; a third of the outputs leans
+ * to one. */
+static void random_filter(int32_t *w, size_t *bounds, rng *r)
+{
+    memset(w, 0, sizeof(int32_t) * BYTE_OUT * BYTE_TAPS);
+    for (size_t i = 0; i < BYTE_OUT; i++, w += BYTE_TAPS) {
+        const size_t n = 1 + rng_below(r, BYTE_TAPS), peak = rng_below(r, n);
+        const int32_t most = (1 << 22) / (int32_t)n;
+        bounds[2 * i] = rng_below(r, BYTE_W - n + 1);
+        bounds[2 * i + 1] = n;
+        for (size_t k = 0; k < n; k++)
+            w[k] = (int32_t)rng_below(r, 2 * (uint64_t)most) - most;
+        switch (rng_below(r, 3)) {
+        case 0: w[peak] += w[peak] < 0 ? 1 - (1 << 22) : (1 << 22) - 1; break;
+        case 1: w[peak] = 0x8000; break; /* where the lower half turns negative */
+        }
+    }
+}
+
+static void byte_filters(const kernels *k)
+{
+    int32_t w[BYTE_OUT * BYTE_TAPS];
+    size_t bounds[BYTE_OUT * 2];
+    const byte_filter f = {BYTE_OUT, BYTE_TAPS, bounds, w};
+    rng r = rng_seed(5, 0);
+
+    for (int i = 0; i < 400; i++) {
+        const size_t c = 1 + rng_below(&r, 4), rows = 1 + rng_below(&r, BYTE_ROWS);
+        const size_t stride = BYTE_W * c, n = rows * stride, n_out = rows * BYTE_OUT * c;
+        const bool white = rng_below(&r, 4) == 0; /* all sums at their extremes */
+        uint8_t *x = malloc(n + BYTE_STEP), *y = malloc(n_out); /* no byte to spare */
+        assert_non_null(x), assert_non_null(y);
+        random_filter(w, bounds, &r);
+        for (size_t j = 0; j < n + BYTE_STEP; j++)
+            x[j] = white ? 255 : (uint8_t)rng_below(&r, 256);
+        k->byte_rows(y, x, stride, rows, c, &f);
+        for (size_t j = 0; j < n_out; j++) {
+            const size_t at = j / c % BYTE_OUT, row = j / c / BYTE_OUT;
+            const uint8_t *in = x + row * stride + bounds[2 * at] * c + j % c;
+            assert_int_equal(y[j],
+                             byte_sum(in, c, w + at * BYTE_TAPS, bounds[2 * at + 1]));
+        }
+        const size_t m = n_out < stride ? n_out : stride;
+        k->byte_columns(y, x, stride, w, rows, m);
+        for (size_t j = 0; j < m; j++)
+            assert_int_equal(y[j], byte_sum(x + j, stride, w, rows));
+        free(x), free(y);
+    }
+}
+
+/* pictures of bytes: rows and columns against sums of 64 bits; any size, the greatest
+ * weights, nothing read beyond what is allowed (the sanitizers look) */
+static void test_byte_filters(void **state)
+{
+    (void)state;
+    each_isa(byte_filters);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acts), cmocka_unit_test(test_softmax),
+        cmocka_unit_test(test_acts),      cmocka_unit_test(test_softmax),
         cmocka_unit_test(test_layernorm), cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_sums)};
+        cmocka_unit_test(test_sums),      cmocka_unit_test(test_byte_filters)};
     return cmocka_run_group_tests_name("tensor", tests, NULL, NULL);
 }

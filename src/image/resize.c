@@ -7,16 +7,13 @@
 
 #include "base/ckd.h"
 
-enum { PRECISION = 32 - 8 - 2 }; /* bits of a weight: 8 of the value, 2 for overshoot */
-
 void resize_work_free(resize_work *w)
 {
     if (!w) return;
     free(w->weights);
     free(w->fixed_x);
     free(w->fixed_y);
-    free(w->spread);
-    free(w->row);
+    free(w->end);
     free(w->bounds_x);
     free(w->bounds_y);
     free(w->rows);
@@ -58,19 +55,13 @@ static double bicubic(double x)
     return 0.0;
 }
 
-/* How one axis is filtered: for output i, `n[i]` weights of input from `first[i]` on. */
-typedef struct axis {
-    size_t out, taps;       /* positions wanted; most weights of one */
-    const size_t *bounds;   /* [out][2]: first, count */
-    const int32_t *weights; /* [out][taps] */
-} axis;
-
+/* Weights held for an output: as many as there can be, and up to a whole step. */
 static size_t taps_of(size_t in, size_t out, filter f, double *scale, double *support)
 {
     *scale = (double)in / (double)out;
     const double wide = *scale < 1.0 ? 1.0 : *scale;
     *support = (f == FILTER_BICUBIC ? 2.0 : 1.0) * wide;
-    return (size_t)ceil(*support) * 2 + 1;
+    return ((size_t)ceil(*support) * 2 + BYTE_STEP) / BYTE_STEP * BYTE_STEP;
 }
 
 /* Fills weights and bounds for outputs [from, from+n) of an axis resized from `in` to
@@ -98,9 +89,10 @@ static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, si
         for (size_t k = 0; k < count; k++) {
             if (sum != 0.0) w[k] /= sum;
             if (!fixed) continue;
-            const double x = w[k] * (double)(1 << PRECISION);
+            const double x = w[k] * (double)(1 << BYTE_SHIFT);
             fixed[k] = (int32_t)(x < 0 ? x - 0.5 : x + 0.5);
         }
+        for (size_t k = count; fixed && k < taps; k++) fixed[k] = 0;
         if (fixed) fixed += taps;
         else w += taps;
         bounds[2 * i] = (size_t)lo;
@@ -108,65 +100,30 @@ static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, si
     }
 }
 
-static uint8_t clip8(int32_t x)
-{
-    x >>= PRECISION;
-    return (uint8_t)(x < 0 ? 0 : x > 255 ? 255 : x);
-}
-
-/* The numbers of byte_dot's weights for `taps` pixels of c channels. */
-static size_t spread_size(size_t taps, size_t c)
-{
-    const size_t pixels = BYTE_STEP / c;
-    return (taps + pixels - 1) / pixels * BYTE_STEP;
-}
-
-/* Weights of pixels become weights of their bytes, as byte_dot wants them. */
-static void spread_weights(int32_t *to, size_t to_size, const axis *a, size_t c)
-{
-    const size_t pixels = BYTE_STEP / c;
-
-    memset(to, 0, a->out * to_size * sizeof *to);
-    for (size_t i = 0; i < a->out; i++, to += to_size)
-        for (size_t k = 0; k < a->bounds[2 * i + 1]; k++)
-            for (size_t ch = 0; ch < c; ch++)
-                to[k / pixels * BYTE_STEP + k % pixels * c + ch] =
-                    a->weights[i * a->taps + k];
-}
-
-static void filter_row(const kernels *k, uint8_t *out, const uint8_t *in, const axis *a,
-                       const int32_t *spread, size_t c)
-{
-    const size_t size = spread_size(a->taps, c);
-
-    for (size_t i = 0; i < a->out; i++, out += c, spread += size) {
-        int32_t sum[4];
-        k->byte_dot(sum, in + a->bounds[2 * i] * c, spread, a->bounds[2 * i + 1], c);
-        for (size_t ch = 0; ch < c; ch++)
-            out[ch] = clip8(sum[ch] + (1 << (PRECISION - 1)));
-    }
-}
-
 /* Rows [first, last) of px, which has h rows of `stride` bytes.  The picture's last ones
- * go through work->row, behind which byte_dot may read. */
+ * go through work->end, since byte_rows reads on behind them. */
 static void filter_rows(resize_work *work, uint8_t *out, const uint8_t *px, size_t stride,
-                        size_t h, size_t first, size_t last, const axis *a, size_t c)
+                        size_t h, size_t first, size_t last, const byte_filter *f,
+                        size_t c)
 {
-    for (size_t y = first; y < last; y++, out += a->out * c) {
-        const uint8_t *in = px + y * stride;
-        if ((h - 1 - y) * stride < BYTE_STEP) in = memcpy(work->row, in, stride);
-        filter_row(work->k, out, in, a, work->spread, c);
-    }
+    const size_t near = (BYTE_STEP + stride - 1) / stride;
+    size_t mid = h < near ? 0 : h - near;
+
+    mid = mid < first ? first : mid > last ? last : mid;
+    const size_t n = last - mid;
+    memcpy(work->end, px + mid * stride, n * stride);
+    memset(work->end + n * stride, 0, BYTE_STEP);
+    work->k->byte_rows(out, px + first * stride, stride, mid - first, c, f);
+    work->k->byte_rows(out + (mid - first) * f->n * c, work->end, stride, n, c, f);
 }
 
 /* rows: filtered along x already, the first of them being input row `first`. */
 static void filter_columns(const kernels *k, uint8_t *out, const uint8_t *rows,
-                           size_t first, size_t stride, const axis *a)
+                           size_t first, size_t stride, const byte_filter *f)
 {
-    for (size_t i = 0; i < a->out; i++, out += stride)
-        k->byte_columns(out, rows + (a->bounds[2 * i] - first) * stride, stride,
-                        a->weights + i * a->taps, a->bounds[2 * i + 1], stride,
-                        PRECISION);
+    for (size_t i = 0; i < f->n; i++, out += stride)
+        k->byte_columns(out, rows + (f->bounds[2 * i] - first) * stride, stride,
+                        f->weights + i * f->taps, f->bounds[2 * i + 1], stride);
 }
 
 /* Pillow steps by adding the scale, which at halves differs from multiplying: so do we.
@@ -243,27 +200,25 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
     fill_axis(work->fixed_y, work->bounds_y, work->weights, ty, im->h, scale_y, support_y,
               y0, ch, f);
 
-    const axis ax = {cw, tx, work->bounds_x, work->fixed_x};
-    const axis ay = {ch, ty, work->bounds_y, work->fixed_y};
+    const byte_filter fx = {cw, tx, work->bounds_x, work->fixed_x};
+    const byte_filter fy = {ch, ty, work->bounds_y, work->fixed_y};
     const bool columns = columns_first(im, w, h);
     const size_t first = work->bounds_y[0];
     const size_t last = work->bounds_y[2 * (ch - 1)] + work->bounds_y[2 * (ch - 1) + 1];
     rc = GROW(work, rows, (columns ? ch * im->w : (last - first) * cw) * c, err);
-    if (rc == CLIPC_OK) rc = GROW(work, spread, cw * spread_size(tx, c), err);
-    if (rc == CLIPC_OK) rc = GROW(work, row, im->w * c + BYTE_STEP, err);
+    if (rc == CLIPC_OK) rc = GROW(work, end, im->w * c + 2 * BYTE_STEP, err);
     if (rc != CLIPC_OK) return rc;
-    spread_weights(work->spread, spread_size(tx, c), &ax, c);
     if (columns) {
-        filter_columns(work->k, work->rows, px, 0, im->w * c, &ay);
-        filter_rows(work, out, work->rows, im->w * c, ch, 0, ch, &ax, c);
+        filter_columns(work->k, work->rows, px, 0, im->w * c, &fy);
+        filter_rows(work, out, work->rows, im->w * c, ch, 0, ch, &fx, c);
         return CLIPC_OK;
     }
     if (w == im->w)
         for (size_t y = first; y < last; y++)
             memcpy(work->rows + (y - first) * cw * c, px + (y * im->w + x0) * c, cw * c);
-    else filter_rows(work, work->rows, px, im->w * c, im->h, first, last, &ax, c);
+    else filter_rows(work, work->rows, px, im->w * c, im->h, first, last, &fx, c);
     if (h == im->h) memcpy(out, work->rows + (y0 - first) * cw * c, ch * cw * c);
-    else filter_columns(work->k, out, work->rows, first, cw * c, &ay);
+    else filter_columns(work->k, out, work->rows, first, cw * c, &fy);
     return CLIPC_OK;
 }
 
@@ -287,7 +242,7 @@ static void wide_put(uint8_t *px, image_mode mode, double sum)
     else memcpy(px, &u, sizeof u);
 }
 
-/* As axis, with weights in double. */
+/* As byte_filter, with weights in double. */
 typedef struct wide_axis {
     const size_t *bounds;
     const double *weights;

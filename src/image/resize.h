@@ -14,12 +14,12 @@ typedef enum filter { FILTER_NEAREST, FILTER_BILINEAR, FILTER_BICUBIC } filter;
 typedef struct resize_work {
     const kernels *k; /* picked when first needed */
     double *weights;
-    int32_t *fixed_x, *fixed_y, *spread;
+    int32_t *fixed_x, *fixed_y;
     size_t *bounds_x, *bounds_y;
-    uint8_t *rows, *row, *premultiplied, *out;
+    uint8_t *rows, *end, *premultiplied, *out;
     double *exact_x, *exact_y; /* for wide pixels */
     size_t cap_weights, cap_fixed_x, cap_fixed_y, cap_bounds_x, cap_bounds_y, cap_rows,
-        cap_premultiplied, cap_out, cap_exact_x, cap_exact_y, cap_spread, cap_row;
+        cap_premultiplied, cap_out, cap_exact_x, cap_exact_y, cap_end;
 } resize_work;
 
 void resize_work_free(resize_work *w);

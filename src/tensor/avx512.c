@@ -70,7 +70,8 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-#define AVX512_MEMBERS .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS
+#define AVX512_MEMBERS \
+    .mr = MR, .nr = NR, .tile = tile, .byte_rows = byte_rows_avx2, OPS_BODY_MEMBERS
 const kernels kernels_avx512 = {.name = "avx512", AVX512_MEMBERS};
 const kernels kernels_avx512vnni = {
     .name = "avx512vnni", .narrow = &narrow_avx512vnni, AVX512_MEMBERS};

@@ -19,6 +19,9 @@ extern const kernels kernels_ref;
 #if defined(__x86_64__)
 extern const kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
 extern const narrow_kernels narrow_avx512vnni;
+/* In all three tables. */
+void byte_rows_avx2(uint8_t *y, const uint8_t *x, size_t stride, size_t rows, size_t c,
+                    const byte_filter *f);
 #endif
 
 #endif

@@ -33,7 +33,17 @@ typedef struct adamw_step {
     float gscale; /* 1, or the clipping factor */
 } adamw_step;
 
-enum { BYTE_STEP = 16, KERNELS_DW_BLOCK = 64 };
+/* How the bytes of one axis are filtered: output i from `count` inputs that begin at
+ * `first`, by weights of BYTE_SHIFT bits behind the point.  |w| summed over an output is
+ * below 2^23, so that the sums fit 32 bits.  Zeros follow an output's weights; taps is a
+ * multiple of BYTE_STEP. */
+typedef struct byte_filter {
+    size_t n, taps;         /* outputs; numbers in weights for each */
+    const size_t *bounds;   /* [n][2]: first, count */
+    const int32_t *weights; /* [n][taps] */
+} byte_filter;
+
+enum { BYTE_STEP = 16, BYTE_SHIFT = 22, KERNELS_DW_BLOCK = 64 };
 
 typedef struct narrow_kernels narrow_kernels;
 
@@ -115,15 +125,14 @@ typedef struct kernels {
                    size_t n);
 
     /* -- pictures of bytes: whole-number sums, the same on every instruction set -- */
-    /* sum[ch] = sum over i of x[i*c + ch] * w, i < n, c 1 to 4.  w holds BYTE_STEP
-     * numbers for every BYTE_STEP / c (rounded down) pixels: a weight for each byte,
-     * zeros behind. */
-    void (*byte_dot)(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
-                     size_t c);
-    /* y[i] = (half + sum over k of x[k*stride + i] * w[k]) >> shift, clipped to a byte;
-     * i < n, half = 1 << (shift - 1) */
+    /* y[r,i,ch] = sum over k < count of x[r*stride + (first + k)*c + ch] * w[i,k],
+     * rounded to a byte, for r < rows, i < f->n, ch < c, c 1 to 4.  Of x, BYTE_STEP bytes
+     * behind the last row are read as well. */
+    void (*byte_rows)(uint8_t *y, const uint8_t *x, size_t stride, size_t rows, size_t c,
+                      const byte_filter *f);
+    /* y[i] = sum over k < count of x[k*stride + i] * w[k], rounded to a byte; i < n */
     void (*byte_columns)(uint8_t *y, const uint8_t *x, size_t stride, const int32_t *w,
-                         size_t taps, size_t n, int shift);
+                         size_t count, size_t n);
 
     /* -- conversions; y and x do not overlap -- */
     /* y[r,c] = x[r,c] * scale[c], rows of 32: a panel of int8 weights */

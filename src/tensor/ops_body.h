@@ -554,78 +554,39 @@ static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
 
 /* ---- bytes ---- */
 
-enum { WORDS = 8 }; /* what one register of AVX2 holds: wider ones are split badly */
-typedef int32_t words __attribute__((vector_size(WORDS * sizeof(int32_t))));
-
-/* Adds the products of BYTE_STEP bytes; lane l is channel l % c. */
-ATTR_INLINE void byte_step(words *sum, const uint8_t *x, const int32_t *w)
+/* Rounds a sum of bytes times weights. */
+ATTR_INLINE uint8_t byte_of(int32_t sum)
 {
-    for (size_t h = 0; h < BYTE_STEP / WORDS; h++, x += WORDS, w += WORDS) {
-        int32_t wide[WORDS]; /* a loop, since gcc widens a vector number by number */
-        words a, b;
-        for (size_t l = 0; l < WORDS; l++) wide[l] = x[l];
-        memcpy(&a, wide, sizeof a);
-        memcpy(&b, w, sizeof b);
-        sum[h] += a * b;
-    }
-}
-
-ATTR_INLINE void byte_dot_c(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
-                            const size_t c)
-{
-    const size_t step = BYTE_STEP / c * c;
-    int32_t lane[BYTE_STEP];
-    words a[BYTE_STEP / WORDS] = {0};
-
-    for (size_t at = 0; at < n * c; at += step, w += BYTE_STEP) byte_step(a, x + at, w);
-    memcpy(lane, a, sizeof lane);
-    for (size_t ch = 0; ch < c; ch++) {
-        sum[ch] = 0;
-        for (size_t l = ch; l < step; l += c) sum[ch] += lane[l];
-    }
-}
-
-static void op_byte_dot(int32_t *sum, const uint8_t *x, const int32_t *w, size_t n,
-                        size_t c)
-{
-    switch (c) {
-    case 1: byte_dot_c(sum, x, w, n, 1); break;
-    case 2: byte_dot_c(sum, x, w, n, 2); break;
-    case 3: byte_dot_c(sum, x, w, n, 3); break;
-    default: byte_dot_c(sum, x, w, n, 4); break;
-    }
+    const int32_t v = (sum + (1 << (BYTE_SHIFT - 1))) >> BYTE_SHIFT;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
 }
 
 static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const int32_t *w,
-                            size_t taps, size_t n, int shift)
+                            size_t count, size_t n)
 {
     enum { STRIP = 64 };
 
     for (size_t i0 = 0; i0 < n; i0 += STRIP) {
         const size_t m = n - i0 < STRIP ? n - i0 : STRIP;
         int32_t sum[STRIP];
-        for (size_t i = 0; i < m; i++) sum[i] = 1 << (shift - 1);
-        for (size_t k = 0; k < taps; k++) {
+        for (size_t i = 0; i < m; i++) sum[i] = 0;
+        for (size_t k = 0; k < count; k++) {
             const uint8_t *row = x + k * stride + i0;
             for (size_t i = 0; i < m; i++) sum[i] += row[i] * w[k];
         }
-        for (size_t i = 0; i < m; i++) {
-            const int32_t v = sum[i] >> shift;
-            y[i0 + i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
-        }
+        for (size_t i = 0; i < m; i++) y[i0 + i] = byte_of(sum[i]);
     }
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                              \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                 \
-    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot, \
-    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                         \
-    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                 \
-    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,  \
-    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,        \
-    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,              \
-    .unpool2 = op_unpool2, .gather = op_gather, .byte_dot = op_byte_dot,              \
-    .byte_columns = op_byte_columns, .i8_panel = op_i8_panel,                         \
-    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                       \
+#define OPS_BODY_MEMBERS                                                                 \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                    \
+    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot,    \
+    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                            \
+    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                    \
+    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,     \
+    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,           \
+    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                 \
+    .unpool2 = op_unpool2, .gather = op_gather, .byte_columns = op_byte_columns,         \
+    .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

@@ -19,5 +19,23 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-const kernels kernels_ref = {
-    .name = "ref", .mr = REF_MR, .nr = REF_NR, .tile = tile, OPS_BODY_MEMBERS};
+static void byte_rows(uint8_t *y, const uint8_t *x, size_t stride, size_t rows, size_t c,
+                      const byte_filter *f)
+{
+    for (size_t r = 0; r < rows; r++, x += stride)
+        for (size_t i = 0; i < f->n; i++)
+            for (size_t ch = 0; ch < c; ch++) {
+                const uint8_t *px = x + f->bounds[2 * i] * c + ch;
+                int32_t sum = 0;
+                for (size_t k = 0; k < f->bounds[2 * i + 1]; k++)
+                    sum += px[k * c] * f->weights[i * f->taps + k];
+                *y++ = byte_of(sum);
+            }
+}
+
+const kernels kernels_ref = {.name = "ref",
+                             .mr = REF_MR,
+                             .nr = REF_NR,
+                             .tile = tile,
+                             .byte_rows = byte_rows,
+                             OPS_BODY_MEMBERS};
