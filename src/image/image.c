@@ -10,14 +10,14 @@ size_t image_channels(image_mode mode)
     static const size_t channels[] = {
         [IMAGE_1] = 1,     [IMAGE_L] = 1,   [IMAGE_LA] = 2,   [IMAGE_P] = 1,
         [IMAGE_PA] = 2,    [IMAGE_RGB] = 3, [IMAGE_RGBA] = 4, [IMAGE_CMYK] = 4,
-        [IMAGE_YCBCR] = 3, [IMAGE_LAB] = 3, [IMAGE_I16] = 2,  [IMAGE_I] = 4,
-        [IMAGE_F] = 4};
+        [IMAGE_YCBCR] = 3, [IMAGE_LAB] = 3, [IMAGE_I16] = 2,  [IMAGE_I16B] = 2,
+        [IMAGE_I] = 4,     [IMAGE_F] = 4};
     return channels[mode];
 }
 
 bool image_is_wide(image_mode mode)
 {
-    return mode == IMAGE_I16 || mode == IMAGE_I || mode == IMAGE_F;
+    return mode == IMAGE_I16 || mode == IMAGE_I16B || mode == IMAGE_I || mode == IMAGE_F;
 }
 
 void image_free(image *im)

@@ -22,6 +22,7 @@ typedef enum image_mode {
     IMAGE_YCBCR, /* JPEG's */
     IMAGE_LAB,   /* 8 bits; a and b plus 128 */
     IMAGE_I16,   /* grey of 16 bits, uint16_t */
+    IMAGE_I16B,  /* the same, the high byte first on any machine */
     IMAGE_I,     /* whole numbers, int32_t */
     IMAGE_F      /* float */
 } image_mode;
@@ -33,7 +34,7 @@ typedef struct image {
     image_mode mode;
     uint8_t palette[256][4]; /* IMAGE_P, PA: RGB and alpha */
     int palette_alpha;       /* IMAGE_P: some entry is transparent */
-    int has_key;             /* IMAGE_1, L, RGB: pixels of this colour are transparent */
+    int has_key;             /* pixels that become this RGB are transparent */
     uint8_t key[3];
 } image;
 

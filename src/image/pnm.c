@@ -202,8 +202,6 @@ int pnm_decode(image *out, const uint8_t *data, size_t size, const char *name,
     if (rc == CLIPC_OK) rc = image_check_size(p.w, p.h, max_megapixels, name, err);
     if (rc == CLIPC_OK) rc = image_alloc(out, p.w, p.h, p.mode, name, err);
     if (rc != CLIPC_OK) return rc;
-    for (size_t i = 0; i < 256; i++) /* what PyP has instead of a palette */
-        out->palette[i][0] = out->palette[i][1] = out->palette[i][2] = (uint8_t)i;
     rc = p.mode == IMAGE_F   ? read_floats(&p, out->px)
          : p.mode != IMAGE_1 ? read_values(&p, out->px)
          : p.plain           ? read_plain_bits(&p, out->px)

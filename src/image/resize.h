@@ -24,7 +24,8 @@ typedef struct resize_work {
 
 void resize_work_free(resize_work *w);
 
-/* A pixel of a mode that image_is_wide. */
+/* A pixel of a mode that image_is_wide.  I16B counts as in the machine's order: Pillow 13
+ * resizes it so, though it converts it right. */
 double wide_get(const uint8_t *px, image_mode mode);
 void wide_put(uint8_t *px, image_mode mode, double number);
 

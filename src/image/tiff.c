@@ -193,6 +193,7 @@ static int choose_grey(tiff *t)
     if (t->bits == 1 && number) t->mode = IMAGE_1;
     else if ((t->bits == 2 || t->bits == 4 || t->bits == 8) && number) t->mode = IMAGE_L;
     else if (t->bits == 8 && is_signed) t->mode = IMAGE_L;
+    else if (t->bits == 16 && number && t->data[0] == 'M') t->mode = IMAGE_I16B;
     else if ((t->bits == 12 || t->bits == 16) && number) t->mode = IMAGE_I16;
     else if ((t->bits == 16 && is_signed) || (t->bits == 32 && (number || is_signed)))
         t->mode = IMAGE_I;
@@ -326,6 +327,12 @@ static void unpack(uint8_t *to, const uint8_t *from, size_t n, size_t plane,
             memcpy(&v, from + 2 * x, sizeof v);
             const int32_t whole = v;
             memcpy(to + 4 * x, &whole, sizeof whole);
+        }
+    } else if (t->mode == IMAGE_I16B) {
+        for (size_t x = 0; x < n; x++) {
+            uint16_t v;
+            memcpy(&v, from + 2 * x, sizeof v);
+            to[2 * x] = (uint8_t)(v >> 8), to[2 * x + 1] = (uint8_t)v;
         }
     } else if (t->bits == 12) {
         unpack_12(to, from, n);
