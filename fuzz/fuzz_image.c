@@ -1,6 +1,7 @@
-/* Any bytes as a picture: what decodes is preprocessed. */
+/* Any bytes as a picture: what decodes is turned and preprocessed. */
 #include <stdlib.h>
 
+#include "image/orient.h"
 #include "image/preprocess.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -11,7 +12,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     image im;
 
     cfg.resize = (resize_mode)(size % 3);
-    if (image_decode(&im, data, size, "fuzz", 0.25, NULL) == CLIPC_OK)
+    cfg.rgb_first = size % 5 == 0;
+    if (image_decode(&im, data, size, "fuzz", 0.25, NULL) == CLIPC_OK &&
+        image_orient(&im, orient_of_file(data, size), "fuzz", NULL) == CLIPC_OK)
         preprocess_u8(crop, &work, &im, &cfg, NULL);
     resize_work_free(&work);
     image_free(&im);

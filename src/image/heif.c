@@ -43,11 +43,11 @@ typedef struct heif {
 static int check(const heif *h, struct heif_error e)
 {
     if (e.code == heif_error_Ok) return CLIPC_OK;
-    return clipc_fail(h->err,
-                      e.subcode == heif_suberror_Security_limit_exceeded
-                          ? CLIPC_ERR_LIMIT
-                          : CLIPC_ERR_FORMAT,
-                      "%s: HEIF or AVIF: %s", h->name, e.message);
+    return clipc_fail(
+        h->err,
+        e.subcode == heif_suberror_Security_limit_exceeded ? CLIPC_ERR_LIMIT
+                                                           : CLIPC_ERR_FORMAT,
+        "%s: HEIF or AVIF: %.*s", h->name, (int)strcspn(e.message, "\n"), e.message);
 }
 
 static int begin(heif *h, const uint8_t *data, size_t size, double max_megapixels)

@@ -425,3 +425,34 @@ def decoded(name, data):
     """What heif-convert and djxl make of it: the libraries' own output."""
     tool = ["djxl", name, "a.png"] if name.endswith(".jxl") else ["heif-convert", name, "a.png"]
     return Image.open(io.BytesIO(outside(tool, data, (name, "a.png"))))
+
+
+# ---- pictures that claim 100,000 x 100,000, or as much as the format can say ----
+
+def claims():
+    most = 100_000
+    jpeg = saved(photo(8, 8), "JPEG")
+    at = jpeg.index(b"\xff\xc0") + 5
+    yield "claim.jpg", jpeg[:at] + struct.pack(">HH", 65500, 65500) + jpeg[at + 4:]
+    yield "claim.png", png(np.zeros((1, 1, 1), int), 8, 0).replace(
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)),
+        chunk(b"IHDR", struct.pack(">IIBBBBB", most, most, 8, 0, 0, 0, 0)))
+    webp = saved(alpha_photo(8, 8), "WEBP", save_all=True, append_images=[alpha_photo(8, 8)])
+    at = webp.index(b"VP8X") + 12
+    yield "claim.webp", webp[:at] + b"\xfe\xff\x00" * 2 + webp[at + 6:]
+    gif = saved(photo(8, 8).quantize(4), "GIF")
+    yield "claim.gif", gif[:6] + b"\xff\xff\xff\xff" + gif[10:]
+    yield "claim.bmp", make_formats.bmp(most, most, 24, bytes(100))
+    yield "claim.ppm", b"P6\n100000 100000\n255\n" + bytes(100)
+    yield "claim_strips.tif", tiff(most, most, [bytes(100)], [8] * 3, 2)
+    yield "claim_tile.tif", tiff(8, 8, [bytes(100)], [8] * 3, 2, tile=(65520, 65520))
+    yield "claim_ycbcr.tif", tiff(most, most, [bytes(100)], [8] * 3, 6, compression=8)
+    bits = "0" + f"{most - 1:018b}"[::-1].join(["01", "100"]) + "1"  # lowest bit first: 18 bits, square, defaults
+    bits += "0" * (-len(bits) % 8)
+    yield "claim.jxl", b"\xff\x0a" + bytes(int(bits[i:i + 8][::-1], 2) for i in range(0, len(bits), 8)) + bytes(20)
+    for kind in ("HEIF", "AVIF"):
+        import pillow_heif
+        pillow_heif.register_heif_opener()
+        data = saved(photo(64, 64), kind)
+        at = data.index(b"ispe") + 8
+        yield f"claim.{'heic' if kind == 'HEIF' else 'avif'}", data[:at] + struct.pack(">II", most, most) + data[at + 8:]
