@@ -1,6 +1,7 @@
 """Crops of generated pictures of every format and mode (pictures.py), by `clipc preprocess`, against
 Pillow 13 with OpenAI's, open_clip's and transformers' preprocessing, byte for byte; HEIF, AVIF and JPEG XL
-against the output of heif-convert and djxl.  Prints the table that README.md shows.
+against the output of heif-convert and djxl.  Prints the tables of docs/pixels.md, and README.md's, which
+sums them up.
 
 usage: python3 tests/golden/check_pixels.py [--details]     (from the project's root, after make;
        requirements.txt, and for the last rows pillow-heif, heif-convert, cjxl, djxl)
@@ -70,14 +71,24 @@ def compare(rows, groups, references, folder, details, options=()):
                     print(f"{name} {recipe} {size}: differs by up to {most}")
 
 
-def show(rows, title):
-    print(f"\n| {title} | kind | crops | equal | largest difference | only the reference opens |")
+def show(rows):
+    """The kinds of each format, and the recipes that differ."""
+    print("\n| format | kind | crops | equal | largest difference | only the reference opens |")
     print("|---|---|---:|---:|---:|---:|")
     for (format, kind), cells in rows.items():
         n = [sum(c[i] for c in cells.values()) for i in range(5)]
-        most = max(c[2] for c in cells.values())
         if n[1] + n[3]:
-            print(f"| {format} | {kind} | {n[1]} | {n[0]} | {most} | {n[3]} |")
+            print(f"| {format} | {kind} | {n[1]} | {n[0]} | {max(c[2] for c in cells.values())} | {n[3]} |")
+
+
+def sum_up(rows):
+    """A line a format, a column a recipe: equal of compared."""
+    names = list(next(iter(rows.values())))
+    print("\n| format | " + " | ".join(names) + " | largest difference |\n|---|" + "---:|" * (len(names) + 1))
+    for format in dict.fromkeys(f for f, _ in rows):
+        cells = [c for (f, _), c in rows.items() if f == format]
+        counts = (f"{sum(c[n][0] for c in cells)} of {sum(c[n][1] for c in cells)}" for n in names)
+        print(f"| {format} | " + " | ".join(counts) + f" | {max(c[n][2] for c in cells for n in names)} |")
 
 
 def write(folder, made):
@@ -95,22 +106,20 @@ def main():
         rows = {}
         groups = write(folder, pictures.all_pictures())
         compare(rows, groups, {n: lambda n=n: Image.open(f"{folder}/{n}") for n in groups}, folder, details)
-        show(rows, "format")
-        rows = {}
-        turned = write(folder, (("--auto-orient", name.rsplit(".")[-1], name, data)
+        turned = write(folder, (("EXIF and XMP, --auto-orient", name.rsplit(".")[-1], name, data)
                                 for name, data in pictures.oriented()))
         compare(rows, turned, {n: lambda n=n: ImageOps.exif_transpose(Image.open(f"{folder}/{n}"))
                                for n in turned}, folder, details, ["--auto-orient"])
-        show(rows, "EXIF")
-        rows, made = {}, []
+        made = []
         if shutil.which("heif-convert"):
-            made += [("HEIF", *p) for p in pictures.heifs()]
+            made += [(p[0].split()[0], *p) for p in pictures.heifs()]
         if shutil.which("djxl"):
             made += [("JPEG XL", *p) for p in pictures.jxls()]
         groups = write(folder, made)
         read = {name: pictures.decoded(name, open(f"{folder}/{name}", "rb").read()) for name in groups}
         compare(rows, groups, {n: lambda n=n: read[n] for n in groups}, folder, details)
-        show(rows, "format")
+        show(rows)
+        sum_up(rows)
 
 
 main()
