@@ -19,7 +19,8 @@ static double peak_gflops(const kernels *k)
 
     for (int round = 0; a && b && c && round < ROUNDS; round++) {
         const double begin = clock_now();
-        for (int i = 0; i < TILES; i++) k->tile(c, k->nr, a, b, k->mr, k->nr, KC, 0);
+        for (int i = 0; i < TILES; i++)
+            k->tile(c, k->nr, a, b, k->mr, k->nr, KC, 0, (char *)b, 0);
         const double flops = 2.0 * TILES * KC * (double)(k->mr * k->nr);
         const double rate = flops / (clock_now() - begin) * 1e-9;
         best = rate > best ? rate : best;

@@ -221,8 +221,8 @@ CLIPC_API int clipc_encode_ids(clipc_ctx *ctx, float *out, const int32_t *ids, s
 CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
                              const char *text, clipc_err *err);
 /* The text that an id stands for, as stored in the vocabulary's byte alphabet turned back
- * into bytes (maybe part of a character), end-of-word marks as "</w>"; WordPiece's as the
- * vocabulary spells it, "##" in front of what goes on; "" for no such id.
+ * into bytes (maybe part of a character), end-of-word marks as "</w>"; other
+ * tokenizers' as the vocabulary spells it; "" for no such id.
  * out holds out_size bytes with its NUL. */
 CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
                                 size_t out_size);

@@ -190,15 +190,20 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
         const size_t m0 = cut_at(&p->rows, i), m = cut_at(&p->rows, i + 1) - m0;
         pack_panel(k, a + (m0 - first) * kc, &p->A, m0, m, p->k0, kc, m);
     }
+    const size_t bytes = kc * GEMM_NR * form_size(p->form);
+    const size_t tiles = (p1 - p0) * (GEMM_NR / k->nr);
     for (size_t j = j0; j < j1; j++) {
         const float *b = panel_b(p, a + GEMM_A_FLOATS, j);
         const size_t n = min_size(GEMM_NR, p->n - j * GEMM_NR);
+        /* Weights come from memory: each tile fetches its share of the panel after this.
+         */
+        const char *ahead = (const char *)p->b + (j + 1) * bytes;
         for (size_t h = 0; h < n; h += k->nr)
-            for (size_t i = p0; i < p1; i++) {
+            for (size_t i = p0; i < p1; i++, ahead += bytes / tiles) {
                 const size_t m = cut_at(&p->rows, i);
                 k->tile(p->C + m * p->ldc + p->n0 + j * GEMM_NR + h, p->ldc,
                         a + (m - first) * kc, b + h, cut_at(&p->rows, i + 1) - m,
-                        min_size(k->nr, n - h), kc, add);
+                        min_size(k->nr, n - h), kc, add, ahead, bytes / tiles / kc);
             }
     }
     if (p->last)
@@ -378,19 +383,27 @@ void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form for
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o)
 {
-    if (!M || !N) return;
+    gemm_packed_part(x, C, ldc, A, packed, form, M, N, 0, N, K, o);
+}
+
+void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
+                      weight_form form, size_t M, size_t N, size_t n0, size_t n, size_t K,
+                      gemm_opts o)
+{
+    if (!M || !n) return;
     product p = product_of(x, C, ldc, A, M, o);
     const char *b = packed;
 
-    p.n = N;
+    assert(n0 % GEMM_NR == 0 && n0 + n <= N);
+    p.n = n;
     p.form = form;
     if (form == WEIGHTS_I8) {
-        p.scales = packed;
+        p.scales = (const float *)packed + n0;
         b += padded(N) * sizeof(float);
     }
     for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
         next_block(&p, k0, K);
-        p.b = b;
+        p.b = b + n0 * p.kc * form_size(form);
         run_block(x, &p);
         b += padded(N) * p.kc * form_size(form);
     }

@@ -41,9 +41,10 @@ typedef struct kernels {
     size_t mr, nr; /* rows and columns of a register tile; nr divides 32 */
     /* c[m,n] (+)= a * b for one tile of m <= mr rows and n <= nr columns, kc deep.
      *   a  [kc][m]  packed panel   b  columns of a packed panel [kc][32]
-     *   c  row stride ldc; read only if add */
+     *   c  row stride ldc; read only if add
+     * Meanwhile `step` bytes from `ahead` on are fetched for each of kc. */
     void (*tile)(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
-                 size_t kc, int add);
+                 size_t kc, int add, const char *ahead, size_t step);
 
     /* -- element-wise; n elements -- */
     void (*add)(float *y, const float *x, size_t n);            /* y += x */

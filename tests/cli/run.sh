@@ -208,6 +208,23 @@ recipes() { # crops without a model: a picture that fails takes no row
         run 0 preprocess $F/rgba.bmp $F/1.bmp --recipe squash --size 20x30 --interpolation bilinear \
             -o "$T/d.npy" && [ "$(wc -c <"$T/d.npy")" = $((128 + 2 * 20 * 30 * 3)) ]
 }
+crops_as_hf() { # a model of Hugging Face's sees pictures as its processor does, also as clipc's own
+    local F=tests/golden/formats H=tests/golden/models/hf_vit
+    run 0 preprocess $F/palette.gif $F/rgba.bmp --recipe hf --size 32 -o "$T/hf.npy" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp --recipe openai --size 32 -o "$T/openai.npy" &&
+        ! cmp -s "$T/hf.npy" "$T/openai.npy" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m $H -o "$T/m.npy" && cmp -s "$T/m.npy" "$T/hf.npy" &&
+        run 0 convert $H "$T/h.clipc" --to clipc &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m "$T/h.clipc" -o "$T/m.npy" -f && cmp -s "$T/m.npy" "$T/hf.npy" &&
+        run 0 convert $H "$T/h.open_clip" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m "$T/h.open_clip" -o "$T/m.npy" -f &&
+        cmp -s "$T/m.npy" "$T/openai.npy" || return 1
+    cp -r $H "$T/odd" && chmod -R u+w "$T/odd"
+    for wrong in '"size": {"shortest_edge": 256}' '"size": 40' '"do_center_crop": false' '"do_rescale": false'; do
+        echo "{$wrong}" >"$T/odd/preprocessor_config.json"
+        run 3 info "$T/odd" && one_line && grep -q 'preprocessor_config.json: ' "$T/err" || return 1
+    done
+}
 evals() {
     cp $M/*.jpg $M/*.png "$T/"
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
@@ -375,6 +392,31 @@ keeps_wordpiece() { # the words and how texts are cleaned; the words of ids are 
         run 0 tokenize 'Cats' -m "$T/t.clipc" && grep -q '^ *5  ##s$' "$T/out" &&
         run 0 info "$T/t.clipc" && grep -q 'tokenizer *wordpiece' "$T/out"
 }
+keeps_sentencepiece() { # spiece.model, and what Hugging Face's class does around it
+    cp -r tests/golden/variants/hf_siglip "$T/sp" && chmod -R u+w "$T/sp"
+    { # <unk>, </s>, U+2581, c, a, t, U+2581 cat
+        printf '\n\t\n\005<unk>\030\002\n\010\n\004</s>\030\003\n\005\n\003\342\226\201'
+        printf '\n\003\n\001c\n\003\n\001a\n\003\n\001t\n\010\n\006\342\226\201cat'
+    } >"$T/sp/spiece.model"
+    all_layouts "$T/sp" 'CAT, act x' clipc hf && grep -q '"ids":\[6,2,4,3,5,2,0,1,1\]' "$T/tokens" &&
+        cmp -s "$T/sp/spiece.model" "$T/t.hf/spiece.model" &&
+        run 0 tokenize CAT -m "$T/t.clipc" && grep -q '^ *6  .*cat$' "$T/out" &&
+        run 0 info "$T/t.clipc" && grep -q 'tokenizer *sentencepiece' "$T/out"
+}
+keeps_tokenizer_json() { # tokenizer.json, and what open_clip does around it; what is not needed is left
+    cp -r tests/golden/variants/siglip "$T/tj" && chmod -R u+w "$T/tj"
+    sed -i 's/"hf_tokenizer_name"/"tokenizer_kwargs": {"clean": "canonicalize", "strip_sep_token": true}, &/' \
+        "$T/tj/open_clip_config.json"
+    echo '{"model": {"type": "WordPiece", "vocab": {"[PAD]": 0, "[UNK]": 1, "cat": 2, "[SEP]": 3}},
+        "pre_tokenizer": {"type": "Whitespace"}, "added_tokens": [{"id": 3, "content": "[SEP]", "special": true}],
+        "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}},
+            {"SpecialToken": {"id": "[SEP]"}}], "special_tokens": {"[SEP]": {"ids": [3]}}}}' >"$T/tj/tokenizer.json"
+    echo '{"tokenizer_class": "X", "pad_token": "[PAD]", "sep_token": "[SEP]"}' >"$T/tj/tokenizer_config.json"
+    echo 'not a model' >"$T/tj/spiece.model"
+    all_layouts "$T/tj" 'Cat, DOG' clipc open_clip && grep -q '"ids":\[2,1,0,0,' "$T/tokens" &&
+        ! grep -q 'tokenizer/spiece' "$T/t.clipc" && run 3 convert "$T/tj" "$T/t.hf" --to hf -f && one_line &&
+        run 0 tokenize cat -m "$T/t.clipc" && grep -q '^ *2  cat$' "$T/out"
+}
 one_tower() { # a text tower alone: in clipc's format, nowhere else
     V=tests/golden/variants
     printf '{"id":1,"ids":[48,3,49]}\n' >"$T/ids"
@@ -393,6 +435,8 @@ half_written() { # a full disk leaves no part of a model
 }
 expect 'convert: byte pairs of its own' keeps_bpe
 expect 'convert: WordPiece' keeps_wordpiece
+expect 'convert: SentencePiece' keeps_sentencepiece
+expect 'convert: tokenizer.json' keeps_tokenizer_json
 expect 'convert: one tower' one_tower
 expect 'convert: a full disk' half_written
 any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model of one tower
@@ -476,6 +520,7 @@ expect 'preprocess: recipes' recipes
 expect 'preprocess: --auto-orient' auto_orient
 expect 'preprocess: folders of every format' formats_in_folder
 expect 'preprocess: huge claims' huge_claims
+expect 'preprocess: as Hugging Face' crops_as_hf
 expect 'eval' evals
 expect 'eval and quantize: a shard' shards
 expect 'quantize: no shard' no_shards
