@@ -27,6 +27,8 @@ bool tiff_tag(uint32_t *value, const uint8_t *tiff, size_t size, unsigned tag)
     *value = 0;
     if (size < 8 || (memcmp(tiff, "II", 2) != 0 && memcmp(tiff, "MM", 2) != 0))
         return false;
+    /* 42, whose bytes Pillow bears in either order. */
+    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return false;
     const size_t at = number(tiff + 4, 4, little);
     if (at > size - 2) return false;
     const size_t n = number(tiff + at, 2, little);

@@ -181,7 +181,8 @@ static void read_tags(tiff *t)
     if (lib.TIFFGetFieldDefaulted(t->t, TIFFTAG_EXTRASAMPLES, &t->extras, &kinds) &&
         t->extras)
         t->extra = kinds[0];
-    t->extras_told = tiff_tag(&unused, t->data, t->size, TIFFTAG_EXTRASAMPLES);
+    t->extras_told = t->data[2] + t->data[3] != 42 || /* BigTIFF's writers know it */
+                     tiff_tag(&unused, t->data, t->size, TIFFTAG_EXTRASAMPLES);
 }
 
 /* One sample a pixel. */
