@@ -232,11 +232,16 @@ static int choose_colour(tiff *t)
     return CLIPC_OK;
 }
 
-/* Of YCbCr, Pillow itself reads only what is neither compressed nor subsampled. */
+/* Of YCbCr, Pillow itself reads only what is neither compressed nor subsampled; libtiff
+ * takes 2 x 2 for granted where the file does not say. */
 static bool is_plain_ycbcr(const tiff *t)
 {
     uint16_t sub[2] = {2, 2};
+    uint32_t unused;
 
+    if (t->compression == COMPRESSION_NONE &&
+        !tiff_tag(&unused, t->data, t->size, TIFFTAG_YCBCRSUBSAMPLING))
+        lib.TIFFSetField(t->t, TIFFTAG_YCBCRSUBSAMPLING, 1, 1);
     lib.TIFFGetFieldDefaulted(t->t, TIFFTAG_YCBCRSUBSAMPLING, &sub[0], &sub[1]);
     return t->compression == COMPRESSION_NONE && t->planar == PLANARCONFIG_CONTIG &&
            t->bits == 8 && t->samples == 3 && sub[0] == 1 && sub[1] == 1;

@@ -195,6 +195,7 @@ def tiffs_by_hand():
                                                         tile=(32, 16), compression=compression)
         yield "YCbCr", f"ycbcr_{compression}.tif", tiff(W, H, [bytes3.tobytes()], [8] * 3, 6,
                                                        compression=compression, more=[(530, 3, [1, 1])])
+    yield "YCbCr", "ycbcr_untold.tif", tiff(W, H, [bytes3.tobytes()], [8] * 3, 6)
     p4 = [four[..., c].tobytes() for c in range(4)]
     yield "RGBA", "planes_rgba.tif", tiff(W, H, p4, [8] * 4, 2, extra=[2], planar=2, compression=8)
     yield "RGBA", "planes_premultiplied.tif", tiff(W, H, [pre[..., c].tobytes() for c in range(4)], [8] * 4, 2,
