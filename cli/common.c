@@ -121,7 +121,9 @@ int jsonl_read(json_t *lines, const char *path, clipc_err *err)
 
 static bool is_picture(const char *name)
 {
-    static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp"};
+    static const char *const ends[] = {
+        ".jpg", ".jpeg", ".png", ".webp", ".gif",  ".bmp",  ".pbm",  ".pgm",
+        ".ppm", ".pnm",  ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"};
     const char *dot = strrchr(name, '.');
 
     for (size_t i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
@@ -170,7 +172,7 @@ int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err)
         rc = walk(s, operands[i], 0, err);
         if (rc == CLIPC_OK && s->n == before)
             rc = clipc_fail(err, CLIPC_ERR_IO,
-                            "%s: no JPEG, PNG or WebP picture in this folder",
+                            "%s: no picture in this folder (.jpg, .png, .webp, .heic ..)",
                             operands[i]);
     }
     return rc;

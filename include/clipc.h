@@ -138,11 +138,13 @@ typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
     size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
-    int compat;     /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
-                       as in the reference; 0: it is ordinary text */
-    int raw;        /* 0; 1: embeddings are not brought to unit length */
-    int long_texts; /* CLIPC_LONG_*: what becomes of texts that do not fit */
-    int precision;  /* CLIPC_PRECISION_*: what linear layers multiply in */
+    int auto_orient; /* turn JPEG, PNG and WebP as their EXIF says, which the reference
+                        does not; TIFF, HEIF, AVIF and JPEG XL are upright anyway */
+    int compat;      /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
+                        as in the reference; 0: it is ordinary text */
+    int raw;         /* 0; 1: embeddings are not brought to unit length */
+    int long_texts;  /* CLIPC_LONG_*: what becomes of texts that do not fit */
+    int precision;   /* CLIPC_PRECISION_*: what linear layers multiply in */
 } clipc_ctx_options;
 
 /* float32; or, on a CPU that is faster so (AVX-512 with BF16, VNNI and VBMI; others go on
@@ -167,9 +169,9 @@ CLIPC_API const clipc_model *clipc_ctx_model(const clipc_ctx *ctx);
 /* ---- encoding ------------------------------------------------------------------------
  * Each writes embeddings of embed_dim floats, of unit length unless options.raw. */
 
-/* A JPEG, PNG or WebP file, recognised by content; "-" is standard input.  Preprocessed
- * as the model says; OpenAI's: short side resized by Pillow's bicubic filter, centre
- * cropped. */
+/* A JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG XL file, recognised by
+ * content; "-" is standard input.  Its first picture, preprocessed as the model says;
+ * OpenAI's: short side resized by Pillow's bicubic filter, centre cropped. */
 CLIPC_API int clipc_encode_image_file(clipc_ctx *ctx, float *out, const char *path,
                                       clipc_err *err);
 /* The same from memory. `name` is for messages. */
@@ -200,6 +202,7 @@ typedef struct clipc_crop_options {
     size_t rows, columns;  /* of the crop; 0: 224, and as many columns as rows */
     int bilinear;          /* else bicubic */
     double max_megapixels; /* 0: 256 */
+    int auto_orient;       /* as in clipc_ctx_options */
 } clipc_crop_options;
 
 /* rgb [rows,columns,3] of a file; "-" is standard input.  CLIPC_ERR_ARG for an unknown

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "clip/model.h"
+#include "image/orient.h"
 #include "nn/rows.h"
 
 enum { FILE_LIMIT = 1 << 30 };
@@ -158,11 +159,21 @@ static int encode_image(clipc_ctx *c, float *out, const image *im, clipc_err *er
     return clipc_encode_image_tensors(c, out, c->pixels, 1, err);
 }
 
+static int decode(image *im, const clipc_ctx *c, const void *data, size_t size,
+                  const char *name, clipc_err *err)
+{
+    int rc = image_decode(im, data, size, name, c->options.max_megapixels, err);
+
+    if (rc == CLIPC_OK && c->options.auto_orient)
+        rc = image_orient(im, orient_of_file(data, size), name, err);
+    return rc;
+}
+
 int clipc_encode_image_memory(clipc_ctx *c, float *out, const void *data, size_t size,
                               const char *name, clipc_err *err)
 {
     image im = {0};
-    int rc = image_decode(&im, data, size, name, c->options.max_megapixels, err);
+    int rc = decode(&im, c, data, size, name, err);
 
     if (rc == CLIPC_OK) rc = encode_image(c, out, &im, err);
     image_free(&im);
@@ -194,9 +205,7 @@ int clipc_preprocess_file(clipc_ctx *c, uint8_t *rgb, const char *path, clipc_er
     image im = {0};
     int rc = file_read(&c->file, path, FILE_LIMIT, err);
 
-    if (rc == CLIPC_OK)
-        rc = image_decode(&im, c->file.data, c->file.len, path, c->options.max_megapixels,
-                          err);
+    if (rc == CLIPC_OK) rc = decode(&im, c, c->file.data, c->file.len, path, err);
     if (rc == CLIPC_OK)
         rc = preprocess_u8(rgb, &c->resize, &im, &c->m->source.cfg.preprocess, err);
     image_free(&im);
