@@ -14,7 +14,7 @@
  *     if (clipc_model_open(&model, "ViT-B-32/", &err) ||
  *         clipc_ctx_new(&ctx, model, NULL, &err) ||
  *         clipc_encode_image_file(ctx, image, "pet.jpg", &err) ||
- *         clipc_encode_texts(ctx, text, texts, 2, &err))
+ *         clipc_encode_texts(ctx, text, texts, NULL, 2, &err))
  *         die(err.msg);
  *     clipc_logits(model, logits, image, 1, text, 2);
  *     clipc_probabilities(model, logits, 1, 2);
@@ -174,7 +174,13 @@ CLIPC_API const clipc_model *clipc_ctx_model(const clipc_ctx *ctx);
  * OpenAI's: short side resized by Pillow's bicubic filter, centre cropped. */
 CLIPC_API int clipc_encode_image_file(clipc_ctx *ctx, float *out, const char *path,
                                       clipc_err *err);
-/* The same from memory. `name` is for messages. */
+/* n of them, decoded by all threads and encoded in batches.  What is wrong with each is
+ * in errs [n], code 0 for nothing; rows of out [n,embed_dim] whose picture failed hold
+ * nothing of use.  Fails only as a whole, and then before the first picture. */
+CLIPC_API int clipc_encode_image_files(clipc_ctx *ctx, float *out,
+                                       const char *const *paths, size_t n,
+                                       clipc_err *errs, clipc_err *err);
+/* The same as clipc_encode_image_file from memory. `name` is for messages. */
 CLIPC_API int clipc_encode_image_memory(clipc_ctx *ctx, float *out, const void *data,
                                         size_t size, const char *name, clipc_err *err);
 /* RGB, 8 bits a channel, rows of width*3 bytes. */
@@ -210,9 +216,11 @@ typedef struct clipc_crop_options {
 CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
                               const clipc_crop_options *options, clipc_err *err);
 
-/* n texts; out [n,embed_dim].  Long ones: options.long_texts. */
+/* n texts of lens [n] bytes, which may hold NUL; lens NULL: they end in NUL.  Out
+ * [n,embed_dim].  Together they cost less than one by one: what they begin with in common
+ * is computed once.  Long ones: options.long_texts. */
 CLIPC_API int clipc_encode_texts(clipc_ctx *ctx, float *out, const char *const *texts,
-                                 size_t n, clipc_err *err);
+                                 const size_t *lens, size_t n, clipc_err *err);
 /* One text of len bytes, which may hold NUL; out [embed_dim]. */
 CLIPC_API int clipc_encode_text(clipc_ctx *ctx, float *out, const char *text, size_t len,
                                 clipc_err *err);
