@@ -21,21 +21,26 @@ static int64_t srgb(double v)
                                      : curved * 65535 + 0.5);
 }
 
-/* The table's entry at a corner; entries are few and seldom wanted, so it is not kept. */
+/* The table's entry at a corner; entries are few and seldom wanted, so it is not kept.
+ * Little CMS goes through floats, which here and there decides a rounding. */
 static void corner(int64_t *rgb, const size_t *at)
 {
-    double v[3];
+    const double scale =
+        1.0 + 32767.0 / 32768.0; /* the largest X, Y, Z that it encodes */
+    float v[3];
 
     for (size_t i = 0; i < 3; i++)
-        v[i] = floor((double)at[i] * 65535.0 / STEPS + 0.5) / 257.0;
-    const double y = (v[0] / 2.55 + 16.0) / 116.0;
-    const double X = 0.9642 * from_lab(y + (v[1] - 128.0) / 500.0), Y = from_lab(y);
-    const double Z = 0.8249 * from_lab(y - (v[2] - 128.0) / 200.0);
+        v[i] = (float)(floor((double)at[i] * 65535.0 / STEPS + 0.5) / 65535.0);
+    const double y = (v[0] * 100.0 + 16.0) / 116.0, a = v[1] * 255.0 - 128.0;
+    const double b = v[2] * 255.0 - 128.0;
+    const double X = (float)(0.9642 * from_lab(y + 0.002 * a) / scale) * scale;
+    const double Y = (float)(from_lab(y) / scale) * scale;
+    const double Z = (float)(0.8249 * from_lab(y - 0.005 * b) / scale) * scale;
 
     /* sRGB's primaries, adapted from D65 to D50 by Bradford's matrix. */
-    rgb[0] = srgb(3.13418636 * X - 1.61720896 * Y - 0.49069406 * Z);
-    rgb[1] = srgb(-0.9787485 * X + 1.9161301 * Y + 0.0334334 * Z);
-    rgb[2] = srgb(0.07196393 * X - 0.22899387 * Y + 1.40575373 * Z);
+    rgb[0] = srgb((float)(3.134186364 * X - 1.617208959 * Y - 0.490694064 * Z));
+    rgb[1] = srgb((float)(-0.978748504 * X + 1.916130097 * Y + 0.033433399 * Z));
+    rgb[2] = srgb((float)(0.071963928 * X - 0.228993874 * Y + 1.405753733 * Z));
 }
 
 void lab_to_rgb(uint8_t *rgb, const uint8_t *lab)
