@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "image/lab.h"
+
 preprocess_cfg preprocess_default(size_t h, size_t w)
 {
     return (preprocess_cfg){.h = h,
@@ -44,33 +46,6 @@ static void ycbcr_to_rgb(uint8_t *rgb, const uint8_t *px)
         const int v = px[0] + (add[i] >> 6);
         rgb[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
     }
-}
-
-/* CIE 15's L*a*b* of D50 to sRGB's curve. */
-static double from_lab(double t)
-{
-    return t > 6.0 / 29.0 ? t * t * t : (t - 4.0 / 29.0) * 108.0 / 841.0;
-}
-
-static uint8_t srgb(double v)
-{
-    const double curved = v > 0.0031308 ? 1.055 * pow(v, 1 / 2.4) - 0.055 : 12.92 * v;
-
-    return (uint8_t)(curved <= 0.0 ? 0.0 : curved >= 1.0 ? 255.0 : curved * 255.0 + 0.5);
-}
-
-/* Exactly, where Pillow's Little CMS goes by a table of 33 steps a side: in dark,
- * saturated colours it is off by up to 36. */
-static void lab_to_rgb(uint8_t *rgb, const uint8_t *lab)
-{
-    const double y = (lab[0] / 2.55 + 16.0) / 116.0;
-    const double X = 0.9642 * from_lab(y + (lab[1] - 128) / 500.0), Y = from_lab(y);
-    const double Z = 0.8249 * from_lab(y - (lab[2] - 128) / 200.0);
-
-    /* XYZ of D50 to linear sRGB, Bradford-adapted. */
-    rgb[0] = srgb(3.1341359 * X - 1.6172206 * Y - 0.4906933 * Z);
-    rgb[1] = srgb(-0.9787955 * X + 1.9161624 * Y + 0.0333547 * Z);
-    rgb[2] = srgb(0.0719555 * X - 0.2289766 * Y + 1.4053850 * Z);
 }
 
 void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)

@@ -19,7 +19,7 @@ import pictures
 SIZE = 16
 MODES = """
 tiff_1_group4 tiff_1_group3 tiff_1_tiff_ccitt tiff_group4_fill2 tiff_L_packbits tiff_LA_tiff_lzw
-tiff_P_tiff_adobe_deflate tiff_PA_tiff_lzw tiff_RGB_jpeg tiff_CMYK_jpeg tiff_YCbCr_jpeg tiff_RGBX_tiff_deflate
+tiff_P_tiff_adobe_deflate tiff_PA_tiff_lzw tiff_LAB_tiff_deflate tiff_RGB_jpeg tiff_CMYK_jpeg tiff_YCbCr_jpeg tiff_RGBX_tiff_deflate
 tiff_RGBA_predictor tiff_I16_predictor tiff_YCbCr_raw tiff_YCbCr_tiff_lzw tiff_I_tiff_lzw tiff_F_tiff_lzw
 tiff_I16B_raw tiff_pages tiff_[1248]_0_[im] tiff_2_fill2 tiff_palette_[124] tiff_palette_unspecified
 tiff_palette_straight tiff_grey_unspecified tiff_rgba_untold_m tiff_rgba_unspecified_i tiff_rgba_premultiplied_m
