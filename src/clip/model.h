@@ -27,11 +27,11 @@ struct clipc_ctx {
     void *image_acts;
     void *text_acts;
     arena mem;
-    float *pixels;    /* [B,3,H,W] */
+    float *pixels;          /* [B,3,H,W] */
     picture_work *pictures; /* [threads] */
-    int32_t *ids;     /* [B,context_length] */
-    text_span *texts; /* [B] */
-    float *windows;   /* [B,embed_dim] of a long text */
+    int32_t *ids;           /* [B,context_length] */
+    text_span *texts;       /* [B] */
+    float *windows;         /* [B,embed_dim] of a long text */
     tokens_work tokens;
     buf text;
 };
