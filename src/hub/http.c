@@ -41,11 +41,13 @@ int http_pause(http *h, double seconds, clipc_err *err)
 #include "base/clock.h"
 #include "base/dynlib.h"
 
-#define FUNCTIONS(X)                                                                   \
-    X(curl_global_init)                                                                \
-    X(curl_easy_init)                                                                  \
-    X(curl_easy_setopt) X(curl_easy_perform) X(curl_easy_getinfo) X(curl_easy_cleanup) \
-        X(curl_easy_strerror) X(curl_slist_append) X(curl_slist_free_all)
+#define FUNCTIONS(X)                                                                     \
+    X(curl_global_init)                                                                  \
+    X(curl_easy_init)                                                                    \
+    X(curl_easy_setopt)                                                                  \
+    X(curl_easy_perform)                                                                 \
+    X(curl_easy_getinfo) X(curl_easy_cleanup) X(curl_easy_strerror) X(curl_slist_append) \
+        X(curl_slist_free_all)
 static struct {
     DYNLIB_POINTERS(FUNCTIONS)
 } lib;
@@ -238,6 +240,9 @@ static int judge(http *h, CURLcode code, const char *url, const char *file, bool
         return h->sink_rc;
     }
     if (code == CURLE_ABORTED_BY_CALLBACK) return fail_stopped(h, err);
+    if (h->headers > HEADERS_MAX)
+        return clipc_fail(err, CLIPC_ERR_IO, "%s: %s: more than %d bytes of headers",
+                          name, file, HEADERS_MAX);
     if (h->status && !useful(h)) {
         *again = h->status == 429 || h->status == 408 || h->status >= 500;
         if (h->status == 206)

@@ -83,6 +83,22 @@ static int read_token(buf *out, const char *what, clipc_err *err)
     return rc;
 }
 
+/* A token goes into a header: blanks around it fall away, anything else is refused. */
+static int take_token(pull *p, const char *text, clipc_err *err)
+{
+    size_t len;
+
+    text += strspn(text, " \t\r\n");
+    for (len = strlen(text); len && strchr(" \t\r\n", text[len - 1]);) len--;
+    for (size_t i = 0; i < len; i++)
+        if (len > TOKEN_MAX || text[i] <= ' ' || text[i] > '~')
+            return clipc_fail(err, CLIPC_ERR_ARG, "%s: the access token is none",
+                              p->name.repo);
+    if (len && !(p->token = strndup(text, len)))
+        return clipc_fail_memory(err, "token", len);
+    return CLIPC_OK;
+}
+
 static int find_token(pull *p, clipc_err *err)
 {
     const char *text = p->options->token;
@@ -95,16 +111,7 @@ static int find_token(pull *p, clipc_err *err)
         rc = read_token(&file, p->name.repo, err);
         text = file.data;
     }
-    if (rc == CLIPC_OK && text) {
-        text += strspn(text, " \t\r\n");
-        const size_t len = strcspn(text, " \t\r\n");
-        for (size_t i = 0; i < len && rc == CLIPC_OK; i++)
-            if (len > TOKEN_MAX || text[i] < ' ' || text[i] > '~')
-                rc =
-                    clipc_fail(err, CLIPC_ERR_ARG, "%s: the token is none", p->name.repo);
-        if (rc == CLIPC_OK && len && !(p->token = strndup(text, len)))
-            rc = clipc_fail_memory(err, "token", len);
-    }
+    if (rc == CLIPC_OK && text) rc = take_token(p, text, err);
     buf_free(&file);
     return rc;
 }
@@ -126,39 +133,48 @@ static int add_quoted(buf *url, const char *text, const char *keep, clipc_err *e
     return rc;
 }
 
-static int buf_restart(void *user, clipc_err *err)
+/* What the hub says, and a name for it in messages. */
+typedef struct answer {
+    char name[HUB_REPO_MAX + 32];
+    buf text;
+} answer;
+
+static int answer_restart(void *user, clipc_err *err)
 {
+    answer *a = user;
+
     (void)err;
-    buf_clear(user);
+    buf_clear(&a->text);
     return CLIPC_OK;
 }
 
-static int buf_take(void *user, const void *data, size_t size, clipc_err *err)
+static int answer_take(void *user, const void *data, size_t size, clipc_err *err)
 {
-    buf *b = user;
+    answer *a = user;
 
-    if (size > ANSWER_MAX - b->len)
-        return clipc_fail(err, CLIPC_ERR_LIMIT,
-                          "the hub's answer is larger than %d bytes", ANSWER_MAX);
-    return buf_add(b, data, size, err);
+    if (size > ANSWER_MAX - a->text.len)
+        return clipc_fail(err, CLIPC_ERR_LIMIT, "%s is larger than %d bytes", a->name,
+                          ANSWER_MAX);
+    return buf_add(&a->text, data, size, err);
 }
 
 static int ask(pull *p, clipc_err *err)
 {
-    buf url = {0}, answer = {0};
-    http_sink sink = {.user = &answer, .restart = buf_restart, .take = buf_take};
+    buf url = {0};
+    answer a = {.text = {0}};
+    http_sink sink = {.user = &a, .restart = answer_restart, .take = answer_take};
     json_t *json = NULL;
     int rc =
         buf_printf(&url, err, "%s/api/models/%s/revision/", p->endpoint, p->name.repo);
 
+    snprintf(a.name, sizeof a.name, "%s: the hub's answer", p->name.repo);
     if (rc == CLIPC_OK) rc = add_quoted(&url, p->name.revision, "", err);
     if (rc == CLIPC_OK) rc = buf_puts(&url, "?blobs=true", err);
     if (rc == CLIPC_OK)
         rc = http_get(p->http, url.data, p->name.revision, seconds("HF_HUB_ETAG_TIMEOUT"),
                       &sink, err);
     if (rc == CLIPC_OK)
-        rc = json_parse(&json, answer.data ? answer.data : "", answer.len, p->name.repo,
-                        err);
+        rc = json_parse(&json, a.text.data ? a.text.data : "", a.text.len, a.name, err);
     if (rc == CLIPC_OK) rc = repo_read(&p->repo, json, p->name.repo, err);
     if (rc == CLIPC_OK && hub_is_hex(p->name.revision, HUB_COMMIT) &&
         strcmp(p->name.revision, p->repo.commit) != 0)
@@ -166,7 +182,7 @@ static int ask(pull *p, clipc_err *err)
                         p->name.repo, p->repo.commit);
     json_decref(json);
     buf_free(&url);
-    buf_free(&answer);
+    buf_free(&a.text);
     return rc;
 }
 

@@ -63,8 +63,8 @@ int repo_read(repo *r, const json_t *answer, const char *name, clipc_err *err)
 
     *r = (repo){0};
     if (!commit || !hub_is_hex(commit, HUB_COMMIT))
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: the hub gives no commit: is this one?", name);
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: the hub's answer holds no commit",
+                          name);
     memcpy(r->commit, commit, sizeof r->commit);
     if (!n || n > FILES_MAX)
         return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %zu files, wanted 1 to %d", name, n,
