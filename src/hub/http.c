@@ -41,13 +41,16 @@ int http_pause(http *h, double seconds, clipc_err *err)
 #include "base/clock.h"
 #include "base/dynlib.h"
 
-#define FUNCTIONS(X)                                                                     \
-    X(curl_global_init)                                                                  \
-    X(curl_easy_init)                                                                    \
-    X(curl_easy_setopt)                                                                  \
-    X(curl_easy_perform)                                                                 \
-    X(curl_easy_getinfo) X(curl_easy_cleanup) X(curl_easy_strerror) X(curl_slist_append) \
-        X(curl_slist_free_all)
+#define FUNCTIONS(X)      \
+    X(curl_global_init)   \
+    X(curl_easy_init)     \
+    X(curl_easy_setopt)   \
+    X(curl_easy_perform)  \
+    X(curl_easy_getinfo)  \
+    X(curl_easy_cleanup)  \
+    X(curl_easy_strerror) \
+    X(curl_slist_append)  \
+    X(curl_slist_free_all)
 static struct {
     DYNLIB_POINTERS(FUNCTIONS)
 } lib;
@@ -365,9 +368,12 @@ int http_get(http *h, const char *url, const char *file, long patience, http_sin
 
 static int set_up(http *h, clipc_err *err)
 {
+    const char *authorities = getenv("SSL_CERT_FILE"); /* as Python's ssl */
     CURL *c = h->curl;
     int bad = 0;
 
+    if (authorities && *authorities)
+        bad |= lib.curl_easy_setopt(c, CURLOPT_CAINFO, authorities);
     bad |= lib.curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     bad |= lib.curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     bad |= lib.curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);

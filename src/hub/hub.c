@@ -33,6 +33,14 @@ typedef struct pull {
 /* ---- the environment -----------------------------------------------------------------
  */
 
+/* An empty variable is none. */
+static const char *set(const char *variable)
+{
+    const char *value = getenv(variable);
+
+    return value && *value ? value : NULL;
+}
+
 static bool is_true(const char *variable)
 {
     static const char *const words[] = {"1", "on", "yes", "true"};
@@ -53,10 +61,9 @@ static long seconds(const char *variable)
 
 static int find_endpoint(pull *p, clipc_err *err)
 {
-    const char *text =
-        p->options->endpoint ? p->options->endpoint : getenv("HF_ENDPOINT");
+    const char *text = p->options->endpoint ? p->options->endpoint : set("HF_ENDPOINT");
 
-    if (!text || !*text) text = "https://huggingface.co";
+    if (!text) text = "https://huggingface.co";
     size_t len = strlen(text);
     if (strncasecmp(text, "https://", 8) != 0 && strncasecmp(text, "http://", 7) != 0)
         return clipc_fail(err, CLIPC_ERR_ARG, "%s: endpoint \"%.80s\" is no http(s) URL",
@@ -105,8 +112,8 @@ static int find_token(pull *p, clipc_err *err)
     buf file = {0};
     int rc = CLIPC_OK;
 
-    if (!text) text = getenv("HF_TOKEN");
-    if (!text) text = getenv("HUGGING_FACE_HUB_TOKEN");
+    if (!text) text = set("HF_TOKEN");
+    if (!text) text = set("HUGGING_FACE_HUB_TOKEN");
     if (!text && !is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
         rc = read_token(&file, p->name.repo, err);
         text = file.data;

@@ -53,6 +53,8 @@ complete() {
         cmp -s "$repo/snapshots/$COMMIT/open_clip_config.json" $M/open_clip_config.json && no_partial
 }
 
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=127.0.0.1 \
+    -addext subjectAltName=IP:127.0.0.1 -keyout "$T/key.pem" -out "$T/cert.pem" >/dev/null 2>&1 || rm -f "$T/cert.pem"
 python3 tests/hub/server.py $M "$T" 2>"$T/server.err" &
 server=$!
 n=0
@@ -62,6 +64,7 @@ while [ ! -e "$T/ports" ] && [ $n -lt 200 ]; do
 done
 [ -e "$T/ports" ] || { echo 'not ok hub: the server did not start'; exit 1; }
 HUB=http://127.0.0.1:$(cut -d' ' -f1 "$T/ports")
+TLS=https://127.0.0.1:$(cut -d' ' -f3 "$T/ports")
 
 home first
 if ! pull 0 ok --dry-run && grep -q 'libcurl' "$T/err"; then
@@ -136,6 +139,12 @@ refused() { # refused MODE WORDS
     pull 3 "$1" && says "$2" && nothing_published
 }
 statuses() { refused missing 404 && refused gated 'terms'; }
+encrypted() { # a certificate that nobody vouches for; one that SSL_CERT_FILE does; never back to plain HTTP
+    home tls
+    HF_ENDPOINT=$TLS/ok run 3 pull org/name && says 'certificate' &&
+        SSL_CERT_FILE=$T/cert.pem HF_ENDPOINT=$TLS/ok run 0 pull org/name --include '*.jpg' &&
+        SSL_CERT_FILE=$T/cert.pem HF_ENDPOINT=$TLS/ok run 3 pull org/name && says 'redirected to http:'
+}
 waits() { home busy && pull 0 busy && complete && [ "$(asked '/busy/api/')" = 3 ]; }
 resumes() { # a broken transfer goes on from where it broke
     home cut
@@ -229,6 +238,7 @@ expect 'a newer commit that cannot be had' stays
 expect 'folders of the cache' caches
 expect '--include' included
 expect 'the token' token
+if [ -e "$T/cert.pem" ]; then expect 'TLS' encrypted; else echo 'skip hub: TLS (no openssl)'; fi
 expect 'missing and gated' statuses
 expect 'a busy server' waits
 expect 'a broken transfer goes on' resumes

@@ -2,8 +2,8 @@
 
 usage: server.py MODEL_FOLDER STATE_FOLDER
 
-STATE_FOLDER/ports gets "HUB CDN", the two ports, once both listen; STATE_FOLDER/log a line a
-request: "hub|cdn METHOD PATH range=.. auth=..".  The behaviour is the first part of the path, so
+STATE_FOLDER/ports gets "HUB CDN TLS", the ports, once all listen (TLS: the hub again, encrypted; 0
+without cert.pem and key.pem in STATE_FOLDER); STATE_FOLDER/log a line a request: "hub|cdn METHOD PATH range=.. auth=..".  The behaviour is the first part of the path, so
 that one server serves every test: HF_ENDPOINT=http://127.0.0.1:HUB/MODE.  Every repository holds
 the files of MODEL_FOLDER, those of 100 kB and more in "LFS", which redirects to the other port.
 Python's standard library only.
@@ -13,6 +13,7 @@ import http.server
 import json
 import os
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -219,14 +220,20 @@ class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):
 
 
 def main():
-    servers = {name: Server(("127.0.0.1", 0), Handler) for name in ("hub", "cdn")}
+    names = ["hub", "cdn"] + ["tls"] * os.path.exists(os.path.join(STATE, "cert.pem"))
+    servers = {name: Server(("127.0.0.1", 0), Handler) for name in names}
     for name, server in servers.items():
         PORTS[name] = server.server_address[1]
-    threading.Thread(target=servers["cdn"].serve_forever, daemon=True).start()
+    if "tls" in servers:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(os.path.join(STATE, "cert.pem"), os.path.join(STATE, "key.pem"))
+        servers["tls"].socket = context.wrap_socket(servers["tls"].socket, server_side=True)
+    for server in servers.values():
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     with open(os.path.join(STATE, "ports.new"), "w") as f:
-        f.write("%d %d\n" % (PORTS["hub"], PORTS["cdn"]))
+        f.write("%d %d %d\n" % (PORTS["hub"], PORTS["cdn"], PORTS.get("tls", 0)))
     os.rename(os.path.join(STATE, "ports.new"), os.path.join(STATE, "ports"))
-    servers["hub"].serve_forever()
+    threading.Event().wait()
 
 
 main()
