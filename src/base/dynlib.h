@@ -16,11 +16,13 @@
 
 #include "base/err.h"
 
-#define DYNLIB_POINTER(f) __typeof__(f) *f;
-#define DYNLIB_NAME(f) #f "\0"
+#define DYNLIB_POINTER(f)     __typeof__(f) *f;
+#define DYNLIB_NAME(f)        #f "\0"
 #define DYNLIB_POINTERS(list) list(DYNLIB_POINTER)
-#define DYNLIB(file, list, functions) \
-    {(file), list(DYNLIB_NAME), &(functions), sizeof(functions) / sizeof(void *), 0}
+#define DYNLIB(file, list, functions)                                                  \
+    {                                                                                  \
+        (file), list(DYNLIB_NAME), &(functions), sizeof(functions) / sizeof(void *), 0 \
+    }
 
 typedef struct dynlib {
     const char *file;  /* as the linker names it: "libheif.so.1" */
