@@ -21,6 +21,13 @@ int http_get(http *h, const char *url, const char *file, long patience, http_sin
     return clipc_fail(err, CLIPC_ERR_FEATURE, "%s: no libcurl to fetch %s", file, url);
 }
 
+int http_head(http *h, const char *url, const char *file, long patience, http_about *out,
+              clipc_err *err)
+{
+    (void)out;
+    return http_get(h, url, file, patience, NULL, err);
+}
+
 int http_pause(http *h, double seconds, clipc_err *err)
 {
     (void)h, (void)seconds;
@@ -73,14 +80,15 @@ struct http {
     bool reached; /* the server answered once: failures to reach it may pass */
     /* Of the request under way. */
     http_sink *sink;
-    uint64_t from;  /* first byte asked for */
-    long status;    /* 0 before the status line */
-    bool ranged;    /* Content-Range begins at `from` */
-    bool begun;     /* the sink knows where the answer begins */
-    size_t headers; /* bytes of them */
-    size_t waste;   /* bytes of answers that are none */
-    double wait;    /* Retry-After; 0: none */
-    int sink_rc;    /* what the sink failed with, its words in sink_err */
+    http_about *about; /* NULL: the content is asked for */
+    uint64_t from;     /* first byte asked for */
+    long status;       /* 0 before the status line */
+    bool ranged;       /* Content-Range begins at `from` */
+    bool begun;        /* the sink knows where the answer begins */
+    size_t headers;    /* bytes of them */
+    size_t waste;      /* bytes of answers that are none */
+    double wait;       /* Retry-After; 0: none */
+    int sink_rc;       /* what the sink failed with, its words in sink_err */
     clipc_err sink_err;
 };
 
@@ -97,6 +105,29 @@ static const char *value_of(const char *line, size_t len, const char *name)
     return line;
 }
 
+/* ETag: "abc", or W/"abc". */
+static void take_etag(http_about *a, const char *value)
+{
+    if (strncmp(value, "W/", 2) == 0) value += 2;
+    if (*value == '"') value++;
+    snprintf(a->etag, sizeof a->etag, "%.*s", (int)strcspn(value, "\"\r\n"), value);
+}
+
+/* What a header says of the content; a redirect's own etag is not the content's. */
+static void take_about(http_about *a, const char *line, size_t len)
+{
+    const char *value;
+
+    if ((value = value_of(line, len, "X-Linked-ETag")))
+        take_etag(a, value), a->linked = true;
+    if ((value = value_of(line, len, "X-Linked-Size")))
+        a->size = strtoull(value, NULL, 10);
+    if (a->linked) return;
+    if ((value = value_of(line, len, "ETag"))) take_etag(a, value);
+    if ((value = value_of(line, len, "Content-Length")))
+        a->size = strtoull(value, NULL, 10);
+}
+
 static size_t on_header(char *data, size_t one, size_t n, void *user)
 {
     http *h = user;
@@ -111,11 +142,13 @@ static size_t on_header(char *data, size_t one, size_t n, void *user)
         const char *space = strchr(line, ' ');
         h->status = space ? strtol(space, NULL, 10) : 0;
         h->ranged = false, h->wait = 0.0;
+        if (h->about) *h->about = (http_about){0};
     } else if ((value = value_of(line, n, "Content-Range"))) {
         h->ranged = sscanf(value, "bytes %llu-", &first) == 1 && first == h->from;
     } else if ((value = value_of(line, n, "Retry-After"))) {
         h->wait = strtod(value, NULL); /* 0 for a date */
     }
+    if (h->about) take_about(h->about, line, n);
     return one * n;
 }
 
@@ -193,6 +226,8 @@ static int prepare(http *h, const char *url, long patience, struct curl_slist **
     bad |= lib.curl_easy_setopt(c, CURLOPT_URL, url);
     bad |= lib.curl_easy_setopt(c, CURLOPT_HTTPHEADER, *headers);
     bad |= lib.curl_easy_setopt(c, CURLOPT_RANGE, h->from ? line : NULL);
+    bad |= lib.curl_easy_setopt(c, CURLOPT_NOBODY, h->about ? 1L : 0L);
+    if (!h->about) bad |= lib.curl_easy_setopt(c, CURLOPT_HTTPGET, 1L);
     bad |= lib.curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, patience);
     bad |= lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, patience);
     bad |= lib.curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)SLOW);
@@ -305,6 +340,7 @@ static int once(http *h, const char *first, const char *file, long patience, boo
         lib.curl_slist_free_all(headers);
         h->reached = h->reached || h->status;
         if (rc != CLIPC_OK) break;
+        if (h->about && h->about->linked) break;
         if (!redirects(h->status) || code == CURLE_ABORTED_BY_CALLBACK) {
             rc = judge(h, code, url, file, again, err);
             break;
@@ -360,6 +396,24 @@ int http_get(http *h, const char *url, const char *file, long patience, http_sin
         if (rc != CLIPC_OK) break;
     }
     if (err) *err = failed;
+    return rc;
+}
+
+static int nothing(void *user, clipc_err *err)
+{
+    (void)user, (void)err;
+    return CLIPC_OK;
+}
+
+int http_head(http *h, const char *url, const char *file, long patience, http_about *out,
+              clipc_err *err)
+{
+    http_sink none = {.restart = nothing};
+
+    *out = (http_about){0};
+    h->about = out;
+    const int rc = http_get(h, url, file, patience, &none, err);
+    h->about = NULL;
     return rc;
 }
 

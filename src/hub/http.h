@@ -46,6 +46,18 @@ void http_close(http *h);
 int http_get(http *h, const char *url, const char *file, long patience, http_sink *sink,
              clipc_err *err);
 
+/* What the headers about a file on a hub say of its content. */
+typedef struct http_about {
+    char etag[80]; /* without quotes; "": not said */
+    uint64_t size;
+    bool linked; /* it is about what a redirect leads to */
+} http_about;
+
+/* Asks for the headers of a file (HEAD) alone, X-Linked-ETag and X-Linked-Size before
+ * ETag and Content-Length, and follows redirects only as far as it has to. */
+int http_head(http *h, const char *url, const char *file, long patience, http_about *out,
+              clipc_err *err);
+
 /* Sleeps that long, or until setup.stop says so: CLIPC_ERR_IO. */
 int http_pause(http *h, double seconds, clipc_err *err);
 

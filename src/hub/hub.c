@@ -193,6 +193,39 @@ static int ask(pull *p, clipc_err *err)
     return rc;
 }
 
+static int file_url(buf *url, const pull *p, const repo_file *f, clipc_err *err)
+{
+    const int rc = buf_printf(url, err, "%s/%s/resolve/%s/", p->endpoint, p->name.repo,
+                              p->repo.commit);
+
+    return rc == CLIPC_OK ? add_quoted(url, f->name, "/", err) : rc;
+}
+
+static int ask_about(const pull *p, repo_file *f, clipc_err *err)
+{
+    http_about about;
+    buf url = {0};
+    int rc = file_url(&url, p, f, err);
+
+    if (rc == CLIPC_OK)
+        rc = http_head(p->http, url.data, f->name, seconds("HF_HUB_ETAG_TIMEOUT"), &about,
+                       err);
+    if (rc == CLIPC_OK) rc = repo_identify(f, about.etag, about.size, p->name.repo, err);
+    buf_free(&url);
+    return rc;
+}
+
+/* Some mirrors list names alone: what is wanted is then asked about, file by file. */
+static int ask_about_unknown(const pull *p, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < p->repo.n; i++)
+        if (p->repo.files[i].wanted && !*p->repo.files[i].hash)
+            rc = ask_about(p, &p->repo.files[i], err);
+    return rc;
+}
+
 /* ---- fetching ------------------------------------------------------------------------
  */
 
@@ -236,11 +269,9 @@ static int check_room(const pull *p, clipc_err *err)
 static int fetch_file(pull *p, const repo_file *f, clipc_err *err)
 {
     buf url = {0};
-    int rc = buf_printf(&url, err, "%s/%s/resolve/%s/", p->endpoint, p->name.repo,
-                        p->repo.commit);
+    int rc = file_url(&url, p, f, err);
 
     p->file = f->name, p->have = 0;
-    if (rc == CLIPC_OK) rc = add_quoted(&url, f->name, "/", err);
     if (rc == CLIPC_OK)
         rc = blob_fetch(&p->store, f, p->http, url.data,
                         seconds("HF_HUB_DOWNLOAD_TIMEOUT"), &p->have, err);
@@ -418,6 +449,7 @@ int clipc_pull(char **path, const char *model, const clipc_pull_options *options
     if (rc == CLIPC_OK)
         rc = repo_choose(&p.repo, p.options->include, p.options->n_include, p.name.repo,
                          err);
+    if (rc == CLIPC_OK) rc = ask_about_unknown(&p, err);
     if (rc == CLIPC_OK) rc = find_snapshot(&p, err);
     if (rc == CLIPC_OK) survey(&p);
     if (rc == CLIPC_OK && !p.options->dry_run) {

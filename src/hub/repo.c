@@ -8,7 +8,7 @@
 #include "base/file.h"
 
 enum { FILES_MAX = 10000, NAME_BYTES_MAX = 512 };
-#define SIZE_MAX_BYTES ((json_int_t)1 << 42) /* of a file: 4 TB */
+#define SIZE_MAX_BYTES ((uint64_t)1 << 42) /* of a file: 4 TB */
 
 /* ---- the listing ---------------------------------------------------------------------
  */
@@ -29,29 +29,38 @@ static bool name_ok(const char *name)
     return true;
 }
 
+int repo_identify(repo_file *f, const char *hash, uint64_t size, const char *name,
+                  clipc_err *err)
+{
+    if (!hash || (!hub_is_hex(hash, 64) && !hub_is_hex(hash, 40)))
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: the hub gives no checksum of %.80s",
+                          name, f->name);
+    if (size > SIZE_MAX_BYTES)
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: the hub gives no size of %.80s",
+                          name, f->name);
+    memcpy(f->hash, hash, strlen(hash) + 1);
+    f->size = size;
+    return CLIPC_OK;
+}
+
 static int read_file(repo_file *f, const json_t *o, const char *where, clipc_err *err)
 {
-    const json_t *lfs = json_object_get(o, "lfs"), *size = json_object_get(o, "size");
+    const json_t *lfs = json_object_get(o, "lfs"), *blob = json_object_get(o, "blobId");
+    const json_t *from = json_is_object(lfs) ? lfs : o;
+    const json_t *size = json_object_get(from, "size");
     const char *name = json_string_value(json_object_get(o, "rfilename"));
-    const char *hash =
-        json_string_value(json_is_object(lfs) ? json_object_get(lfs, "sha256")
-                                              : json_object_get(o, "blobId"));
 
-    if (json_is_object(lfs)) size = json_object_get(lfs, "size");
     if (!name || !name_ok(name))
         return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: the hub names a file \"%.80s\"",
                           where, name ? name : "");
-    if (!hash || !hub_is_hex(hash, json_is_object(lfs) ? 64 : 40))
-        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: the hub gives no checksum of %.80s",
-                          where, name);
-    if (!json_is_integer(size) || json_integer_value(size) < 0 ||
-        json_integer_value(size) > SIZE_MAX_BYTES)
-        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: the hub gives no size of %.80s",
-                          where, name);
-    f->size = (uint64_t)json_integer_value(size);
-    memcpy(f->hash, hash, strlen(hash) + 1);
     f->name = strdup(name);
-    return f->name ? CLIPC_OK : clipc_fail_memory(err, name, strlen(name));
+    if (!f->name) return clipc_fail_memory(err, name, strlen(name));
+    if (!blob && from == o) return CLIPC_OK;
+    /* What is no number counts as too large a one. */
+    return repo_identify(
+        f, json_string_value(from == lfs ? json_object_get(lfs, "sha256") : blob),
+        json_is_integer(size) ? (uint64_t)json_integer_value(size) : UINT64_MAX, where,
+        err);
 }
 
 int repo_read(repo *r, const json_t *answer, const char *name, clipc_err *err)

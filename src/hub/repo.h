@@ -25,6 +25,10 @@ typedef struct repo {
 int repo_read(repo *r, const json_t *answer, const char *name, clipc_err *err);
 void repo_free(repo *r);
 
+/* Takes what the headers of a file say where the listing of a mirror says nothing. */
+int repo_identify(repo_file *f, const char *etag, uint64_t size, const char *name,
+                  clipc_err *err);
+
 /* Marks as wanted: configs, the tokenizer's files, and in each folder the first kind of
  * weights that is there, in open_clip's order, then transformers', then single files; or
  * instead of those weights all that match one of the globs.  CLIPC_ERR_IO: no weights, or

@@ -138,6 +138,11 @@ refused() { # refused MODE WORDS
     home "$1"
     pull 3 "$1" && says "$2" && nothing_published
 }
+names_only() { # a mirror that lists names alone is asked about each file that is wanted, and no other host is
+    home names
+    HF_TOKEN=hf_good pull 0 names && complete && [ "$(asked 'hub HEAD /names/org/name/resolve/')" = 2 ] &&
+        [ "$(asked 'cdn HEAD')" = 0 ] && refused noetag 'no checksum'
+}
 statuses() { refused missing 404 && refused gated 'terms'; }
 encrypted() { # a certificate that nobody vouches for; one that SSL_CERT_FILE does; never back to plain HTTP
     home tls
@@ -240,6 +245,7 @@ expect '--include' included
 expect 'the token' token
 if [ -e "$T/cert.pem" ]; then expect 'TLS' encrypted; else echo 'skip hub: TLS (no openssl)'; fi
 expect 'missing and gated' statuses
+expect 'a mirror that lists names alone' names_only
 expect 'a busy server' waits
 expect 'a broken transfer goes on' resumes
 expect 'a broken transfer without ranges' restarts

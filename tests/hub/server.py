@@ -47,6 +47,8 @@ def git_sha1(data):
 
 
 def entry(name, data, mode):
+    if mode in ("names", "noetag"):
+        return {"rfilename": name}
     e = {"rfilename": name, "size": len(data), "blobId": git_sha1(data)}
     if mode == "newer" and len(data) < LFS_FROM:
         e["blobId"] = git_sha1(data + b"newer")  # announced, and never what is sent
@@ -104,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if first >= len(data) and first:
             return self.send(416)
         status = 206 if first else 200
-        headers = [("ETag", '"%s"' % hashlib.sha256(data).hexdigest())]
+        headers = [("ETag", '"%s"' % git_sha1(data))]
         if first:
             start = first + 1 if mode == "wrongrange" else first
             headers.append(("Content-Range", "bytes %d-%d/%d" % (start, len(data) - 1, len(data))))
@@ -124,6 +126,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if not (cut or mode in ("loris", "slow")):
             return self.send(status, body, headers)
         self.send(status, b"", headers)
+        if self.command == "HEAD":
+            return
         if cut:
             self.wfile.write(body[:len(body) // 2])
             return self.drop()
@@ -203,15 +207,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if data is None:
             return self.send(404, b"", [("X-Error-Code", "EntryNotFound"), ("X-Repo-Commit", COMMIT)])
         common = [("X-Repo-Commit", COMMIT), ("Access-Control-Expose-Headers", "ETag")]
+        if mode == "noetag":
+            return self.send(200, data, common)
         if len(data) >= LFS_FROM:
             sha = hashlib.sha256(data).hexdigest()
             url = "http://127.0.0.1:%d/%s/%s?X-Amz-Signature=abc" % (PORTS["cdn"], mode, urllib.parse.quote(name))
             return self.send(302, b"Found. Redirecting to " + url.encode(),
                              common + [("Location", url), ("X-Linked-ETag", '"%s"' % sha),
                                        ("X-Linked-Size", str(len(data))), ("ETag", '"x"')])
-        if self.command == "HEAD":
-            return self.send(200, b"", common + [("ETag", '"%s"' % git_sha1(data)),
-                                                 ("Content-Length", str(len(data)))])
         self.send(307, b"", common + [("Location", "/%s/cache/%s" % (mode, urllib.parse.quote(name)))])
 
 
