@@ -273,7 +273,8 @@ void progress_show(progress *p, size_t done)
 
     if (!p->on || now - p->shown < 0.1 || spent < 0.5) return;
     p->shown = now;
-    const double rate = (double)(done - p->from) / spent;
+    /* Less than before it began: a transfer started anew. */
+    const double rate = done > p->from ? (double)(done - p->from) / spent : 0.0;
     (p->bytes ? show_bytes : show_count)(p, done, rate);
     fprintf(stderr, ", %.0f s left \033[K",
             rate > 0 ? (double)(p->total - done) / rate : 0.0);

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static int on_option(void *user, const char *name, const char *value)
 static void print_file(void *user, const clipc_hub_file *f)
 {
     (void)user;
-    printf("%12.3f MB  %s%s\n", (double)f->size / 1e6, f->name,
+    printf("%14" PRIu64 "  %s%s\n", f->size, f->name,
            f->here == f->size ? "  (here)"
            : f->here          ? "  (begun)"
                               : "");
@@ -72,7 +73,7 @@ int cmd_pull(int argc, char **argv)
     static const opt table[] = {
         {"include", 'i', "GLOB",
          "these weights, not those that clipc would choose (repeatable; '*': all files)"},
-        {"dry-run", 'n', NULL, "list the files and their sizes, fetch nothing"}};
+        {"dry-run", 'n', NULL, "list the files and their bytes, fetch nothing"}};
     static const opts_usage usage = {
         "pull", "ORG/NAME[@REVISION]... [options]",
         "Fetches models from the Hugging Face hub into its cache, which Python shares, "

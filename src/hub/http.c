@@ -236,7 +236,7 @@ static int prepare(http *h, const char *url, long patience, struct curl_slist **
                : CLIPC_OK;
 }
 
-/* What a status means for people; NULL: nothing special. */
+/* What a status means for people. */
 static const char *meaning(long status)
 {
     switch (status) {

@@ -73,7 +73,7 @@ if ! pull 0 ok --dry-run && grep -q 'libcurl' "$T/err"; then
 fi
 
 dry_run() {
-    pull 0 ok --dry-run && grep -q '2.206 MB  open_clip_model.safetensors$' "$T/out" && [ ! -e "$HF_HOME" ]
+    pull 0 ok --dry-run && grep -q ' 2205802  open_clip_model.safetensors$' "$T/out" && [ ! -e "$HF_HOME" ]
 }
 pulls() { # the folders of huggingface_hub; no more than is needed; the model then opens
     pull 0 ok && [ "$(cat "$T/out")" = "$repo/snapshots/$COMMIT" ] && complete &&
