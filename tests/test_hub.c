@@ -175,6 +175,9 @@ static void test_choice(void **state)
                  "config.json model.safetensors spiece.model", NULL);
     check_choice("config.json pytorch_model.bin tf_model.h5",
                  "config.json pytorch_model.bin", NULL);
+    /* open_clip's weights are of no use without its config. */
+    check_choice("config.json model.safetensors open_clip_model.safetensors",
+                 "config.json model.safetensors", NULL);
     /* An index and its shards, of one kind only. */
     check_choice("config.json model-00001-of-00002.safetensors "
                  "model-00002-of-00002.safetensors model.safetensors.index.json "

@@ -76,10 +76,8 @@ bool find_along_path(bool (*on)(void *user, const char *folder), void *user)
 
 bool find_is_model_file(const char *name)
 {
-    static const char *const endings[] = {"*.clipc", "*.safetensors", "*.pt", "*.gguf"};
-
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
-        if (fnmatch(endings[i], name, 0) == 0) return true;
+    for (size_t i = 0; cache_model_files[i]; i++)
+        if (fnmatch(cache_model_files[i], name, 0) == 0) return true;
     return false;
 }
 

@@ -163,6 +163,9 @@ int cache_find(char **out, const hub_name *name, clipc_err *err)
     return CLIPC_OK;
 }
 
+const char *const cache_model_files[] = {"*.clipc", "*.safetensors", "*.pt", "*.gguf",
+                                         NULL};
+
 /* ---- listing -------------------------------------------------------------------------
  */
 

@@ -54,6 +54,9 @@ typedef struct cached_model {
 /* Every snapshot in the cache, in order of name; `on` returns CLIPC_OK to go on. */
 int cache_each(int (*on)(void *user, const cached_model *m), void *user, clipc_err *err);
 
+/* Globs over the names of models in one file, the best first; NULL at the end. */
+extern const char *const cache_model_files[];
+
 /* The bytes of a file, or of all files below a folder, links followed. */
 uint64_t cache_size(const char *path);
 

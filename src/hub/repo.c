@@ -115,21 +115,18 @@ static const char *const small[] = {"open_clip_config.json",
                                     "config_sentence_transformers.json",
                                     NULL};
 
-/* Kinds of weights, the best first: one file, or an index and its shards. */
+/* Kinds of weights, one file or an index and its shards, in the order in which
+ * clip/source.c opens them; the first N_OPEN_CLIP only beside open_clip's config. */
 static const char *const weights[][2] = {
     {"open_clip_model.safetensors", ""},
     {"open_clip_model.safetensors.index.json", "open_clip_model-*-of-*.safetensors"},
     {"open_clip_pytorch_model.bin", ""},
+    {"open_clip_pytorch_model.bin.index.json", "open_clip_pytorch_model-*-of-*.bin"},
     {"model.safetensors", ""},
     {"model.safetensors.index.json", "model-*-of-*.safetensors"},
     {"pytorch_model.bin", ""},
     {"pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"}};
-enum { N_WEIGHTS = sizeof weights / sizeof weights[0] };
-
-/* A model in one file of any name, where there is nothing else: the only one of its kind.
- */
-static const char *const single[] = {"*.clipc", "*.safetensors", "*.pt", "*.gguf"};
-enum { N_SINGLE = sizeof single / sizeof single[0] };
+enum { N_OPEN_CLIP = 4, N_WEIGHTS = sizeof weights / sizeof weights[0] };
 
 static bool is_small(const char *base)
 {
@@ -138,10 +135,18 @@ static bool is_small(const char *base)
     return false;
 }
 
-/* The kind of weights that a file is or belongs to; N_WEIGHTS: none. */
-static size_t kind_of(const char *base)
+static bool has_open_clip(const repo *r)
 {
-    size_t w = 0;
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->files[i].name, small[0]) == 0) return true;
+    return false;
+}
+
+/* The kind of weights that a file is or belongs to, of those from `first` on; N_WEIGHTS:
+ * none. */
+static size_t kind_of(const char *base, size_t first)
+{
+    size_t w = first;
 
     while (w < N_WEIGHTS && fnmatch(weights[w][0], base, 0) != 0 &&
            fnmatch(weights[w][1], base, 0) != 0)
@@ -150,7 +155,7 @@ static size_t kind_of(const char *base)
 }
 
 /* The best kind in the folder of a file; N_WEIGHTS: none. */
-static size_t best_kind(const repo *r, const char *name)
+static size_t best_kind(const repo *r, const char *name, size_t first)
 {
     const size_t len = (size_t)(path_base(name) - name);
     size_t best = N_WEIGHTS;
@@ -158,7 +163,7 @@ static size_t best_kind(const repo *r, const char *name)
     for (size_t i = 0; i < r->n; i++) {
         const char *other = r->files[i].name, *base = path_base(other);
         if ((size_t)(base - other) != len || memcmp(other, name, len) != 0) continue;
-        const size_t kind = kind_of(base);
+        const size_t kind = kind_of(base, first);
         if (kind < best) best = kind;
     }
     return best;
@@ -174,20 +179,22 @@ static bool in_place(const char *name)
            (digits && name[digits] == '_' && strchr(name, '/') + 1 == path_base(name));
 }
 
+/* Where there is nothing else: the only file of its kind. */
 static int mark_single(repo *r, const char *name, clipc_err *err)
 {
-    for (size_t s = 0; s < N_SINGLE; s++) {
+    for (size_t s = 0; cache_model_files[s]; s++) {
         size_t n = 0;
         for (size_t i = 0; i < r->n; i++) {
             repo_file *f = &r->files[i];
-            if (strchr(f->name, '/') || fnmatch(single[s], f->name, 0) != 0) continue;
+            if (strchr(f->name, '/') || fnmatch(cache_model_files[s], f->name, 0) != 0)
+                continue;
             f->wanted = true;
             n++;
         }
         if (n == 1) return CLIPC_OK;
         if (n > 1)
             return clipc_fail(err, CLIPC_ERR_IO, "%s: %zu files %s: choose by --include",
-                              name, n, single[s]);
+                              name, n, cache_model_files[s]);
     }
     return clipc_fail(err, CLIPC_ERR_IO, "%s: no weights that clipc reads", name);
 }
@@ -209,14 +216,16 @@ static int mark_globs(repo *r, const char *const *globs, size_t n_globs, const c
 int repo_choose(repo *r, const char *const *globs, size_t n_globs, const char *name,
                 clipc_err *err)
 {
+    const size_t first = has_open_clip(r) ? 0 : N_OPEN_CLIP;
     bool found = false; /* weights at the top */
 
     for (size_t i = 0; i < r->n; i++) {
         repo_file *f = &r->files[i];
         const char *base = path_base(f->name);
-        const size_t kind = n_globs ? N_WEIGHTS : kind_of(base);
+        const size_t kind = n_globs ? N_WEIGHTS : kind_of(base, first);
         if (!in_place(f->name)) continue;
-        f->wanted = is_small(base) || (kind < N_WEIGHTS && kind == best_kind(r, f->name));
+        f->wanted =
+            is_small(base) || (kind < N_WEIGHTS && kind == best_kind(r, f->name, first));
         found = found || (kind < N_WEIGHTS && base == f->name);
     }
     if (n_globs) return mark_globs(r, globs, n_globs, name, err);
