@@ -106,7 +106,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if first >= len(data) and first:
             return self.send(416)
         status = 206 if first else 200
-        headers = [("ETag", '"%s"' % git_sha1(data))]
+        headers = [("ETag", '"%s"' % git_sha1(data)), ("X-Repo-Commit", COMMIT)]
         if first:
             start = first + 1 if mode == "wrongrange" else first
             headers.append(("Content-Range", "bytes %d-%d/%d" % (start, len(data) - 1, len(data))))
