@@ -8,6 +8,7 @@ enum { LABEL_WIDTH = 28, BAR = 30 };
 
 static const opt table[] = {
     SESSION_OPTS,
+    PRECISION_OPTS,
     LONG_OPTS,
     {"labels", 'l', "LIST", "labels, separated by commas"},
     {"labels-file", 'L', "FILE", "labels, one a line (-: standard input)"},

@@ -8,6 +8,7 @@
 
 static const opt table[] = {
     SESSION_OPTS,
+    PRECISION_OPTS,
     LONG_OPTS,
     {"images", 0, "PATH", "a picture or folder, as an operand; repeat for more"},
     {"text", 'T', "TEXT", "a text to embed; repeat for more"},

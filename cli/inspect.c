@@ -183,7 +183,8 @@ static int eval_one(inspect *m, const char *set)
 
 int cmd_eval(int argc, char **argv)
 {
-    static const opt table[] = {SESSION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
+    static const opt table[] = {
+        SESSION_OPTS, PRECISION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
     static const opts_usage usage = {
         "eval", "[SET...] [options]",
         "Zero-shot accuracy on labelled pictures. SET is a SPEC.json or a tar shard of\n"

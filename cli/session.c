@@ -5,12 +5,24 @@
 #include <string.h>
 #include <unistd.h>
 
+static int set_precision(session *s, const char *value)
+{
+    static const char *const names[] = {[CLIPC_PRECISION_F32] = "f32",
+                                        [CLIPC_PRECISION_BF16] = "bf16",
+                                        [CLIPC_PRECISION_INT8] = "int8"};
+
+    for (int i = 0; i < 3; i++)
+        if (strcmp(value, names[i]) == 0) return s->options.precision = i, 0;
+    return cli_usage(s->command, "--precision wants f32, bf16 or int8");
+}
+
 int session_option(session *s, const char *name, const char *value)
 {
     char *end;
 
     if (strcmp(name, "model") == 0) return s->model_name = value, 0;
     if (strcmp(name, "compat") == 0) return s->options.compat = 1, 0;
+    if (strcmp(name, "precision") == 0) return set_precision(s, value);
     if (strcmp(name, "strict") == 0) return s->options.long_texts = CLIPC_LONG_ERROR, 0;
     if (strcmp(name, "long") == 0) {
         const bool mean = strcmp(value, "mean") == 0;

@@ -16,6 +16,13 @@
         "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \
     }
 
+/* Of commands that run the towers. */
+#define PRECISION_OPTS                                                   \
+    {                                                                    \
+        "precision", 0, "P",                                             \
+            "f32, or bf16 or int8: less exact, faster where the CPU can" \
+    }
+
 /* Of commands that embed texts. */
 #define LONG_OPTS                                                                        \
     {"strict", 0, NULL, "refuse texts that are longer than the model takes"},            \
@@ -33,7 +40,7 @@ typedef struct session {
     clipc_err err;
 } session;
 
-/* Takes one of SESSION_OPTS or LONG_OPTS: 0 taken, EXIT_USAGE bad value, -1 not one of
+/* Takes one of these options: 0 taken, EXIT_USAGE bad value, -1 not one of
  * them. */
 int session_option(session *s, const char *name, const char *value);
 /* Opens model and context. */

@@ -6,6 +6,7 @@
 
 static const opt table[] = {
     SESSION_OPTS,
+    PRECISION_OPTS,
     LONG_OPTS,
     {"text", 'T', "TEXT", "a text; repeat for more"},
     {"texts-file", 0, "FILE", "texts, one a line (-: standard input)"},

@@ -144,7 +144,13 @@ typedef struct clipc_ctx_options {
                        as in the reference; 0: it is ordinary text */
     int raw;        /* 0; 1: embeddings are not brought to unit length */
     int long_texts; /* CLIPC_LONG_*: what becomes of texts that do not fit */
+    int precision;  /* CLIPC_PRECISION_*: what linear layers multiply in */
 } clipc_ctx_options;
+
+/* float32; or, on a CPU that is faster so (AVX-512 with BF16, VNNI and VBMI; others go on
+ * in float32), bf16, or bytes with a scale for each row of 256 numbers, of weights of any
+ * stored precision.  Sums, norms and attention stay in float32. */
+enum { CLIPC_PRECISION_F32, CLIPC_PRECISION_BF16, CLIPC_PRECISION_INT8 };
 
 /* A text with more tokens than context_length is cut, its end token kept, as in the
  * reference; or refused with CLIPC_ERR_TEXT; or read in windows that follow each other,
@@ -220,8 +226,8 @@ CLIPC_API int clipc_encode_ids(clipc_ctx *ctx, float *out, const int32_t *ids, s
 CLIPC_API int clipc_tokenize(clipc_ctx *ctx, int32_t *ids, size_t *n_tokens,
                              const char *text, clipc_err *err);
 /* The text that an id stands for, as stored in the vocabulary's byte alphabet turned back
- * into bytes (maybe part of a character), end-of-word marks as "</w>"; WordPiece's as the
- * vocabulary spells it, "##" in front of what goes on; "" for no such id.
+ * into bytes (maybe part of a character), end-of-word marks as "</w>"; other
+ * tokenizers' as the vocabulary spells it; "" for no such id.
  * out holds out_size bytes with its NUL. */
 CLIPC_API void clipc_token_text(const clipc_model *m, int32_t id, char *out,
                                 size_t out_size);
@@ -365,6 +371,42 @@ CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx
                                  void (*on_progress)(void *user, size_t done,
                                                      size_t total),
                                  void *user, clipc_err *err);
+
+/* ---- checking a model -----------------------------------------------------------------
+ */
+
+enum { CLIPC_FOUND_OK, CLIPC_FOUND_NOTE, CLIPC_FOUND_WARNING, CLIPC_FOUND_PROBLEM };
+
+typedef struct clipc_finding {
+    const char *check; /* "opening", "tensors", "values", "scale", "activation",
+                          "configs", "preprocessing", "tokenizer", "embeddings",
+                          "pictures", "repetition", "kernels", "memory", "speed" */
+    int severity;      /* CLIPC_FOUND_* */
+    char message[640]; /* one line: what was found and, if it is bad, what to do */
+} clipc_finding;
+
+/* Zeroed means default; NULL means all defaults. */
+typedef struct clipc_check_options {
+    size_t threads; /* 1 */
+    int files_only; /* 1: nothing is run, so no embeddings and no speed */
+} clipc_check_options;
+
+typedef struct clipc_checkup {
+    size_t found[4]; /* how many findings of each severity */
+    /* Pictures and texts a second, one at a time with one thread, and in batches with all
+     * threads; 0: not measured. */
+    double image_rate[2], text_rate[2];
+    size_t file_bytes, memory_bytes; /* of the weights: stored, and copied out of there */
+} clipc_checkup;
+
+/* Checks a model (path as for clipc_model_open): its tensors and their values, what its
+ * files say against each other and against what is usual for its kind, and what it makes
+ * of pictures and texts that are made here.  on_finding hears of each check in turn.
+ * CLIPC_OK whatever was found: a model that cannot be opened is a finding. */
+CLIPC_API int clipc_check_model(clipc_checkup *out, const char *path,
+                                const clipc_check_options *options,
+                                void (*on_finding)(void *user, const clipc_finding *f),
+                                void *user, clipc_err *err);
 
 /* ---- about this build ----------------------------------------------------------------
  */

@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "tensor/gemm.h"
 
-static const char *const isas[] = {"ref", "avx2", "avx512"};
+static const char *const isas[] = {"ref", "avx2", "avx512", "avx512vnni"};
 
 static float *random_floats(rng *r, size_t n)
 {
@@ -177,10 +177,72 @@ static void test_threads(void **state)
     each_isa(threads_agree);
 }
 
+/* Whole numbers; every row and column of every block of 256 k has one of 127, so that
+ * bytes hold them with a scale of 1, and bf16 and halves hold them as they are. */
+static float *small_numbers(rng *r, size_t rows, size_t K)
+{
+    float *x = malloc(rows * K * sizeof *x);
+
+    assert_non_null(x);
+    for (size_t i = 0; i < rows * K; i++)
+        x[i] = i % K % 256 == 0 ? 127.0f : (float)(int)(rng_u64(r) % 255) - 127.0f;
+    return x;
+}
+
+static void check_narrow(exec *x, rng *r, weight_form form, size_t M, size_t N, size_t K)
+{
+    const size_t first = N > 40 ? 32 : 0, n = N - first, ldc = n + 2;
+    float *a = small_numbers(r, M, K), *b = small_numbers(r, N, K);
+    float *c = random_floats(r, M * ldc), edge = c[n];
+    void *packed = malloc(gemm_packed_bytes(form, N, K) + 1);
+
+    assert_non_null(packed);
+    gemm_pack(x->k, packed, form, mat_t(b, K), N, K);
+    gemm_packed_part(x, c, ldc, mat_of(a, K), packed, form, M, N, first, n, K,
+                     (gemm_opts){0});
+    for (size_t m = 0; m < M; m++)
+        for (size_t i = 0; i < n; i++) {
+            double want = 0.0, size = 0.0;
+            for (size_t k = 0; k < K; k++) {
+                const double p = (double)a[m * K + k] * (double)b[(first + i) * K + k];
+                want += p, size += fabs(p);
+            }
+            CHECK_NEAR(c[m * ldc + i], want, 1e-6 * size);
+        }
+    assert_true(c[n] == edge);
+    free(a), free(b), free(c), free(packed);
+}
+
+/* gemm_packed in bf16 and in bytes: exact where the numbers are, for every form of the
+ * weights, every shape of edge tile, and for some columns alone */
+static void test_narrow(void **state)
+{
+    static const size_t MNK[][3] = {{1, 1, 1},    {1, 33, 5},   {2, 16, 256},
+                                    {3, 31, 257}, {14, 32, 7},  {15, 64, 66},
+                                    {50, 65, 48}, {67, 67, 67}, {130, 41, 515}};
+    clipc_err err;
+    exec *x;
+    rng r = rng_seed(5, 0);
+
+    (void)state;
+    CHECK_OK(exec_new(&x, 2, 100, &err), err);
+    if (!x->k->narrow) {
+        exec_free(x);
+        skip();
+    }
+    for (int p = PRECISION_F32; p <= PRECISION_I8; p++)
+        for (int form = WEIGHTS_F32; form <= WEIGHTS_I8; form++)
+            for (size_t i = 0; i < sizeof MNK / sizeof MNK[0]; i++) {
+                x->precision = (compute)p;
+                check_narrow(x, &r, (weight_form)form, MNK[i][0], MNK[i][1], MNK[i][2]);
+            }
+    exec_free(x);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes),
-                                       cmocka_unit_test(test_epilogue),
-                                       cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_narrow), cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_epilogue), cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

@@ -36,7 +36,7 @@ static float *values_of(const tensor *t, const char *isa)
 
 static void check_tensor(const tensor *have, const tensor *want)
 {
-    static const char *const isas[] = {"ref", "avx2", "avx512"};
+    static const char *const isas[] = {"ref", "avx2", "avx512", "avx512vnni"};
 
     assert_string_equal(have->name, want->name);
     assert_int_equal(have->n_dims, want->n_dims);

@@ -16,7 +16,7 @@
 #include "nn/rows.h"
 #include "nn/squeeze.h"
 
-static const char *const isas[] = {"ref", "avx2", "avx512"};
+static const char *const isas[] = {"ref", "avx2", "avx512", "avx512vnni"};
 
 enum { FIELDS = 16, THREADS = 2 };
 

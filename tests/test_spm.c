@@ -7,8 +7,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "clip/pretrained.h"
-#include "clip/token_folder.h"
+#include "clip/tokens.h"
 #include "text/clean.h"
 #include "text/pipeline.h"
 #include "text/sentencepiece.h"
@@ -195,56 +194,60 @@ typedef struct hub_case {
     size_t context_length;
 } hub_case;
 
-static pretrained *load_folder(const hub_case *c)
+static void load_folder(tokenizer *t, const hub_case *c)
 {
-    char path[128];
+    char path[128], config[160];
     model_source s = {.path = path};
     clipc_err err;
-    pretrained *p;
 
     snprintf(path, sizeof path, GOLDEN "%s", c->name);
+    snprintf(config, sizeof config, "%s/open_clip_config.json", path);
+    if (file_exists(config)) CHECK_OK(config_open_clip_file(&s.cfg, config, &err), err);
+    s.cfg.foreign_tokens = true;
     snprintf(s.cfg.tokenizer, sizeof s.cfg.tokenizer, "%s", c->tokenizer);
-    assert_true(token_folder_found(path));
-    CHECK_OK(pretrained_open(&p, &s, &err), err);
-    return p;
+    CHECK_OK(tokenizer_open(t, &s, &err), err);
+    assert_non_null(t->pretrained);
+    clip_cfg_free(&s.cfg);
 }
 
-/* pretrained_tokenize: open_clip's HFTokenizer and transformers' AutoTokenizer on folders
+/* tokenizer_run: open_clip's HFTokenizer and transformers' AutoTokenizer on folders
  * of SigLIP, SigLIP 2, XLM-R, RoBERTa, mT5: cleaned, cut, padded */
 static void test_folders(void **state)
 {
     static const hub_case cases[] = {{"siglip", "timm/ViT-B-16-SigLIP", 64},
                                      {"siglip2", "timm/ViT-B-16-SigLIP2", 64},
-                                     {"siglip2_hf", "SentencePiece", 64},
-                                     {"siglip_hf", "SentencePiece", 64},
-                                     {"siglip_hf_cased", "SentencePiece", 64},
+                                     {"siglip2_hf", "", 64},
+                                     {"siglip_hf", "", 64},
+                                     {"siglip_hf_cased", "", 64},
                                      {"xlmr", "xlm-roberta-base", 77},
                                      {"xlmr_json", "xlm-roberta-base", 77},
                                      {"roberta_hub", "roberta-base", 77},
                                      {"mt5", "google/mt5-base", 77},
                                      {"fast", "x", 40}};
     const rig *r = *state;
-    pretrained_work *w;
     clipc_err err;
 
-    CHECK_OK(pretrained_work_new(&w, &err), err);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        pretrained *p = load_folder(&cases[k]);
+        tokenizer t;
+        tokens_work w;
         buf golden = {0};
+        load_folder(&t, &cases[k]);
+        CHECK_OK(tokens_work_new(&w, &t, &err), err);
         read_golden(&golden, cases[k].name);
         char *line = golden.data;
         for (size_t i = 0; i < N_TEXTS; i++) {
             int32_t ids[77];
             size_t n;
-            CHECK_OK(pretrained_tokenize(p, w, ids, cases[k].context_length, &n,
-                                         r->texts[i], strlen(r->texts[i]), true, &err),
+            CHECK_OK(tokenizer_run(&t, &w, ids, cases[k].context_length, &n,
+                                   (text_span){r->texts[i], strlen(r->texts[i])}, true,
+                                   cases[k].name, &err),
                      err);
             check_row(&line, ids, cases[k].context_length, cases[k].name, r->texts[i]);
         }
         buf_free(&golden);
-        pretrained_free(p);
+        tokens_work_free(&w);
+        tokenizer_free(&t);
     }
-    pretrained_work_free(w);
 }
 
 /* ---- files that are not what they should be ------------------------------------------

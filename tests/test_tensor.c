@@ -9,7 +9,7 @@
 
 enum { N = 333 }; /* no multiple of any vector: tails count */
 
-static const char *const isas[] = {"ref", "avx2", "avx512"};
+static const char *const isas[] = {"ref", "avx2", "avx512", "avx512vnni"};
 
 static void each_isa(void (*check)(const kernels *k))
 {

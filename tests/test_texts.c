@@ -204,10 +204,78 @@ static void test_hf(void **state)
     clipc_tokenizer_free(t);
 }
 
+/* encode_texts: texts that begin alike, are the same or end early give together, in any
+ * order and number, bit by bit what each gives alone */
+static void test_together(void **state)
+{
+    static const char *const texts[] = {"a photo of a cat",
+                                        "a photo of a dog",
+                                        "waves",
+                                        "",
+                                        "a photo of a cat",
+                                        "a photo",
+                                        "a photo of",
+                                        "a",
+                                        "",
+                                        "a photo of a cat and a dog"};
+    enum { N = sizeof texts / sizeof *texts };
+    const clipc_ctx_options options[] = {{.max_batch = 1}, {.max_batch = 2}, {0}};
+    float alone[N][E], all[N][E];
+    clipc_err err;
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) encode(alone[i], texts[i]);
+    assert_memory_not_equal(alone[0], alone[1], sizeof alone[0]);
+    assert_memory_not_equal(alone[5], alone[6], sizeof alone[0]);
+    for (size_t o = 0; o < 3; o++) {
+        clipc_ctx *ctx;
+        CHECK_OK(clipc_ctx_new(&ctx, model, &options[o], &err), err);
+        CHECK_OK(clipc_encode_texts(ctx, all[0], texts, N, &err), err);
+        assert_memory_equal(all, alone, sizeof all);
+        clipc_ctx_free(ctx);
+    }
+}
+
+/* classifier: a label's prompts, each of unit length, summed and brought to unit length,
+ * however many there are */
+static void test_classifier(void **state)
+{
+    static const char *const templates[] = {"a photo of a {}.", "{}", "the {} of waves"};
+    enum { LABELS = 40 };
+    char names[LABELS][16], prompt[64];
+    const char *labels[LABELS];
+    float weights[LABELS][E];
+    clipc_ctx *ctx;
+    clipc_err err;
+
+    (void)state;
+    for (int i = 0; i < LABELS; i++) {
+        snprintf(names[i], sizeof names[i], "%c number %d", 'a' + i % 7, i);
+        labels[i] = names[i];
+    }
+    CHECK_OK(clipc_ctx_new(&ctx, model, NULL, &err), err);
+    CHECK_OK(clipc_classifier(ctx, weights[0], labels, LABELS, templates, 3, &err), err);
+    for (int i = 0; i < LABELS; i++) {
+        double want[E] = {0};
+        for (int t = 0; t < 3; t++) {
+            const char *hole = strstr(templates[t], "{}");
+            float one[E];
+            snprintf(prompt, sizeof prompt, "%.*s%s%s", (int)(hole - templates[t]),
+                     templates[t], labels[i], hole + 2);
+            encode(one, prompt);
+            for (int d = 0; d < E; d++) want[d] += (double)one[d];
+        }
+        unit(want);
+        for (int d = 0; d < E; d++) CHECK_NEAR(weights[i][d], want[d], 1e-6);
+    }
+    clipc_ctx_free(ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_windows), cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_together),   cmocka_unit_test(test_classifier),
+        cmocka_unit_test(test_windows),    cmocka_unit_test(test_strict),
         cmocka_unit_test(test_characters), cmocka_unit_test(test_tokenizers),
         cmocka_unit_test(test_hf)};
     return cmocka_run_group_tests_name("texts", tests, setup, teardown);

@@ -3,6 +3,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+void err_one_line(char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
+}
+
 int clipc_fail(clipc_err *err, int code, const char *fmt, ...)
 {
     if (!err) return code;
@@ -12,8 +18,7 @@ int clipc_fail(clipc_err *err, int code, const char *fmt, ...)
     vsnprintf(err->msg, sizeof err->msg, fmt, ap);
     va_end(ap);
 
-    for (char *p = err->msg; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f) *p = '?';
+    err_one_line(err->msg);
     err->code = code;
     return code;
 }

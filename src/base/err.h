@@ -11,6 +11,9 @@
  * drive the reader's terminal, whatever a hostile file put into a name. */
 int clipc_fail(clipc_err *err, int code, const char *fmt, ...) ATTR_PRINTF(3, 4);
 
+/* What clipc_fail does to its messages: control characters become '?'. */
+void err_one_line(char *s);
+
 /* The failure every malloc may have: `what` names the thing that did not fit. */
 int clipc_fail_memory(clipc_err *err, const char *what, size_t bytes);
 

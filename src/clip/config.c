@@ -71,7 +71,8 @@ static const char *const text_keys[] = {"context_length",
                                         BLOCK_KEYS,
                                         NULL};
 static const char *const preprocess_keys[] = {
-    "size", "mode", "mean", "std", "interpolation", "resize_mode", "fill_color", NULL};
+    "size",        "mode",       "mean",        "std", "interpolation",
+    "resize_mode", "fill_color", "clipc_as_hf", NULL};
 
 void clip_cfg_free(clip_cfg *cfg)
 {
@@ -360,16 +361,19 @@ static int get_hf_tower(clip_cfg *cfg, const json_t *o, const char *name,
     return rc;
 }
 
-/* How open_clip's tokenizer cleans a text. */
+/* What open_clip's tokenizer does to a text and its ids. */
 static int get_token_rules(clip_cfg *cfg, const json_t *kwargs, const char *where,
                            clipc_err *err)
 {
     static const char *const words[] = {"lower", "whitespace", "canonicalize", NULL};
     static const bpe_rules rules[] = {BPE_OPEN_CLIP, BPE_OPEN_CLIP_WHITESPACE,
                                       BPE_OPEN_CLIP_CANONICAL};
-    int word = 0, rc;
+    static const char *const known[] = {"clean", "strip_sep_token", NULL};
+    int word = 0, rc = json_check_keys(kwargs, known, where, err);
 
-    if (!has(kwargs, "clean")) return CLIPC_OK;
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&cfg->strip_sep, kwargs, "strip_sep_token", where, err);
+    if (rc != CLIPC_OK || !has(kwargs, "clean")) return rc;
     rc = get_word(&word, kwargs, "clean", words, where, err);
     if (rc == CLIPC_OK) cfg->token_rules = rules[word];
     return rc;
@@ -424,6 +428,7 @@ static int get_preprocess(preprocess_cfg *p, const json_t *o, const char *where,
     if (rc == CLIPC_OK) rc = get_word(&f, o, "interpolation", filters, where, err);
     if (rc == CLIPC_OK) rc = get_word(&mode, o, "resize_mode", modes, where, err);
     if (rc == CLIPC_OK) rc = json_get_size(&fill, o, "fill_color", where, err);
+    if (rc == CLIPC_OK) rc = json_get_bool(&p->rgb_first, o, "clipc_as_hf", where, err);
     if (rc == CLIPC_OK && fill > 255)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: fill_color %zu, wanted 0 to 255",
                         where, fill);
@@ -495,8 +500,8 @@ int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err)
     *out = (clip_cfg){0};
     rc = json_read(&root, path, err);
     if (rc == CLIPC_OK) rc = config_open_clip_root(out, root, path, err);
-    if (!out->foreign_tokens && out->token_rules == BPE_OPENAI)
-        out->token_rules = BPE_OPEN_CLIP;
+    if (out->token_rules == BPE_OPENAI)
+        out->token_rules = out->foreign_tokens ? BPE_OPEN_CLIP_WHITESPACE : BPE_OPEN_CLIP;
     json_decref(root);
     return rc;
 }

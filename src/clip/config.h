@@ -22,7 +22,9 @@ typedef struct clip_cfg {
     bool logit_bias;        /* SigLIP: logits get a bias */
     bool foreign_tokens;    /* its texts are not OpenAI's byte pairs */
     char tokenizer[64];     /* what they are, for messages */
-    bpe_rules token_rules;  /* of a tokenizer of byte pairs without files of its own */
+    bpe_rules token_rules;  /* of a tokenizer of byte pairs without files of its own; what
+                               open_clip does to a text in front of any other */
+    bool strip_sep;         /* open_clip's strip_sep_token: that token becomes 0 */
     char timm[64];     /* name of the timm tower inside an open_clip model, or empty */
     char hf_model[64]; /* name of its Hugging Face text tower, or empty */
     image_cfg image;

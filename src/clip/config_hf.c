@@ -98,13 +98,14 @@ static void hf_siglip_defaults(clip_cfg *cfg)
     cfg->text.pool = TEXT_POOL_LAST;
     cfg->text.proj = PROJ_LINEAR_BIAS;
     cfg->logit_bias = cfg->foreign_tokens = true;
-    snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "SentencePiece");
+    snprintf(cfg->tokenizer, sizeof cfg->tokenizer, "SiglipTokenizer");
 }
 
 static preprocess_cfg hf_preprocess_default(const clip_cfg *cfg)
 {
     preprocess_cfg p = preprocess_default(cfg->image.image_size, cfg->image.image_size);
 
+    p.rgb_first = true;
     if (cfg->image.pooler_form != POOLER_SIGLIP) return p;
     p.resize = RESIZE_SQUASH;
     for (size_t i = 0; i < 3; i++) p.mean[i] = p.std[i] = 0.5f;
@@ -123,23 +124,43 @@ static json_t *merged(const json_t *root, const char *key, const char *old)
 
 /* SigLIP's processor, and CLIP's where it is told both, resize to height and width
  * whatever the proportions. */
-static int get_hf_resize(preprocess_cfg *p, const json_t *size, const char *where,
+static int get_hf_resize(preprocess_cfg *p, const json_t *root, const char *where,
                          clipc_err *err)
 {
-    size_t h = 0, w = 0;
-    int rc;
+    const json_t *size = json_object_get(root, "size");
+    size_t h = p->h, w = p->w;
+    int rc = CLIPC_OK;
 
-    if (json_object_get(size, "shortest_edge")) p->resize = RESIZE_SHORTEST;
-    if (!json_object_get(size, "height") || !json_object_get(size, "width"))
-        return CLIPC_OK;
-    p->resize = RESIZE_SQUASH;
-    rc = json_get_size(&h, size, "height", where, err);
-    if (rc == CLIPC_OK) rc = json_get_size(&w, size, "width", where, err);
+    if (json_is_integer(size) || json_object_get(size, "shortest_edge")) {
+        p->resize = RESIZE_SHORTEST;
+        rc = json_is_integer(size) ? json_get_size(&h, root, "size", where, err)
+                                   : json_get_size(&h, size, "shortest_edge", where, err);
+        w = h;
+    } else if (json_object_get(size, "height") && json_object_get(size, "width")) {
+        p->resize = RESIZE_SQUASH;
+        rc = json_get_size(&h, size, "height", where, err);
+        if (rc == CLIPC_OK) rc = json_get_size(&w, size, "width", where, err);
+    }
     if (rc == CLIPC_OK && (h != p->h || w != p->w))
         rc = clipc_fail(err, CLIPC_ERR_FORMAT,
                         "%s: pictures of %zux%zu for a model of %zux%zu", where, h, w,
                         p->h, p->w);
     return rc;
+}
+
+/* What a model needs and no file should switch off. */
+static int check_hf_steps(const json_t *root, const preprocess_cfg *p, const char *where,
+                          clipc_err *err)
+{
+    static const char *const steps[] = {"do_resize", "do_rescale", "do_normalize",
+                                        "do_center_crop"};
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        const bool needed = i < 3 || p->resize != RESIZE_SQUASH;
+        if (needed && json_is_false(json_object_get(root, steps[i])))
+            return clipc_fail(err, CLIPC_ERR_FEATURE, "%s: %s false", where, steps[i]);
+    }
+    return CLIPC_OK;
 }
 
 static int get_hf_preprocess(preprocess_cfg *p, const char *path, clipc_err *err)
@@ -150,7 +171,8 @@ static int get_hf_preprocess(preprocess_cfg *p, const char *path, clipc_err *err
 
     if (rc == CLIPC_OK) rc = json_get_floats(p->mean, 3, root, "image_mean", path, err);
     if (rc == CLIPC_OK) rc = json_get_floats(p->std, 3, root, "image_std", path, err);
-    if (rc == CLIPC_OK) rc = get_hf_resize(p, json_object_get(root, "size"), path, err);
+    if (rc == CLIPC_OK) rc = get_hf_resize(p, root, path, err);
+    if (rc == CLIPC_OK) rc = check_hf_steps(root, p, path, err);
     if (json_is_integer(json_object_get(root, "resample")))
         resample = json_integer_value(json_object_get(root, "resample"));
     if (rc == CLIPC_OK && resample != 2 && resample != 3)

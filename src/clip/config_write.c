@@ -155,14 +155,16 @@ static void put_text_pool(json_t *t, const text_cfg *c)
     if (c->proj == PROJ_NONE) json_object_set_new(t, "proj_type", json_string("none"));
 }
 
-static json_t *token_rules_json(bpe_rules rules)
+static json_t *token_rules_json(const clip_cfg *cfg)
 {
     static const char *const words[] = {[BPE_OPEN_CLIP] = "lower",
                                         [BPE_OPEN_CLIP_WHITESPACE] = "whitespace",
                                         [BPE_OPEN_CLIP_CANONICAL] = "canonicalize"};
     json_t *o = json_object();
 
-    json_object_set_new(o, "clean", json_string(words[rules]));
+    if (cfg->token_rules != BPE_OPENAI)
+        json_object_set_new(o, "clean", json_string(words[cfg->token_rules]));
+    if (cfg->strip_sep) json_object_set_new(o, "strip_sep_token", json_true());
     return o;
 }
 
@@ -170,8 +172,8 @@ static void put_tokenizer(json_t *t, const clip_cfg *cfg)
 {
     if (cfg->foreign_tokens)
         json_object_set_new(t, "hf_tokenizer_name", json_string(cfg->tokenizer));
-    if (cfg->token_rules != BPE_OPENAI)
-        json_object_set_new(t, "tokenizer_kwargs", token_rules_json(cfg->token_rules));
+    if (cfg->token_rules != BPE_OPENAI || cfg->strip_sep)
+        json_object_set_new(t, "tokenizer_kwargs", token_rules_json(cfg));
 }
 
 /* open_clip's HFTextEncoder, whose sizes are those of a name. */
@@ -230,7 +232,7 @@ static json_t *preprocess_json(const preprocess_cfg *p)
 
 /* What both files of open_clip's form have, around the towers (NULL: none). */
 static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *text,
-                       clipc_err *err)
+                       json_t *preprocess, clipc_err *err)
 {
     json_t *root = json_object(), *model = json_object();
 
@@ -242,14 +244,15 @@ static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *te
     if (vision) json_object_set_new(model, "vision_cfg", vision);
     if (text) json_object_set_new(model, "text_cfg", text);
     json_object_set_new(root, "model_cfg", model);
-    json_object_set_new(root, "preprocess_cfg", preprocess_json(&cfg->preprocess));
+    json_object_set_new(root, "preprocess_cfg", preprocess);
     if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
     return dump(out, root, err);
 }
 
 int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
 {
-    return write_model(out, cfg, vision_json(cfg), text_json(cfg), err);
+    return write_model(out, cfg, vision_json(cfg), text_json(cfg),
+                       preprocess_json(&cfg->preprocess), err);
 }
 
 static json_t *named_tower(const char *key, const char *name, json_t *own)
@@ -263,14 +266,15 @@ static json_t *named_tower(const char *key, const char *name, json_t *own)
 
 int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err)
 {
-    json_t *vision = NULL, *text = NULL;
+    json_t *vision = NULL, *text = NULL, *preprocess = preprocess_json(&cfg->preprocess);
 
+    put(preprocess, "clipc_as_hf", cfg->preprocess.rgb_first);
     if (!cfg->no_image)
         vision = named_tower("timm_model_name", cfg->timm, own_image_json(&cfg->image));
     if (!cfg->no_text)
         text = named_tower("hf_model_name", cfg->hf_model, own_text_json(&cfg->text));
     if (text) put_tokenizer(text, cfg);
-    return write_model(out, cfg, vision, text, err);
+    return write_model(out, cfg, vision, text, preprocess, err);
 }
 
 /* ---- what fits where ---- */

@@ -28,14 +28,21 @@ static size_t picture_bytes(const clipc_model *m)
     return 3 * m->info.image_size * m->info.image_columns;
 }
 
+/* Texts are rarely as long as can be: so many are taken at a time as have together no
+ * more tokens than max_batch long ones, up to this. */
+static size_t most_texts(const clipc_ctx *c)
+{
+    return 8 * c->options.max_batch;
+}
+
 static void take_buffers(clipc_ctx *c, arena *a)
 {
-    const size_t B = c->options.max_batch, n = picture_bytes(c->m);
+    const size_t B = c->options.max_batch, n = picture_bytes(c->m), texts = most_texts(c);
 
     c->pixels = ARENA_FLOATS(a, B * n);
     c->crop = arena_take(a, n, 1);
-    c->ids = arena_take(a, B * c->m->source.cfg.text.context_length, sizeof *c->ids);
-    c->texts = arena_take(a, B, sizeof *c->texts);
+    c->ids = arena_take(a, texts * c->m->source.cfg.text.context_length, sizeof *c->ids);
+    c->texts = arena_take(a, texts, sizeof *c->texts);
     c->windows = ARENA_FLOATS(a, B * c->m->source.cfg.image.embed_dim);
 }
 
@@ -46,13 +53,19 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     const size_t a = n->image ? n->ops->scratch(n->image) : 0;
     const size_t b = n->text ? n->text_ops->scratch(n->text) : 0;
     arena measure = arena_measure();
-    int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
+    int rc;
+
+    if (c->options.precision < 0 || c->options.precision > CLIPC_PRECISION_INT8)
+        return clipc_fail(err, CLIPC_ERR_ARG, "no precision %d", c->options.precision);
+    rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
 
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
+    c->e->precision = (compute)c->options.precision;
     if (n->image) rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
     if (rc == CLIPC_OK && n->text)
-        rc = n->text_ops->acts_make(&c->text_acts, n->text, B, B * T, TOWER_INFER, err);
+        rc = n->text_ops->acts_make(&c->text_acts, n->text, most_texts(c), B * T,
+                                    TOWER_INFER, err);
     if (rc == CLIPC_OK) rc = tokens_work_new(&c->tokens, &c->m->tokens, err);
     take_buffers(c, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&c->mem, measure.used, "context", err);
@@ -193,11 +206,24 @@ int clipc_preprocess_file(clipc_ctx *c, uint8_t *rgb, const char *path, clipc_er
 /* ---- texts
  * ------------------------------------------------------------------------------ */
 
+/* How many of n texts go into one batch. */
+static size_t batch_of(const clipc_ctx *c, const int32_t *ids, size_t n)
+{
+    const size_t T = c->m->info.context_length, most = most_texts(c);
+    size_t left = c->options.max_batch * T, m = 0;
+
+    for (; m < n && m < most; m++, ids += T) {
+        const size_t tokens = c->m->n->text_ops->tokens(c->m->n->text, ids);
+        if (tokens > left) break;
+        left -= tokens;
+    }
+    return m;
+}
+
 int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
                      clipc_err *err)
 {
     const size_t T = c->m->info.context_length, E = c->m->info.embed_dim;
-    const size_t B = c->options.max_batch;
 
     if (!c->m->n->text) return no_tower(c, "text", err);
     for (size_t i = 0; i < n * T; i++)
@@ -205,9 +231,11 @@ int clipc_encode_ids(clipc_ctx *c, float *out, const int32_t *ids, size_t n,
             return clipc_fail(err, CLIPC_ERR_ARG,
                               "text %zu: id %d, the model has %zu tokens", i / T + 1,
                               (int)ids[i], c->m->info.vocab_size);
-    for (size_t i = 0; i < n; i += B)
+    for (size_t i = 0, m; i < n; i += m) {
+        m = batch_of(c, ids + i * T, n - i);
         c->m->n->text_ops->fwd(c->e, c->m->n->text, c->text_acts, out + i * E,
-                               ids + i * T, n - i < B ? n - i : B);
+                               ids + i * T, m);
+    }
     return finish(c, out, n, "text", err);
 }
 
@@ -295,7 +323,7 @@ static int encode_windows(clipc_ctx *c, float *out, text_span text, clipc_err *e
     return finish(c, out, 1, "text", err);
 }
 
-/* Up to max_batch texts. */
+/* Up to most_texts. */
 static int encode_batch(clipc_ctx *c, float *out, const text_span *texts, size_t n,
                         clipc_err *err)
 {
@@ -318,7 +346,7 @@ int clipc_encode_text(clipc_ctx *c, float *out, const char *text, size_t len,
 int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts, size_t n,
                        clipc_err *err)
 {
-    const size_t E = c->m->info.embed_dim, B = c->options.max_batch;
+    const size_t E = c->m->info.embed_dim, B = most_texts(c);
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
@@ -376,51 +404,67 @@ void clipc_softmax(float *x, size_t rows, size_t cols)
     }
 }
 
+/* Appends a prompt. */
 static int fill_template(buf *out, const char *template, const char *label,
                          clipc_err *err)
 {
     const char *hole = strstr(template, "{}");
-    int rc;
+    int rc = buf_add(out, template, (size_t)(hole - template), err);
 
-    buf_clear(out);
-    rc = buf_add(out, template, (size_t)(hole - template), err);
     if (rc == CLIPC_OK) rc = buf_puts(out, label, err);
     return rc == CLIPC_OK ? buf_puts(out, hole + 2, err) : rc;
 }
 
-/* Adds the unit embedding of one text to sum; unit is scratch. */
-static int add_text(clipc_ctx *c, float *sum, float *unit, const char *text,
-                    clipc_err *err)
-{
-    const size_t E = c->m->info.embed_dim;
-    const int rc = clipc_encode_texts(c, unit, &text, 1, err);
+/* What a classifier is made of. */
+typedef struct prompts {
+    const char *const *labels, *const *templates;
+    size_t n_labels;
+} prompts;
 
-    if (rc != CLIPC_OK) return rc;
-    rows_normalize_fwd(c->e, unit, NULL, unit, 1, E);
-    c->e->k->add(sum, unit, E);
-    return CLIPC_OK;
+/* c->texts [n] = the prompts from the first on; those of a template, which begin alike,
+ * follow one another. */
+static int fill_prompts(clipc_ctx *c, const prompts *p, size_t first, size_t n,
+                        clipc_err *err)
+{
+    size_t at = 0;
+    int rc = CLIPC_OK;
+
+    buf_clear(&c->text);
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
+        rc = fill_template(&c->text, p->templates[(first + i) / p->n_labels],
+                           p->labels[(first + i) % p->n_labels], err);
+        c->texts[i].len = c->text.len - at;
+        at = c->text.len;
+    }
+    for (size_t i = 0, begin = 0; i < n; begin += c->texts[i++].len)
+        c->texts[i].data = c->text.data + begin;
+    return rc;
 }
 
 int clipc_classifier(clipc_ctx *c, float *weights, const char *const *labels,
                      size_t n_labels, const char *const *templates, size_t n_templates,
                      clipc_err *err)
 {
-    const size_t E = c->m->info.embed_dim;
-    float *unit = malloc(E * sizeof *unit);
-    int rc = unit ? CLIPC_OK : clipc_fail_memory(err, "classifier", E * sizeof *unit);
+    static const char *const bare[] = {"{}"};
+    const prompts p = {labels, n_templates ? templates : bare, n_labels};
+    const size_t E = c->m->info.embed_dim, B = most_texts(c);
+    const size_t all = n_labels * (n_templates ? n_templates : 1);
+    float *units = malloc(B * E * sizeof *units);
+    int rc = units ? CLIPC_OK : clipc_fail_memory(err, "classifier", B * E);
 
     for (size_t t = 0; rc == CLIPC_OK && t < n_templates; t++)
         rc = template_check(templates[t], err);
-    for (size_t i = 0; rc == CLIPC_OK && i < n_labels; i++) {
-        float *w = weights + i * E;
-        memset(w, 0, E * sizeof *w);
-        if (!n_templates) rc = add_text(c, w, unit, labels[i], err);
-        for (size_t t = 0; rc == CLIPC_OK && t < n_templates; t++) {
-            rc = fill_template(&c->text, templates[t], labels[i], err);
-            if (rc == CLIPC_OK) rc = add_text(c, w, unit, c->text.data, err);
-        }
-        if (rc == CLIPC_OK) rows_normalize_fwd(c->e, w, NULL, w, 1, E);
+    memset(weights, 0, n_labels * E * sizeof *weights);
+    for (size_t i = 0; rc == CLIPC_OK && i < all; i += B) {
+        const size_t n = all - i < B ? all - i : B;
+        rc = fill_prompts(c, &p, i, n, err);
+        if (rc == CLIPC_OK) rc = encode_batch(c, units, c->texts, n, err);
+        if (rc != CLIPC_OK) break;
+        rows_normalize_fwd(c->e, units, NULL, units, n, E);
+        for (size_t k = 0; k < n; k++)
+            c->e->k->add(weights + (i + k) % n_labels * E, units + k * E, E);
     }
-    free(unit);
+    if (rc == CLIPC_OK) rows_normalize_fwd(c->e, weights, NULL, weights, n_labels, E);
+    free(units);
     return rc;
 }

@@ -14,6 +14,7 @@ enum { PREFIX_MAX = 128, FOLD_NAME = PREFIX_MAX + 96 };
 /* Weights and what else is being folded into them. */
 typedef struct folding {
     const tensor_file *f;
+    bool *read; /* of each of f's tensors: whether it went into another */
     tensor_file *made;
     const kernels *k;
     const char *where;
@@ -66,6 +67,7 @@ static int get(folding *d, const char *part, const char *name, const size_t *dim
         return wrong_shape(d, t, dims, n_dims, err);
     dtype_to_f32(d->k, d->plain, t->data, t->dt, t->n);
     tensor_forget(d->f, t);
+    d->read[t - tensor_file_at(d->f, 0)] = true;
     return CLIPC_OK;
 }
 
@@ -358,18 +360,21 @@ static int fold_tensor(folding *d, const tensor *t, clipc_err *err)
 
 int fold_fastvit(tensor_file *f, const char *where, clipc_err *err)
 {
-    folding d = {.f = f, .where = where};
-    int rc = kernels_pick(&d.k, err);
+    const size_t n = tensor_file_count(f);
+    folding d = {.f = f, .where = where, .read = calloc(n + 1, sizeof *d.read)};
+    int rc = d.read ? kernels_pick(&d.k, err) : clipc_fail_memory(err, where, n);
 
     if (rc == CLIPC_OK) rc = tensor_file_new(&d.made, where, err);
-    for (size_t i = 0; rc == CLIPC_OK && i < tensor_file_count(f); i++)
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++)
         rc = fold_tensor(&d, tensor_file_at(f, i), err);
     if (rc == CLIPC_OK) {
+        tensor_file_drop(f, d.read);
         rc = tensor_file_join(f, d.made, "", where, err);
         d.made = NULL;
     }
     if (rc == CLIPC_OK) rc = tensor_file_finish(f, where, err);
     tensor_file_free(d.made);
     free(d.memory);
+    free(d.read);
     return rc;
 }

@@ -17,9 +17,9 @@
 
 #include "io/tensor_file.h"
 
-/* Adds the folded tensors, float32, computed in double, to a finished file; it stays
- * finished.  A branch that lacks a tensor or has one of a wrong shape is
- * CLIPC_ERR_FORMAT. */
+/* Puts the folded tensors, float32, computed in double, into a finished file in place of
+ * those that they are made of; it stays finished.  A branch that lacks a tensor or has
+ * one of a wrong shape is CLIPC_ERR_FORMAT. */
 int fold_fastvit(tensor_file *f, const char *where, clipc_err *err);
 
 #endif

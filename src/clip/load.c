@@ -129,31 +129,6 @@ static int load_param(loading *l, const param *p, weight_form form, clipc_err *e
     return rc;
 }
 
-/* Whether all that a net wants is there, before memory is taken for it: a config alone
- * could ask for any amount. */
-static int check_named(net *n, const model_source *s, clipc_err *err)
-{
-    const loading l = {.n = n,
-                       .s = s,
-                       .file = s->weights,
-                       .path = s->weights_path,
-                       .names = naming_of_file(s->weights)};
-    int rc = CLIPC_OK;
-
-    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
-        const param *p = &n->params.v[i];
-        stored_as as;
-        if (n->cfg.no_logit_scale && strcmp(p->name, "logit_scale") == 0) continue;
-        names_of(&as, p->name, &l.names);
-        const size_t parts = as.first_rows ? 2 : as.n;
-        const tensor *t = as.first_rows ? NULL : tensor_find(l.file, as.names[0]);
-        if (positions_differ(n, s, p, t)) continue;
-        for (size_t k = 0; rc == CLIPC_OK && k < parts; k++)
-            rc = find_part(&t, &l, p, &as, k, err);
-    }
-    return rc;
-}
-
 /* Every parameter from a checkpoint's tensors, under whatever names. */
 static int load_named(net *n, const model_source *s, const kernels *k, clipc_err *err)
 {
@@ -193,16 +168,54 @@ static int find_packed(const tensor **out, const param *p, const model_source *s
     return CLIPC_OK;
 }
 
-static int check_packed(net *n, const model_source *s, clipc_err *err)
+/* What a parameter is stored as, under a checkpoint's names. */
+static int each_named(loading *l, const param *p, net_tensor_fn *on, void *user,
+                      clipc_err *err)
 {
+    stored_as as;
     int rc = CLIPC_OK;
 
-    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
-        const param *p = &n->params.v[i];
-        const tensor *t = tensor_find(s->weights, p->name);
-        if (!positions_differ(n, s, p, t)) rc = find_packed(&t, p, s, err);
+    if (l->n->cfg.no_logit_scale && strcmp(p->name, "logit_scale") == 0) return CLIPC_OK;
+    names_of(&as, p->name, &l->names);
+    const size_t parts = as.first_rows ? 2 : as.n;
+    const tensor *t = as.first_rows ? NULL : tensor_find(l->file, as.names[0]);
+    if (positions_differ(l->n, l->s, p, t))
+        return on(user, &(net_tensor){p, t->name, t, CLIPC_OK}, err);
+    for (size_t k = 0; rc == CLIPC_OK && k < parts; k++) {
+        const int found = find_part(&t, l, p, &as, k, err);
+        if (*as.names[k]) rc = on(user, &(net_tensor){p, as.names[k], t, found}, err);
     }
     return rc;
+}
+
+static int each_packed(loading *l, const param *p, net_tensor_fn *on, void *user,
+                       clipc_err *err)
+{
+    const tensor *t = tensor_find(l->file, p->name);
+    const int found =
+        positions_differ(l->n, l->s, p, t) ? CLIPC_OK : find_packed(&t, p, l->s, err);
+
+    return on(user, &(net_tensor){p, p->name, t, found}, err);
+}
+
+int net_tensors(net *n, const model_source *s, net_tensor_fn *on, void *user,
+                clipc_err *err)
+{
+    loading l = {.n = n, .s = s, .file = s->weights, .path = s->weights_path};
+    int rc = CLIPC_OK;
+
+    l.names = naming_of_file(s->weights);
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++)
+        rc = (s->packed ? each_packed : each_named)(&l, &n->params.v[i], on, user, err);
+    return rc;
+}
+
+/* Whether all that a net wants is there, before memory is taken for it: a config alone
+ * could ask for any amount. */
+static int is_there(void *user, const net_tensor *t, clipc_err *err)
+{
+    (void)user, (void)err;
+    return t->rc;
 }
 
 /* Positions of another grid, into memory of the net's own. */
@@ -236,6 +249,23 @@ static int map_packed(net *n, model_source *s, const kernels *k, clipc_err *err)
     return rc;
 }
 
+void weights_unpack(float *plain, const param *p, const void *packed, weight_form form,
+                    const kernels *k)
+{
+    const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / N;
+
+    switch (p->kind) {
+    case PARAM_LINEAR: gemm_unpack(k, plain, packed, form, N, K); break;
+    case PARAM_CONV:
+        conv_unpack(k, plain, packed, form, N, p->dims[1], K / p->dims[1]);
+        break;
+    case PARAM_TABLE:
+        for (size_t r = 0; r < N; r++) table_row(k, plain + r * K, packed, form, N, K, r);
+        break;
+    default: memcpy(plain, packed, p->n * sizeof *plain);
+    }
+}
+
 /* Copies every parameter out of its packed form. */
 static int unpack_all(net *n, const model_source *s, const kernels *k, clipc_err *err)
 {
@@ -243,24 +273,13 @@ static int unpack_all(net *n, const model_source *s, const kernels *k, clipc_err
 
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
-        const size_t N = p->n_dims ? p->dims[0] : 1, K = p->n / N;
         const tensor *t = tensor_find(s->weights, p->name);
         if (positions_differ(n, s, p, t)) {
             rc = positions_load(*p->slot, n, s, p, t, k, err);
             continue;
         }
-        if ((rc = find_packed(&t, p, s, err)) != CLIPC_OK) break;
-        switch (p->kind) {
-        case PARAM_LINEAR: gemm_unpack(k, *p->slot, t->data, s->form, N, K); break;
-        case PARAM_CONV:
-            conv_unpack(k, *p->slot, t->data, s->form, N, p->dims[1], K / p->dims[1]);
-            break;
-        case PARAM_TABLE:
-            for (size_t r = 0; r < N; r++)
-                table_row(k, *p->slot + r * K, t->data, s->form, N, K, r);
-            break;
-        default: memcpy(*p->slot, t->data, p->n * sizeof(float));
-        }
+        rc = find_packed(&t, p, s, err);
+        if (rc == CLIPC_OK) weights_unpack(*p->slot, p, t->data, s->form, k);
     }
     return rc;
 }
@@ -286,7 +305,7 @@ int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
     if (map) s->cfg.image.form = s->cfg.text.form = s->form;
     rc = net_shape(&n, &s->cfg, mode, err);
     if (rc != CLIPC_OK) return named(s, rc, err);
-    if (!map) rc = s->packed ? check_packed(n, s, err) : check_named(n, s, err);
+    if (!map) rc = net_tensors(n, s, is_there, NULL, err);
     if (rc == CLIPC_OK && !map) rc = net_room(n, err);
     if (rc == CLIPC_OK)
         rc = map         ? map_packed(n, s, k, err)

@@ -442,3 +442,36 @@ void names_of(stored_as *out, const char *name, const naming *n)
     if ((visual && n->image == SPELLING_HF) || (text && n->text == SPELLING_HF))
         hf_name(out, name);
 }
+
+/* What checkpoints hold beside the weights that are computed with: buffers that follow
+ * from the config, parts for other tasks. */
+static const struct {
+    const char *part, *what;
+    bool begins; /* the name begins with it, else it ends so */
+} spares[] = {
+    {"position_ids", "position numbers", false},
+    {"num_batches_tracked", "batch counters", false},
+    {"attn_mask", "attention masks", false},
+    {"attn.k_bias", "biases of zeros", false},
+    {"relative_position_index", "position numbers", false},
+    {"input_resolution", "sizes", false},
+    {"context_length", "sizes", false},
+    {"vocab_size", "sizes", false},
+    {"pooler.dense.weight", "BERT's pooler", false},
+    {"pooler.dense.bias", "BERT's pooler", false},
+    {"text_decoder.", "CoCa's captioner", true},
+    {"tokenizer/", "the tokenizer's files", true},
+};
+
+const char *names_spare(const char *name)
+{
+    const size_t n = strlen(name);
+
+    for (size_t i = 0; i < sizeof spares / sizeof spares[0]; i++) {
+        const size_t p = strlen(spares[i].part);
+        if (p <= n &&
+            strncmp(spares[i].begins ? name : name + n - p, spares[i].part, p) == 0)
+            return spares[i].what;
+    }
+    return NULL;
+}

@@ -53,6 +53,10 @@ typedef struct stored_as {
 
 void names_of(stored_as *out, const char *name, const naming *n);
 
+/* What a tensor that no model of clipc's uses is for, in a word, where checkpoints are
+ * known to hold such; else NULL. */
+const char *names_spare(const char *name);
+
 /* How many of n rows or numbers tensor i holds. */
 static inline size_t stored_part(const stored_as *s, size_t i, size_t n)
 {

@@ -44,12 +44,31 @@ int net_room(net *n, clipc_err *err);
 int net_open(net **out, model_source *s, tower_mode mode, const kernels *k,
              clipc_err *err);
 
+/* A tensor that a parameter, or a part of it, is stored as. */
+typedef struct net_tensor {
+    const param *p;
+    const char *name;
+    const tensor *t; /* NULL: there is none of that name */
+    int rc;          /* CLIPC_OK, or why it cannot be loaded, which err then tells */
+} net_tensor;
+
+/* Calls on(user, t, err) for all that a net (net_shape) wants of its source, before
+ * anything is loaded, until that returns another than CLIPC_OK, which is then returned.
+ */
+typedef int net_tensor_fn(void *user, const net_tensor *t, clipc_err *err);
+int net_tensors(net *n, const model_source *s, net_tensor_fn *on, void *user,
+                clipc_err *err);
+
 /* to [cols,rows] = from [rows,cols], transposed. */
 void weights_transpose(float *to, const float *from, size_t rows, size_t cols);
 
 /* Plain values of a parameter into a form: *to holds param_bytes(p, form). */
 void weights_place(void *to, const param *p, const float *plain, weight_form form,
                    const kernels *k);
+
+/* The other way: plain [p->n]. */
+void weights_unpack(float *plain, const param *p, const void *packed, weight_form form,
+                    const kernels *k);
 
 /* Writes config and weights (plain ones: not TOWER_INFER) into a folder, in the layout of
  * cfg.layout (config_lay_out), and the tokenizer's files; of OpenAI's (NULL), those that

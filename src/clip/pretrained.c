@@ -12,8 +12,6 @@
 #define META "\xe2\x96\x81" /* U+2581 */
 
 struct pretrained {
-    bool cleans;          /* open_clip, ... */
-    clean_rules cleaning; /* ... so */
     pipeline *pipe;
     int32_t strip_sep; /* open_clip's strip_sep_token: this id becomes 0; -1: none does */
     const char *kind;
@@ -31,7 +29,7 @@ struct pretrained {
 };
 
 struct pretrained_work {
-    buf whole, clean, scratch, part;
+    buf clean, scratch, part;
     clean_work *cleaner;
     pipeline_work *pipe;
     spm_work *sp;
@@ -138,7 +136,7 @@ static int sp_id(int32_t *id, const token_folder *f, int which, clipc_err *err)
 
     *id = s ? spm_id(f->sp, s) : -1;
     if (*id >= 0) return CLIPC_OK;
-    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no %s (%.40s)", f->model_file,
+    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no %s (%.40s)", f->model_path,
                       token_keys[which], s ? s : "none told");
 }
 
@@ -217,80 +215,25 @@ static int open_plain(pretrained *p, token_folder *f, clipc_err *err)
     return rc;
 }
 
-/* ---- open_clip's HFTokenizer ---------------------------------------------------------
+/* ---- all of it -----------------------------------------------------------------------
  */
 
-/* text_cfg of open_clip_config.json; *root NULL where there is none. */
-static int text_config(json_t **root, const json_t **text, const char *dir,
-                       clipc_err *err)
-{
-    const int rc = token_folder_json(root, dir, "open_clip_config.json", err);
-
-    *text = json_object_get(json_object_get(*root, "model_cfg"), "text_cfg");
-    return rc;
-}
-
-int pretrained_cleaning(bool *cleans, clean_rules *rules, const char *dir, clipc_err *err)
-{
-    static const char *const names[] = {[CLEAN_LOWER] = "lower",
-                                        [CLEAN_WHITESPACE] = "whitespace",
-                                        [CLEAN_CANONICAL] = "canonicalize"};
-    const char *clean = "whitespace";
-    const json_t *text;
-    json_t *root = NULL;
-    bool known = false;
-    int rc = text_config(&root, &text, dir, err);
-
-    *cleans = root != NULL;
-    if (rc == CLIPC_OK && root)
-        rc = json_get_string(&clean, json_object_get(text, "tokenizer_kwargs"), "clean",
-                             dir, err);
-    for (clean_rules r = CLEAN_LOWER; r <= CLEAN_CANONICAL; r++)
-        if (strcmp(clean, names[r]) == 0) *rules = r, known = true;
-    if (rc == CLIPC_OK && !known)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE, "%s: tokenizer_kwargs: clean \"%.40s\"",
-                        dir, clean);
-    json_decref(root);
-    return rc;
-}
-
-static int read_open_clip(pretrained *p, const token_folder *f, clipc_err *err)
-{
-    static const char *const known[] = {"clean", "strip_sep_token", NULL};
-    const json_t *text, *kwargs;
-    json_t *root = NULL;
-    bool strip = false;
-    int rc = text_config(&root, &text, f->path, err);
-
-    p->strip_sep = -1;
-    kwargs = json_object_get(text, "tokenizer_kwargs");
-    if (rc == CLIPC_OK && json_is_string(json_object_get(text, "tokenizer_mode")))
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE, "%s: tokenizer_mode \"%.40s\"", f->path,
-                        json_string_value(json_object_get(text, "tokenizer_mode")));
-    if (rc == CLIPC_OK) rc = json_check_keys(kwargs, known, f->path, err);
-    if (rc == CLIPC_OK)
-        rc = json_get_bool(&strip, kwargs, "strip_sep_token", f->path, err);
-    if (rc == CLIPC_OK && strip && p->pipe)
-        rc = named_id(&p->strip_sep, f, p->pipe, SEP, err);
-    json_decref(root);
-    return rc == CLIPC_OK ? pretrained_cleaning(&p->cleans, &p->cleaning, f->path, err)
-                          : rc;
-}
-
-int pretrained_open(pretrained **out, const model_source *s, clipc_err *err)
+int pretrained_open(pretrained **out, token_files *files, clipc_err *err)
 {
     pretrained *p = calloc(1, sizeof *p);
     token_folder f = {0};
     int rc;
 
     *out = NULL;
-    if (!p) return clipc_fail_memory(err, s->path, sizeof *p);
+    if (!p) return clipc_fail_memory(err, files->source->path, sizeof *p);
     p->kind = "sentencepiece";
-    rc = token_folder_open(&f, s, err);
+    p->strip_sep = -1;
+    rc = token_folder_open(&f, files, err);
     if (rc == CLIPC_OK && f.class == SIGLIP) rc = open_siglip(p, &f, err);
     else if (rc == CLIPC_OK && f.sp && f.class == GEMMA) rc = open_plain(p, &f, err);
     else if (rc == CLIPC_OK) rc = open_pipeline(p, &f, err);
-    if (rc == CLIPC_OK) rc = read_open_clip(p, &f, err);
+    if (rc == CLIPC_OK && files->source->cfg.strip_sep && p->pipe)
+        rc = named_id(&p->strip_sep, &f, p->pipe, SEP, err);
     if (rc == CLIPC_OK) *out = p;
     else pretrained_free(p);
     token_folder_close(&f);
@@ -304,6 +247,17 @@ void pretrained_free(pretrained *p)
     spm_free(p->sp);
     added_free(p->added);
     free(p);
+}
+
+int pretrained_token(buf *out, const pretrained *p, int32_t id, clipc_err *err)
+{
+    spm_type type;
+    float score;
+
+    if (p->pipe) return pipeline_token(out, p->pipe, id, err);
+    if (id < 0 || (size_t)id >= spm_size(p->sp)) return CLIPC_OK;
+    const span s = spm_piece(p->sp, id, &score, &type);
+    return buf_add(out, s.data, s.size, err);
 }
 
 size_t pretrained_size(const pretrained *p)
@@ -333,7 +287,6 @@ int pretrained_work_new(pretrained_work **out, clipc_err *err)
 void pretrained_work_free(pretrained_work *w)
 {
     if (!w) return;
-    buf_free(&w->whole);
     buf_free(&w->clean);
     buf_free(&w->scratch);
     buf_free(&w->part);
@@ -414,17 +367,10 @@ int pretrained_encode(const pretrained *p, pretrained_work *w, const int32_t **i
                       size_t *n, const char *text, size_t len, bool special,
                       clipc_err *err)
 {
-    int rc = CLIPC_OK;
-
-    if (p->cleans) {
-        rc = text_clean(&w->whole, w->cleaner, text, len, p->cleaning, err);
-        text = w->whole.data ? w->whole.data : "", len = w->whole.len;
-    }
-    if (rc != CLIPC_OK) return rc;
     if (p->pipe)
         return pipeline_encode(p->pipe, w->pipe, inner, n, text, len, special, err);
-    rc = p->plain ? plain_encode(p, w, text, len, err)
-                  : siglip_encode(p, w, text, len, special, err);
+    const int rc = p->plain ? plain_encode(p, w, text, len, err)
+                            : siglip_encode(p, w, text, len, special, err);
     *inner = w->ids.at;
     *n = rc == CLIPC_OK ? w->ids.n : 0;
     return rc;

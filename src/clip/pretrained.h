@@ -1,5 +1,5 @@
-/* clip/pretrained.h -- the tokenizer of a folder as transformers 5 makes it of the files
- * there (AutoTokenizer.from_pretrained), and how open_clip's HFTokenizer uses it.
+/* clip/pretrained.h -- the tokenizer that transformers 5 makes of a model's files
+ * (AutoTokenizer.from_pretrained), and what open_clip's HFTokenizer makes of its ids.
  *
  * tokenizer_config.json names a class, or the kind of model does.  SiglipTokenizer is
  * SentencePiece itself behind its own cleaning; of tokenizer.json the classes
@@ -11,26 +11,22 @@
 #ifndef CLIPC_CLIP_PRETRAINED_H
 #define CLIPC_CLIP_PRETRAINED_H
 
-#include "clip/source.h"
-#include "text/clean.h"
+#include "clip/token_files.h"
 
 /* Const once made, shared by all threads. */
 typedef struct pretrained pretrained;
 /* One thread's scratch. */
 typedef struct pretrained_work pretrained_work;
 
-/* Of a folder where token_folder_found. */
-int pretrained_open(pretrained **out, const model_source *s, clipc_err *err);
+/* Of files where token_folder_found. */
+int pretrained_open(pretrained **out, token_files *files, clipc_err *err);
 void pretrained_free(pretrained *p);
 
 int pretrained_work_new(pretrained_work **out, clipc_err *err);
 void pretrained_work_free(pretrained_work *w);
 
-/* Whether and how open_clip cleans texts for the folder's tokenizer, by its
- * open_clip_config.json. */
-int pretrained_cleaning(bool *cleans, clean_rules *rules, const char *folder,
-                        clipc_err *err);
-
+/* Appends the spelling of a token; nothing if it has none. */
+int pretrained_token(buf *out, const pretrained *p, int32_t id, clipc_err *err);
 /* One more than the largest id of its vocabulary. */
 size_t pretrained_size(const pretrained *p);
 /* "sentencepiece", "tokenizer.json", "bpe": what the vocabulary was read from. */

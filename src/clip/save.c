@@ -116,7 +116,7 @@ static int openai_files(token_files *f, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = bpe_vocab_json(&f->bytes[TOKEN_VOCAB], b, err);
     if (rc == CLIPC_OK) rc = bpe_merges_txt(&f->bytes[TOKEN_MERGES], b, err);
-    f->there[TOKEN_VOCAB] = f->there[TOKEN_MERGES] = true;
+    f->kept[TOKEN_VOCAB] = f->kept[TOKEN_MERGES] = true;
     bpe_free(b);
     return rc;
 }
@@ -129,7 +129,7 @@ static int save_tokens(const char *folder, const token_files *f, clipc_err *err)
     for (size_t i = 0; rc == CLIPC_OK && i < TOKEN_FILES; i++) {
         char *path = path_join(folder, token_file_names[i]);
         if (!path) return clipc_fail_memory(err, folder, 0);
-        if (f->there[i]) rc = file_replace(path, f->bytes[i].data, f->bytes[i].len, err);
+        if (f->kept[i]) rc = file_replace(path, f->bytes[i].data, f->bytes[i].len, err);
         else remove(path);
         free(path);
     }
@@ -146,7 +146,7 @@ int net_save(const net *n, const char *folder, dtype stored, const token_files *
     int rc = path ? file_mkdirs(folder, err) : clipc_fail_memory(err, folder, 0);
 
     if (!tokens) tokens = &openai;
-    if (rc == CLIPC_OK && hf && !n->cfg.foreign_tokens && !tokens->there[TOKEN_VOCAB]) {
+    if (rc == CLIPC_OK && hf && !n->cfg.foreign_tokens && !tokens->kept[TOKEN_VOCAB]) {
         rc = openai_files(&openai, err);
         tokens = &openai;
     }
@@ -215,7 +215,7 @@ static int pack_tensor(tensor *t, void **made, const param *p, weight_form form,
 static void add_files(tensor *t, size_t *count, char (*names)[64], const token_files *f)
 {
     for (size_t i = 0; f && i < TOKEN_FILES; i++) {
-        if (!f->there[i]) continue;
+        if (!f->kept[i]) continue;
         snprintf(names[i], sizeof names[i], SOURCE_FILES "%s", token_file_names[i]);
         t[(*count)++] = (tensor){.name = names[i],
                                  .dt = DT_U8,
@@ -276,11 +276,11 @@ static int tell_open_clip(clip_cfg *cfg, token_files *f, clipc_err *err)
 {
     static const char class[] = "CLIPTokenizer";
 
-    if (cfg->foreign_tokens || !f->there[TOKEN_VOCAB]) return CLIPC_OK;
+    if (cfg->foreign_tokens || !f->kept[TOKEN_VOCAB]) return CLIPC_OK;
     cfg->foreign_tokens = true;
     strcpy(cfg->tokenizer, class);
-    if (f->there[TOKEN_OPTIONS]) return CLIPC_OK;
-    f->there[TOKEN_OPTIONS] = true;
+    if (f->kept[TOKEN_OPTIONS]) return CLIPC_OK;
+    f->kept[TOKEN_OPTIONS] = true;
     return buf_printf(&f->bytes[TOKEN_OPTIONS], err, "{\"tokenizer_class\": \"%s\"}\n",
                       class);
 }
@@ -312,21 +312,24 @@ static json_t *about_model(const model_source *s, const clipc_convert_options *o
     return about;
 }
 
-/* The files of a source's tokenizer, which must be sound.  open_clip gets none if the
- * vocabulary is OpenAI's, which it has. */
+/* The files of a source's tokenizer, which must be sound: clipc gets those that it needs,
+ * others all there are; open_clip none if the vocabulary is OpenAI's, which it has. */
 static int own_tokens(token_files *f, model_source *s, const char *to, clipc_err *err)
 {
-    static const bpe_rules rules[] = {[CLEAN_LOWER] = BPE_OPEN_CLIP,
-                                      [CLEAN_WHITESPACE] = BPE_OPEN_CLIP_WHITESPACE,
-                                      [CLEAN_CANONICAL] = BPE_OPEN_CLIP_CANONICAL};
     tokenizer t = {0};
     bpe *openai = NULL;
-    int rc = token_files_read(f, s, err);
+    int rc = token_files_open(f, s, err);
 
-    if (rc == CLIPC_OK) rc = tokenizer_make(&t, f, s, err);
+    if (rc == CLIPC_OK) rc = tokenizer_make(&t, f, err);
+    if (rc == CLIPC_OK && t.pretrained && strcmp(to, "hf") == 0 &&
+        (t.cleans || s->cfg.strip_sep))
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: what open_clip does around its tokenizer has no place in "
+                        "Hugging Face's layout",
+                        s->path);
+    if (rc == CLIPC_OK && strcmp(to, "clipc") != 0) rc = token_files_read(f, err);
     /* Whatever it is called, unless what open_clip does in front of it must be kept. */
     if (t.bpe && (!t.cleans || strcmp(to, "hf") == 0)) s->cfg.foreign_tokens = false;
-    if (t.cleans) s->cfg.token_rules = rules[t.cleaning];
     if (rc == CLIPC_OK && t.bpe && !t.cleans && strcmp(to, "open_clip") == 0)
         rc = bpe_new(&openai, err);
     if (rc == CLIPC_OK && openai && bpe_equal(t.bpe, openai)) token_files_free(f);

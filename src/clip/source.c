@@ -43,32 +43,37 @@ static int open_first(model_source *s, const char *const *names, clipc_err *err)
 
 /* ---- files beside the tensors ---- */
 
-static int kept_file(buf *out, bool *there, const model_source *s, const char *name,
-                     clipc_err *err)
+static const tensor *kept_file(const model_source *s, const char *name)
 {
     char whole[64];
 
     snprintf(whole, sizeof whole, SOURCE_FILES "%s", name);
-    const tensor *t = tensor_find(s->weights, whole);
-    *there = t != NULL;
-    if (!t) return CLIPC_OK;
-    if (t->dt != DT_U8 || t->n_dims != 1 || t->n > FILE_MAX)
-        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: %s is no list of up to %d bytes",
-                          s->path, whole, FILE_MAX);
-    return buf_add(out, t->data, t->n, err);
+    return tensor_find(s->weights, whole);
 }
 
-int source_file(buf *out, bool *there, const model_source *s, const char *name,
-                clipc_err *err)
+bool source_has(const model_source *s, const char *name)
 {
+    char *path = s->packed ? NULL : path_join(s->path, name);
+    const bool there = s->packed ? kept_file(s, name) != NULL : path && file_exists(path);
+
+    free(path);
+    return there;
+}
+
+int source_file(buf *out, const model_source *s, const char *name, clipc_err *err)
+{
+    const tensor *t = s->packed ? kept_file(s, name) : NULL;
+    char *path = NULL;
     int rc;
 
     buf_clear(out);
-    if (s->packed) return kept_file(out, there, s, name, err);
-    char *path = path_join(s->path, name);
-    if (!path) return clipc_fail_memory(err, s->path, 0);
-    *there = file_exists(path);
-    rc = *there ? file_read(out, path, FILE_MAX, err) : CLIPC_OK;
+    if (t && (t->dt != DT_U8 || t->n_dims != 1 || t->n > FILE_MAX))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: " SOURCE_FILES "%s is no list of up to %d bytes", s->path,
+                          name, FILE_MAX);
+    if (t) return buf_add(out, t->data, t->n, err);
+    if (!(path = path_join(s->path, name))) return clipc_fail_memory(err, s->path, 0);
+    rc = file_read(out, path, FILE_MAX, err);
     free(path);
     return rc;
 }

@@ -31,9 +31,9 @@ void source_close(model_source *s);
 /* In front of the names of files that clipc's own format keeps as tensors. */
 #define SOURCE_FILES "tokenizer/"
 
-/* The bytes of a file that came with the model: of its folder, or kept in clipc's own
- * file (before net_open takes that over).  *there: whether there is one. */
-int source_file(buf *out, bool *there, const model_source *s, const char *name,
-                clipc_err *err);
+/* A file that came with the model, in its folder or kept in clipc's own file (before
+ * net_open takes that over): whether there is one, and its bytes. */
+bool source_has(const model_source *s, const char *name);
+int source_file(buf *out, const model_source *s, const char *name, clipc_err *err);
 
 #endif

@@ -5,8 +5,6 @@
 
 #define META "\xe2\x96\x81" /* U+2581 */
 
-enum { MODEL_MAX = 64 << 20 };
-
 const char *const token_keys[N_NAMED] = {"bos_token", "eos_token", "unk_token",
                                          "sep_token", "pad_token", "cls_token",
                                          "mask_token"};
@@ -38,72 +36,50 @@ static const class_facts facts[N_CLASSES] = {
 /* ---- files ---------------------------------------------------------------------------
  */
 
-static const char *const model_names[] = {"spiece.model", "sentencepiece.bpe.model",
-                                          "tokenizer.model", NULL};
-
-/* The path of a file, NULL if it is not there (or memory is out, which shows later). */
-static char *file_in(const char *dir, const char *name)
+/* Which file SentencePiece's model is; TOKEN_FILES: there is none. */
+static int model_file(const token_files *files)
 {
-    char *path = path_join(dir, name);
+    int which = TOKEN_SPIECE;
 
-    if (path && file_exists(path)) return path;
-    free(path);
-    return NULL;
+    while (which < TOKEN_FILES && !files->there[which]) which++;
+    return which;
 }
 
-static char *model_file(const char *dir)
+bool token_folder_found(const token_files *f)
 {
-    char *path = NULL;
-
-    for (int i = 0; !path && model_names[i]; i++) path = file_in(dir, model_names[i]);
-    return path;
-}
-
-bool token_folder_found(const char *dir)
-{
-    char *json = file_in(dir, "tokenizer.json"), *model = model_file(dir),
-         *vocab = file_in(dir, "vocab.json"), *merges = file_in(dir, "merges.txt");
-    const bool found = json || model || (vocab && merges);
-
-    free(json);
-    free(model);
-    free(vocab);
-    free(merges);
-    return found;
-}
-
-/* NULL where there is no such file. */
-int token_folder_json(json_t **out, const char *dir, const char *name, clipc_err *err)
-{
-    char *path = file_in(dir, name);
-    const int rc = path ? json_read(out, path, err) : CLIPC_OK;
-
-    free(path);
-    return rc;
+    return f->there[TOKEN_JSON] || model_file(f) < TOKEN_FILES ||
+           (f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES]);
 }
 
 static int read_sp(token_folder *f, clipc_err *err)
 {
-    buf b = {0};
+    const int which = model_file(f->files);
     int rc;
 
-    if (!(f->model_file = model_file(f->path))) return CLIPC_OK;
-    rc = file_read(&b, f->model_file, MODEL_MAX, err);
-    if (rc == CLIPC_OK) rc = spm_new(&f->sp, b.data, b.len, f->model_file, err);
-    buf_free(&b);
-    return rc;
+    if (which == TOKEN_FILES) return CLIPC_OK;
+    f->model_path = f->files->paths[which];
+    rc = token_file_read(f->files, which, err);
+    const buf *b = &f->files->bytes[which];
+    return rc == CLIPC_OK ? spm_new(&f->sp, b->data, b->len, f->model_path, err) : rc;
 }
 
 /* The class by name, and for want of one by the kind of model. */
-static token_class class_of(const token_folder *f, const model_source *s)
+static token_class class_of(const token_folder *f)
 {
     static const struct {
         const char *part;
         token_class class;
-    } kinds[] = {{"xlm", XLM_ROBERTA}, {"roberta", ROBERTA},     {"mt5", T5},
-                 {"t5", T5},           {"gemma", GEMMA},         {"SigLIP2", GEMMA},
-                 {"SigLIP", T5},       {"metaclip", XLM_ROBERTA}};
+    } kinds[] = {{"SiglipTokenizer", SIGLIP},
+                 {"xlm", XLM_ROBERTA},
+                 {"roberta", ROBERTA},
+                 {"mt5", T5},
+                 {"t5", T5},
+                 {"gemma", GEMMA},
+                 {"SigLIP2", GEMMA},
+                 {"SigLIP", T5},
+                 {"metaclip", XLM_ROBERTA}};
     const char *name = json_string_value(json_object_get(f->config, "tokenizer_class"));
+    const char *kind = f->files->source->cfg.tokenizer;
 
     for (token_class c = T5; name && c < N_CLASSES; c++) {
         const size_t n = strlen(facts[c].name);
@@ -113,9 +89,8 @@ static token_class class_of(const token_folder *f, const model_source *s)
     }
     if (name && strncmp(name, "MT5Tokenizer", 12) == 0) return T5;
     if (name) return AS_IT_IS;
-    if (s->cfg.layout == LAYOUT_HF && s->cfg.logit_bias) return SIGLIP;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strstr(s->cfg.tokenizer, kinds[i].part)) return kinds[i].class;
+        if (strstr(kind, kinds[i].part)) return kinds[i].class;
     return AS_IT_IS;
 }
 
@@ -125,22 +100,22 @@ void token_folder_close(token_folder *f)
     json_decref(f->specials);
     json_decref(f->tokenizer);
     spm_free(f->sp);
-    free(f->model_file);
 }
 
-int token_folder_open(token_folder *f, const model_source *s, clipc_err *err)
+int token_folder_open(token_folder *f, token_files *files, clipc_err *err)
 {
-    int rc = token_folder_json(&f->config, s->path, "tokenizer_config.json", err);
+    int rc = token_file_json(&f->config, files, TOKEN_OPTIONS, err);
 
-    f->path = s->path;
+    f->files = files;
+    f->path = files->source->path;
     if (rc != CLIPC_OK) return rc;
     if (!json_object_get(f->config, "added_tokens_decoder"))
-        rc = token_folder_json(&f->specials, s->path, "special_tokens_map.json", err);
-    f->class = class_of(f, s);
+        rc = token_file_json(&f->specials, files, TOKEN_SPECIALS, err);
+    f->class = class_of(f);
     if (rc == CLIPC_OK && f->class == SIGLIP) rc = read_sp(f, err);
     if (rc == CLIPC_OK && !f->sp) {
         if (f->class == SIGLIP) f->class = AS_IT_IS;
-        rc = token_folder_json(&f->tokenizer, s->path, "tokenizer.json", err);
+        rc = token_file_json(&f->tokenizer, files, TOKEN_JSON, err);
     }
     if (rc == CLIPC_OK && !f->sp && !f->tokenizer) rc = read_sp(f, err);
     return rc;
@@ -420,23 +395,25 @@ static json_t *unigram_json(const token_folder *f)
                      "prepend_scheme", prefix ? "always" : "never");
 }
 
-/* Merges of merges.txt. */
-static int merges_json(json_t **out, const char *path, clipc_err *err)
+/* The lines of merges.txt. */
+static int merges_json(json_t **out, const token_folder *f, clipc_err *err)
 {
-    buf b = {0};
-    int rc = file_read(&b, path, MODEL_MAX, err);
+    const buf *b = &f->files->bytes[TOKEN_MERGES];
+    int rc = token_file_read(f->files, TOKEN_MERGES, err);
 
     *out = json_array();
-    for (char *line = b.data, *next; rc == CLIPC_OK && line && *line; line = next) {
+    for (const char *line = b->data, *next; rc == CLIPC_OK && line && *line;
+         line = next) {
         const size_t n = strcspn(line, "\n");
         next = line + n + (line[n] == '\n');
         const size_t len = n && line[n - 1] == '\r' ? n - 1 : n;
         if (!len) continue;
         json_t *text = json_stringn(line, len);
-        if (!text) rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: not UTF-8", path);
-        else json_array_append_new(*out, text);
+        if (text) json_array_append_new(*out, text);
+        else
+            rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: not UTF-8",
+                            f->files->paths[TOKEN_MERGES]);
     }
-    buf_free(&b);
     return rc;
 }
 
@@ -445,18 +422,13 @@ static int pairs_json(json_t **vocab, json_t **merges, const token_folder *f,
                       clipc_err *err)
 {
     const json_t *model = json_object_get(f->tokenizer, "model");
-    char *path = path_join(f->path, "merges.txt");
     int rc = CLIPC_OK;
 
     *vocab = json_incref(json_object_get(model, "vocab"));
     *merges = json_incref(json_object_get(model, "merges"));
-    if (!f->tokenizer) {
-        rc = token_folder_json(vocab, f->path, "vocab.json", err);
-        if (rc == CLIPC_OK)
-            rc = path ? merges_json(merges, path, err) : clipc_fail_memory(err, path, 0);
-    }
-    free(path);
-    return rc;
+    if (f->tokenizer) return CLIPC_OK;
+    rc = token_file_json(vocab, f->files, TOKEN_VOCAB, err);
+    return rc == CLIPC_OK ? merges_json(merges, f, err) : rc;
 }
 
 static json_t *roberta_json(const token_folder *f, json_t *vocab, json_t *merges)

@@ -1,10 +1,10 @@
-/* clip/token_folder.h -- what the files of a tokenizer's folder say, as transformers 5
+/* clip/token_folder.h -- what the files of a tokenizer say, as transformers 5
  * reads them: its class, its special and added tokens, and the pipeline that the class
  * builds of the vocabulary, in the terms of tokenizer.json. */
 #ifndef CLIPC_CLIP_TOKEN_FOLDER_H
 #define CLIPC_CLIP_TOKEN_FOLDER_H
 
-#include "clip/source.h"
+#include "clip/token_files.h"
 #include "text/sentencepiece.h"
 
 /* transformers' classes that build their pipeline themselves, and SigLIP's. */
@@ -23,25 +23,22 @@ enum { BOS, EOS, UNK, SEP, PAD, CLS, MASK, N_NAMED };
 /* Their names in the files. */
 extern const char *const token_keys[N_NAMED];
 
-/* What the files of a folder say. */
 typedef struct token_folder {
-    const char *path;
+    token_files *files;
+    const char *path;  /* of the model, for messages */
     json_t *config;    /* tokenizer_config.json */
     json_t *specials;  /* special_tokens_map.json; NULL if config lists added tokens */
     json_t *tokenizer; /* tokenizer.json */
     spm *sp;
-    char *model_file; /* of sp */
+    const char *model_path; /* of sp, for messages */
     token_class class;
 } token_folder;
 
-/* Whether a folder holds a vocabulary to read. */
-bool token_folder_found(const char *dir);
-/* f zeroed; close it also after a failure.  s must outlive it. */
-int token_folder_open(token_folder *f, const model_source *s, clipc_err *err);
+/* Whether there is a vocabulary to read. */
+bool token_folder_found(const token_files *files);
+/* f zeroed; close it also after a failure.  The files must outlive it. */
+int token_folder_open(token_folder *f, token_files *files, clipc_err *err);
 void token_folder_close(token_folder *f);
-
-/* A file of a folder as JSON; left alone where there is no such file. */
-int token_folder_json(json_t **out, const char *dir, const char *name, clipc_err *err);
 
 /* A special token: its entry, a string or an object, and how it is spelt; NULL if there
  * is none. */

@@ -1,32 +1,8 @@
 #include "clip/tokens.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "clip/token_folder.h"
-
-const char *const token_file_names[TOKEN_FILES] = {
-    [TOKEN_OPTIONS] = "tokenizer_config.json",
-    [TOKEN_SPECIALS] = "special_tokens_map.json",
-    [TOKEN_VOCAB] = "vocab.json",
-    [TOKEN_MERGES] = "merges.txt",
-    [TOKEN_WORDS] = "vocab.txt"};
-
-void token_files_free(token_files *f)
-{
-    for (size_t i = 0; i < TOKEN_FILES; i++) buf_free(&f->bytes[i]);
-    *f = (token_files){0};
-}
-
-int token_files_read(token_files *f, const model_source *s, clipc_err *err)
-{
-    int rc = CLIPC_OK;
-
-    *f = (token_files){0};
-    for (size_t i = 0; rc == CLIPC_OK && i < TOKEN_FILES; i++)
-        rc = source_file(&f->bytes[i], &f->there[i], s, token_file_names[i], err);
-    return rc;
-}
 
 void tokenizer_free(tokenizer *t)
 {
@@ -54,16 +30,17 @@ static int read_options(wordpiece_options *o, const json_t *root, const char *wh
     return rc;
 }
 
-static int make_wordpiece(tokenizer *t, const token_files *f, const json_t *options,
-                          char *const *paths, clipc_err *err)
+static int make_wordpiece(tokenizer *t, token_files *f, const json_t *options,
+                          clipc_err *err)
 {
     const buf *words = &f->bytes[TOKEN_WORDS];
     wordpiece_options o;
-    int rc = read_options(&o, options, paths[TOKEN_OPTIONS], err);
+    int rc = read_options(&o, options, f->paths[TOKEN_OPTIONS], err);
 
     t->name = "wordpiece";
+    if (rc == CLIPC_OK) rc = token_file_read(f, TOKEN_WORDS, err);
     return rc == CLIPC_OK ? wordpiece_load(&t->wordpiece, words->data, words->len, &o,
-                                           paths[TOKEN_WORDS], err)
+                                           f->paths[TOKEN_WORDS], err)
                           : rc;
 }
 
@@ -86,53 +63,51 @@ static int take_pad(bool *told, bpe *b, const json_t *root, clipc_err *err)
     return *told ? bpe_set_pad(b, json_string_value(token), err) : CLIPC_OK;
 }
 
-static int make_bpe(tokenizer *t, const token_files *f, const json_t *options,
-                    char *const *paths, clipc_err *err)
+static int make_bpe(tokenizer *t, token_files *f, const json_t *options, clipc_err *err)
 {
-    const buf *specials = &f->bytes[TOKEN_SPECIALS];
     json_t *root = NULL;
     bool told = false;
-    int rc = bpe_load_hf(&t->bpe, &f->bytes[TOKEN_VOCAB], paths[TOKEN_VOCAB],
-                         &f->bytes[TOKEN_MERGES], paths[TOKEN_MERGES], err);
+    int rc = token_file_read(f, TOKEN_VOCAB, err);
 
     t->name = "bpe";
+    if (rc == CLIPC_OK) rc = token_file_read(f, TOKEN_MERGES, err);
+    if (rc == CLIPC_OK)
+        rc = bpe_load_hf(&t->bpe, &f->bytes[TOKEN_VOCAB], f->paths[TOKEN_VOCAB],
+                         &f->bytes[TOKEN_MERGES], f->paths[TOKEN_MERGES], err);
     if (rc == CLIPC_OK) rc = take_pad(&told, t->bpe, options, err);
-    if (rc != CLIPC_OK || told || !f->there[TOKEN_SPECIALS]) return rc;
-    rc = json_parse(&root, specials->data, specials->len, paths[TOKEN_SPECIALS], err);
+    if (rc != CLIPC_OK || told) return rc;
+    rc = token_file_json(&root, f, TOKEN_SPECIALS, err);
     if (rc == CLIPC_OK) rc = take_pad(&told, t->bpe, root, err);
     json_decref(root);
     return rc;
 }
 
 /* What open_clip does to a text in front of another's tokenizer. */
-static int set_cleaning(tokenizer *t, const model_source *s, clipc_err *err)
+static void set_cleaning(tokenizer *t, bpe_rules rules)
 {
     static const clean_rules as[] = {[BPE_OPEN_CLIP] = CLEAN_LOWER,
                                      [BPE_OPEN_CLIP_WHITESPACE] = CLEAN_WHITESPACE,
                                      [BPE_OPEN_CLIP_CANONICAL] = CLEAN_CANONICAL};
 
-    if (s->cfg.token_rules == BPE_OPENAI)
-        return pretrained_cleaning(&t->cleans, &t->cleaning, s->path, err);
-    t->cleans = true;
-    t->cleaning = as[s->cfg.token_rules];
-    return CLIPC_OK;
+    t->cleans = rules != BPE_OPENAI;
+    if (t->cleans) t->cleaning = as[rules];
 }
 
-static int make(tokenizer *t, const token_files *f, const json_t *options,
-                const model_source *s, char *const *paths, clipc_err *err)
+static int make(tokenizer *t, token_files *f, const json_t *options, clipc_err *err)
 {
+    const model_source *s = f->source;
     const bool bert = s->cfg.text.family == TEXT_BERT && !s->cfg.text.roberta,
                foreign = s->cfg.foreign_tokens, words = bert && f->there[TOKEN_WORDS],
                pairs = (foreign || s->cfg.token_rules == BPE_OPENAI) &&
                        f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES] &&
                        is_bpe(s, options);
-    int rc = words || (pairs && foreign) ? set_cleaning(t, s, err) : CLIPC_OK;
+    int rc;
 
-    if (rc != CLIPC_OK) return rc;
-    if (words) return make_wordpiece(t, f, options, paths, err);
-    if (pairs) return make_bpe(t, f, options, paths, err);
-    if (foreign && token_folder_found(s->path)) {
-        rc = pretrained_open(&t->pretrained, s, err);
+    if (foreign || words) set_cleaning(t, s->cfg.token_rules);
+    if (words) return make_wordpiece(t, f, options, err);
+    if (pairs) return make_bpe(t, f, options, err);
+    if (foreign && token_folder_found(f)) {
+        rc = pretrained_open(&t->pretrained, f, err);
         if (rc == CLIPC_OK) t->name = pretrained_kind(t->pretrained);
         return rc;
     }
@@ -142,33 +117,24 @@ static int make(tokenizer *t, const token_files *f, const json_t *options,
     return rc;
 }
 
-int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
-                   clipc_err *err)
+int tokenizer_make(tokenizer *t, token_files *f, clipc_err *err)
 {
-    const buf *text = &f->bytes[TOKEN_OPTIONS];
-    char *paths[TOKEN_FILES] = {NULL};
     json_t *options = NULL;
-    int rc = CLIPC_OK;
+    int rc = token_file_json(&options, f, TOKEN_OPTIONS, err);
 
     *t = (tokenizer){.name = "openai"};
-    for (size_t i = 0; i < TOKEN_FILES; i++)
-        if (!(paths[i] = path_join(s->path, token_file_names[i])))
-            rc = clipc_fail_memory(err, s->path, 0);
-    if (rc == CLIPC_OK && f->there[TOKEN_OPTIONS])
-        rc = json_parse(&options, text->data, text->len, paths[TOKEN_OPTIONS], err);
-    if (rc == CLIPC_OK) rc = make(t, f, options, s, paths, err);
+    if (rc == CLIPC_OK) rc = make(t, f, options, err);
     json_decref(options);
-    for (size_t i = 0; i < TOKEN_FILES; i++) free(paths[i]);
     return rc;
 }
 
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
 {
     token_files f;
-    int rc = token_files_read(&f, s, err);
+    int rc = token_files_open(&f, s, err);
 
     *t = (tokenizer){0};
-    if (rc == CLIPC_OK) rc = tokenizer_make(t, &f, s, err);
+    if (rc == CLIPC_OK) rc = tokenizer_make(t, &f, err);
     token_files_free(&f);
     return rc;
 }
@@ -214,9 +180,10 @@ int tokenizer_check(const tokenizer *t, size_t vocab_size, const char *where,
 void tokenizer_show(const tokenizer *t, int32_t id, char *out, size_t out_size)
 {
     buf b = {0};
-    const int rc = t->bpe         ? bpe_token(&b, t->bpe, id, NULL)
-                   : t->wordpiece ? wordpiece_token(&b, t->wordpiece, id, NULL)
-                                  : CLIPC_OK;
+    const int rc = t->bpe          ? bpe_token(&b, t->bpe, id, NULL)
+                   : t->wordpiece  ? wordpiece_token(&b, t->wordpiece, id, NULL)
+                   : t->pretrained ? pretrained_token(&b, t->pretrained, id, NULL)
+                                   : CLIPC_OK;
 
     if (out_size) out[0] = '\0';
     if (rc == CLIPC_OK && b.data && out_size)

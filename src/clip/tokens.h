@@ -3,48 +3,27 @@
 #define CLIPC_CLIP_TOKENS_H
 
 #include "clip/pretrained.h"
-#include "clip/source.h"
+#include "clip/token_files.h"
 #include "text/bpe.h"
+#include "text/clean.h"
 #include "text/wordpiece.h"
 
-/* The files that tokenizers are read from. */
-enum {
-    TOKEN_OPTIONS,
-    TOKEN_SPECIALS,
-    TOKEN_VOCAB,
-    TOKEN_MERGES,
-    TOKEN_WORDS,
-    TOKEN_FILES
-};
-extern const char *const token_file_names[TOKEN_FILES];
-
-/* Those of a source, as they are. */
-typedef struct token_files {
-    buf bytes[TOKEN_FILES];
-    bool there[TOKEN_FILES];
-} token_files;
-
-/* Free with token_files_free, also after a failure. */
-int token_files_read(token_files *f, const model_source *s, clipc_err *err);
-void token_files_free(token_files *f);
-
-/* Const once made.  One of the three, or none: texts go by ids. */
+/* Const once made.  One of the first three, or none: texts go by ids. */
 typedef struct tokenizer {
     bpe *bpe;
     wordpiece *wordpiece;
-    bool cleans; /* texts for these two, as open_clip does before anything else */
-    clean_rules cleaning;
     pretrained *pretrained;
+    bool cleans; /* texts, as open_clip does before anything else */
+    clean_rules cleaning;
     const char *name; /* "openai", "bpe", "wordpiece", "sentencepiece", "tokenizer.json",
                          or what is not supported */
 } tokenizer;
 
-/* Of the source's own files (vocab.txt; vocab.json and merges.txt; of a folder also
- * tokenizer.json and .model, see clip/pretrained.h), else the built-in vocabulary if the
- * model is of OpenAI's; open_clip's own tokenizer reads no files.  `name` points into s
- * or lasts for ever. */
-int tokenizer_make(tokenizer *t, const token_files *f, const model_source *s,
-                   clipc_err *err);
+/* Of the source's own files (vocab.txt; vocab.json and merges.txt; tokenizer.json and
+ * .model, see clip/pretrained.h), else the built-in vocabulary if the model is of
+ * OpenAI's; open_clip's own tokenizer reads no files.  `name` points into the source or
+ * lasts for ever. */
+int tokenizer_make(tokenizer *t, token_files *f, clipc_err *err);
 /* The same, read here.  Before net_open, which takes over the tensors. */
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err);
 void tokenizer_free(tokenizer *t);

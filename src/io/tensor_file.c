@@ -128,6 +128,15 @@ int tensor_file_join(tensor_file *f, tensor_file *other, const char *prefix,
     return rc;
 }
 
+void tensor_file_drop(tensor_file *f, const bool *gone)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < f->n; i++)
+        if (!gone[i]) f->v[kept++] = f->v[i];
+    f->n = kept;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const tensor *)a)->name, ((const tensor *)b)->name);

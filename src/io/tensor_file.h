@@ -65,6 +65,8 @@ int tensor_file_describe(tensor_file *f, json_t *object, const char *where,
  * metadata.  `other` is consumed, also on failure. */
 int tensor_file_join(tensor_file *f, tensor_file *other, const char *prefix,
                      const char *where, clipc_err *err);
+/* Leaves out each tensor i for which gone[i]. */
+void tensor_file_drop(tensor_file *f, const bool *gone);
 /* Last: sorts; two tensors of one name are an error. */
 int tensor_file_finish(tensor_file *f, const char *where, clipc_err *err);
 

@@ -243,6 +243,15 @@ static int bert_acts_make(void **out, const void *tower, size_t B, size_t rows,
     return CLIPC_OK;
 }
 
+static size_t bert_tokens(const void *tower, const int32_t *ids)
+{
+    const text_cfg *c = &((const bert *)tower)->cfg;
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->context_length; i++) n += ids[i] != c->pad_id;
+    return n ? n : 1;
+}
+
 /* The rows of the batch: what is not padding, each with its position.  A text of nothing
  * but padding keeps its first token. */
 static void lay_out(const bert *t, bert_acts *a, const int32_t *ids, size_t B)
@@ -360,4 +369,5 @@ const text_ops bert_ops = {.make = bert_make,
                            .acts_make = bert_acts_make,
                            .acts_destroy = bert_acts_destroy,
                            .scratch = bert_scratch,
+                           .tokens = bert_tokens,
                            .fwd = bert_fwd};

@@ -37,16 +37,25 @@ static const param_row stem_rows[] = {
 
 enum { STEM_ROWS = sizeof stem_rows / sizeof stem_rows[0] };
 
+/* A text of a batch: the ids that are computed, and its place in the batch. */
+typedef struct entry {
+    const int32_t *ids;
+    size_t n, at;
+} entry;
+
 typedef struct textnet_acts {
     arena mem;
     size_t B, rows; /* the most it holds */
     tower_mode mode;
-    size_t *start;      /* [B+1] */
-    int32_t *tokens;    /* [rows] the ids; -1 for the class token */
-    size_t *pooled;     /* [B] the row that text b's features come from */
-    uint8_t *hidden;    /* [rows] with a class token: seqs.hidden */
+    entry *entries;            /* [B] in the order of the rows */
+    size_t *start;             /* [B+1] */
+    int32_t *tokens;           /* [rows] the ids; -1 for the class token */
+    size_t *pooled;            /* [B] the row that an entry's features come from */
+    size_t *path_start, *path; /* [B+1], [B*positions] seqs.shared; not to train */
+    uint8_t *hidden;           /* [rows] with a class token: seqs.hidden */
     float *x;           /* [rows,C] the residual stream; its gradient in backward */
-    float *last;        /* [B,C] the rows where texts end */
+    float *picked;      /* [B,C] the rows that are pooled, as entries; not to train */
+    float *last;        /* [B,C] the same in the batch's order */
     float *mean, *rstd; /* train: [B] of ln_final */
     float *final;       /* [B,C] after ln_final */
     block_acts *blocks; /* train: [layers], else [1] */
@@ -184,6 +193,7 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     const bool train = a->mode == TOWER_TRAIN;
     const size_t C = t->cfg.width;
 
+    a->entries = arena_take(mem, a->B, sizeof *a->entries);
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
     a->tokens = arena_take(mem, a->rows, sizeof *a->tokens);
     a->pooled = arena_take(mem, a->B, sizeof *a->pooled);
@@ -194,7 +204,12 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     for (size_t i = 0; i < (train ? t->cfg.layers : 1); i++)
         block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
                         train);
-    if (!train) return;
+    if (!train) {
+        a->path_start = arena_take(mem, a->B + 1, sizeof *a->path_start);
+        a->path = arena_take(mem, a->B * positions(&t->cfg), sizeof *a->path);
+        a->picked = ARENA_FLOATS(mem, a->B * C);
+        return;
+    }
     a->mean = ARENA_FLOATS(mem, a->B);
     a->rstd = ARENA_FLOATS(mem, a->B);
     block_work_take(&a->work, mem, &bc, a->rows);
@@ -276,27 +291,95 @@ size_t textnet_pooled(const text_cfg *c, const int32_t *ids)
     }
 }
 
-/* Lays the rows of the batch out: which tokens, and which row is pooled.  Under the
- * causal mask that is every position up to the pooled one, else all. */
-static void lay_out(const textnet *t, textnet_acts *a, const int32_t *ids, size_t B)
+static size_t textnet_tokens(const void *tower, const int32_t *ids)
+{
+    const text_cfg *c = &((const textnet *)tower)->cfg;
+    return c->no_causal_mask || c->embed_cls ? c->context_length
+                                             : textnet_pooled(c, ids) + 1;
+}
+
+/* As sequences of ids, a beginning before what goes on from it. */
+static int by_ids(const void *x, const void *y)
+{
+    const entry *a = x, *b = y;
+
+    for (size_t i = 0; i < a->n && i < b->n; i++)
+        if (a->ids[i] != b->ids[i]) return a->ids[i] < b->ids[i] ? -1 : 1;
+    return a->n < b->n ? -1 : a->n > b->n;
+}
+
+/* Which ids of each text are computed: under the causal mask those up to the pooled one,
+ * else all; a->pooled says how far that is. */
+static void list_entries(const textnet *t, textnet_acts *a, const int32_t *ids, size_t B)
 {
     const text_cfg *c = &t->cfg;
-    const size_t T = c->context_length;
+
+    for (size_t b = 0; b < B; b++, ids += c->context_length) {
+        const size_t end = textnet_pooled(c, ids);
+        a->pooled[b] = end;
+        a->entries[b] = (entry){ids, c->no_causal_mask ? positions(c) : end + 1, b};
+    }
+}
+
+/* Lays the rows of the batch out, each text by itself: which tokens, and which row is
+ * pooled. */
+static void lay_out(const textnet *t, textnet_acts *a, size_t B)
+{
+    const size_t T = t->cfg.context_length;
     size_t row = 0;
 
     a->start[0] = 0;
-    for (size_t b = 0; b < B; b++, ids += T) {
-        const size_t end = textnet_pooled(c, ids);
-        const size_t n = c->no_causal_mask ? positions(c) : end + 1;
-        a->pooled[b] = row + end;
-        for (size_t i = 0; i < n; i++, row++) a->tokens[row] = i < T ? ids[i] : -1;
+    for (size_t b = 0; b < B; b++) {
+        const entry *y = &a->entries[b];
+        a->pooled[b] += row;
+        for (size_t i = 0; i < y->n; i++, row++) a->tokens[row] = i < T ? y->ids[i] : -1;
         a->start[b + 1] = row;
         /* open_clip marks the key behind a padding token, not the token (its
          * _build_additive_mask, as CoCa's weights were trained). */
-        for (size_t i = 0; c->embed_cls && i < n; i++)
-            a->hidden[row - n + i] = i > 0 && ids[i - 1] == c->pad_id;
+        for (size_t i = 0; t->cfg.embed_cls && i < y->n; i++)
+            a->hidden[row - y->n + i] = i > 0 && y->ids[i - 1] == t->cfg.pad_id;
     }
     assert(row <= a->rows);
+}
+
+static size_t common(const entry *x, const entry *y)
+{
+    size_t n = 0;
+
+    while (n < x->n && n < y->n && x->ids[n] == y->ids[n]) n++;
+    return n;
+}
+
+/* The same for causal texts that are pooled at their end: what a text has in common with
+ * the one before it, in the order of ids, has its rows there. */
+static void lay_out_shared(textnet_acts *a, size_t B)
+{
+    size_t row = 0, at = 0, before = 0;
+
+    qsort(a->entries, B, sizeof *a->entries, by_ids);
+    a->start[0] = a->path_start[0] = 0;
+    for (size_t b = 0; b < B; b++) {
+        const entry *y = &a->entries[b];
+        const size_t n = b ? common(y - 1, y) : 0;
+        memcpy(a->path + at, a->path + before, n * sizeof *a->path);
+        before = at;
+        at += n;
+        for (size_t i = n; i < y->n; i++) {
+            a->tokens[row] = y->ids[i];
+            a->path[at++] = row++;
+        }
+        a->pooled[b] = a->path[at - 1];
+        a->start[b + 1] = row;
+        a->path_start[b + 1] = at;
+    }
+    assert(row <= a->rows);
+}
+
+/* Whether texts of a tower share rows. */
+static bool shares(const textnet *t, const textnet_acts *a)
+{
+    const text_cfg *c = &t->cfg;
+    return a->mode != TOWER_TRAIN && !c->no_causal_mask && !c->embed_cls;
 }
 
 static void embed(exec *e, const textnet *t, textnet_acts *a, size_t B)
@@ -312,9 +395,11 @@ static void embed(exec *e, const textnet *t, textnet_acts *a, size_t B)
             table_row(e->k, a->x + i * C, t->stem.token_embedding, form,
                       t->cfg.vocab_size, C, (size_t)id);
     }
-    for (size_t b = 0; b < B; b++)
-        e->k->add(a->x + a->start[b] * C, t->stem.positional_embedding,
-                  (a->start[b + 1] - a->start[b]) * C);
+    for (size_t b = 0; b < B; b++) {
+        const size_t n = a->start[b + 1] - a->start[b], first = a->entries[b].n - n;
+        e->k->add(a->x + a->start[b] * C, t->stem.positional_embedding + first * C,
+                  n * C);
+    }
 }
 
 /* out [B,E] from a->final. */
@@ -344,17 +429,27 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = t->cfg.width;
-    const seqs s = seqs_of(t, a, B);
+    const size_t C = t->cfg.width, whole = t->cfg.layers - !train;
+    const queries shared = {
+        .B = B, .start = a->path_start, .row = a->path, .first = a->start};
+    seqs s = seqs_of(t, a, B);
 
     assert(B <= a->B);
-    lay_out(t, a, ids, B);
+    if (shares(t, a)) s.shared = &shared;
+    list_entries(t, a, ids, B);
+    if (s.shared) lay_out_shared(a, B);
+    else lay_out(t, a, B);
     embed(e, t, a, B);
-    for (size_t i = 0; i < t->cfg.layers; i++)
+    for (size_t i = 0; i < whole; i++)
         block_fwd(e, a->x, &t->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
+    if (!train)
+        block_fwd_rows(e, a->picked, a->x, &t->blocks[whole], a->blocks, &bc, &s,
+                       a->pooled);
 
-    for (size_t b = 0; b < B; b++)
-        memcpy(a->last + b * C, a->x + a->pooled[b] * C, C * sizeof(float));
+    for (size_t b = 0; b < B; b++) {
+        const float *row = train ? a->x + a->pooled[b] * C : a->picked + b * C;
+        memcpy(a->last + a->entries[b].at * C, row, C * sizeof *row);
+    }
     rows_layernorm_fwd(e, a->final, a->mean, a->rstd, a->last, t->stem.ln_final_w,
                        t->stem.ln_final_b, B, C, t->cfg.eps);
     project(e, out, t, a, B);
@@ -411,5 +506,6 @@ const text_ops textnet_ops = {.make = textnet_make,
                               .acts_make = textnet_acts_make,
                               .acts_destroy = textnet_acts_destroy,
                               .scratch = textnet_scratch,
+                              .tokens = textnet_tokens,
                               .fwd = textnet_fwd,
                               .bwd = textnet_bwd};

@@ -194,6 +194,9 @@ typedef struct text_ops {
     void (*acts_destroy)(void *acts);
     size_t (*scratch)(const void *tower);
 
+    /* How many of a text's ids [context_length] are computed, at most: B of them are to
+     * fit in `rows`. */
+    size_t (*tokens)(const void *tower, const int32_t *ids);
     /* out [B,E], not normalised.  ids [B,context_length], each below vocab_size
      * (asserted). */
     void (*fwd)(exec *e, const void *tower, void *acts, float *out, const int32_t *ids,

@@ -510,13 +510,18 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     if (!v->cfg.no_ln_pre)
         rows_layernorm_fwd(e, a->x, a->mean_pre, a->rstd_pre, x0, v->stem.ln_pre_w,
                            v->stem.ln_pre_b, N, C, v->cfg.eps);
-    for (size_t i = 0; i < v->cfg.layers; i++)
+    const bool token = !v->cfg.pooler && v->cfg.pool == POOL_TOK;
+    const size_t last = v->cfg.layers - 1, whole = v->cfg.layers - (token && !train);
+    for (size_t i = 0; i < whole; i++)
         block_fwd(e, a->x, &v->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
 
-    if (v->cfg.pooler || v->cfg.pool == POOL_AVG) {
+    if (!token) {
         pool_tokens(e, v, a, B);
     } else {
-        for (size_t b = 0; b < B; b++)
+        if (!train)
+            block_fwd_rows(e, a->token, a->x, &v->blocks[last], a->blocks, &bc, &s,
+                           a->start);
+        for (size_t b = 0; train && b < B; b++)
             memcpy(a->token + b * C, a->x + b * v->T * C, C * sizeof(float));
         rows_layernorm_fwd(e, a->post, a->mean_post, a->rstd_post, a->token,
                            v->stem.ln_post_w, v->stem.ln_post_b, B, C, v->cfg.eps);

@@ -4,7 +4,9 @@
 
 #include "nn/attention.h"
 #include "nn/linear.h"
+#include "nn/queries.h"
 #include "nn/rows.h"
+#include "tensor/block_sizes.h"
 
 enum {
     DIM_C = 1,
@@ -116,6 +118,7 @@ void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, 
     a->fc = ARENA_FLOATS(mem, N * F);
     if (cfg->extras.glu) a->fc_x = ARENA_FLOATS(mem, N * F);
     if (!train) {
+        a->q = ARENA_FLOATS(mem, B * C);
         a->ln_2 = a->ln_1; /* the first is read before the second is written */
         return;
     }
@@ -212,40 +215,24 @@ static void branch_out(exec *e, float *x, const float *h, const float *w, const 
     else rows_add(e, x, tmp, N * C);
 }
 
-void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
-               const seqs *s)
+/* x += the branch of attention's output a->ctx. */
+static void attend_out(exec *e, float *x, const block *blk, block_acts *a,
+                       const block_cfg *cfg, size_t N)
 {
-    const size_t N = seqs_rows(s), C = cfg->C, F = cfg->F;
-
     const bool post = cfg->extras.post_norm;
 
-    if (a->x_in) memcpy(a->x_in, x, N * C * sizeof *x);
-    if (!post)
-        rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b,
-                           N, C, cfg->eps);
-    linear_fwd(e, a->qkv, post ? x : a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
-               (gemm_opts){.bias = blk->qkv_b});
-    if (blk->ln_q_w) {
-        extras_job j = {e->k, blk, cfg, a->qkv, 0};
-        exec_range(e, qk_rows, &j, N, EXTRA_ROWS);
-    }
-    if (cfg->rope) {
-        extras_job j = {e->k, blk, cfg, a->qkv, seqs_len(s, 0)};
-        exec_range(e, rope_rows, &j, N, EXTRA_ROWS);
-    }
-    attention_fwd(e, a->ctx, a->p, a->qkv, s, C, cfg->H, cfg->causal);
-    if (blk->head_scale) {
-        extras_job j = {e->k, blk, cfg, a->ctx, 0};
-        exec_range(e, head_rows, &j, N, EXTRA_ROWS);
-    }
-    if (blk->ln_inner_w)
-        rows_layernorm_fwd(e, a->ctx, NULL, NULL, a->ctx, blk->ln_inner_w,
-                           blk->ln_inner_b, N, C, cfg->eps);
     branch_out(e, x, a->ctx, blk->out_w, blk->out_b, blk->ls_1,
                post ? blk->ln_1_w : blk->ln_attn_w, post ? blk->ln_1_b : blk->ln_attn_b,
-               a->ln_1, N, C, cfg);
+               a->ln_1, N, cfg->C, cfg);
+}
 
-    if (a->x_mid) memcpy(a->x_mid, x, N * C * sizeof *x);
+/* x += the MLP's branch. */
+static void mlp(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
+                size_t N)
+{
+    const size_t C = cfg->C, F = cfg->F;
+    const bool post = cfg->extras.post_norm;
+
     if (!post)
         rows_layernorm_fwd(e, a->ln_2, a->mean_2, a->rstd_2, x, blk->ln_2_w, blk->ln_2_b,
                            N, C, cfg->eps);
@@ -267,6 +254,85 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
                            cfg->eps);
     branch_out(e, x, a->fc, blk->proj_w, blk->proj_b, blk->ls_2,
                post ? blk->ln_2_w : NULL, post ? blk->ln_2_b : NULL, a->ln_2, N, F, cfg);
+}
+
+static void attend(exec *e, const block *blk, block_acts *a, const block_cfg *cfg,
+                   const seqs *s)
+{
+    const size_t C = cfg->C;
+    const float *k = a->qkv + C;
+
+    if (s->shared)
+        queries_fwd(e, a->ctx, a->qkv, 3 * C, k, k + C, 3 * C, s->shared, C, cfg->H);
+    else attention_fwd(e, a->ctx, a->p, a->qkv, s, C, cfg->H, cfg->causal);
+    if (blk->head_scale) {
+        extras_job j = {e->k, blk, cfg, a->ctx, 0};
+        exec_range(e, head_rows, &j, seqs_rows(s), EXTRA_ROWS);
+    }
+    if (blk->ln_inner_w)
+        rows_layernorm_fwd(e, a->ctx, NULL, NULL, a->ctx, blk->ln_inner_w,
+                           blk->ln_inner_b, seqs_rows(s), C, cfg->eps);
+}
+
+void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
+               const seqs *s)
+{
+    const size_t N = seqs_rows(s), C = cfg->C;
+    const bool post = cfg->extras.post_norm;
+
+    if (a->x_in) memcpy(a->x_in, x, N * C * sizeof *x);
+    if (!post)
+        rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b,
+                           N, C, cfg->eps);
+    linear_fwd(e, a->qkv, post ? x : a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
+               (gemm_opts){.bias = blk->qkv_b});
+    if (blk->ln_q_w) {
+        extras_job j = {e->k, blk, cfg, a->qkv, 0};
+        exec_range(e, qk_rows, &j, N, EXTRA_ROWS);
+    }
+    if (cfg->rope) {
+        extras_job j = {e->k, blk, cfg, a->qkv, seqs_len(s, 0)};
+        exec_range(e, rope_rows, &j, N, EXTRA_ROWS);
+    }
+    attend(e, blk, a, cfg, s);
+    attend_out(e, x, blk, a, cfg, N);
+    if (a->x_mid) memcpy(a->x_mid, x, N * C * sizeof *x);
+    mlp(e, x, blk, a, cfg, N);
+}
+
+/* to [n,C] = these rows. */
+static void pick(float *to, const float *from, const size_t *rows, size_t n, size_t C)
+{
+    for (size_t i = 0; i < n; i++) memcpy(to + i * C, from + rows[i] * C, C * sizeof *to);
+}
+
+void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a,
+                    const block_cfg *cfg, const seqs *s, const size_t *rows)
+{
+    const size_t N = seqs_rows(s), B = s->B, C = cfg->C;
+    /* Keys and values, from where a panel of weights begins. */
+    const size_t from = C / GEMM_NR * GEMM_NR, wide = 3 * C - from;
+    const float *k = a->qkv + (C - from);
+    const queries one = {.B = B,
+                         .start = s->shared ? s->shared->start : s->start,
+                         .row = s->shared ? s->shared->row : NULL};
+
+    if (block_extras_any(&cfg->extras) || cfg->rope || s->hidden) {
+        block_fwd(e, x, blk, a, cfg, s);
+        pick(y, x, rows, B, C);
+        return;
+    }
+    rows_layernorm_fwd(e, a->ln_1, NULL, NULL, x, blk->ln_1_w, blk->ln_1_b, N, C,
+                       cfg->eps);
+    linear_fwd_part(e, a->qkv, a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C, from, wide,
+                    (gemm_opts){.bias = blk->qkv_b + from});
+    pick(y, a->ln_1, rows, B, C);
+    linear_fwd_part(e, a->q, y, blk->qkv_w, cfg->form, B, C, 3 * C, 0, C,
+                    (gemm_opts){.bias = blk->qkv_b});
+    queries_fwd(e, a->ctx, a->q, C, k, k + C, wide, &one, C, cfg->H);
+    pick(y, x, rows, B, C);
+    attend_out(e, y, blk, a, cfg, B);
+    mlp(e, y, blk, a, cfg, B);
 }
 
 void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,

@@ -83,6 +83,7 @@ typedef struct block_acts {
     float *fc_pre; /* T [N,F] before the activation */
     float *fc;     /* [N,F] */
     float *fc_x;   /* [N,F] of a gated MLP */
+    float *q;      /* not T: [B,C] of block_fwd_rows */
 } block_acts;
 
 /* Takes the memory for up to N rows, in sequences of up to T tokens, B of them. */
@@ -100,6 +101,11 @@ void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N);
 /* x [N,C] is updated in place. */
 void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
                const seqs *s);
+
+/* y [B,C] = what it would make of one row of each sequence, at inference, without making
+ * the others: rows [B], of causal sequences the last.  x may be used up. */
+void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a,
+                    const block_cfg *cfg, const seqs *s, const size_t *rows);
 
 /* dx [N,C]: in, the gradient of the block's output; out, that of its input.  For blocks
  * without extras. */

@@ -5,8 +5,15 @@
 void linear_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
                 size_t N, size_t K, size_t O, gemm_opts o)
 {
-    if (form == WEIGHTS_PLAIN) gemm(e, y, O, mat_of(x, K), mat_t(w, K), N, O, K, o);
-    else gemm_packed(e, y, O, mat_of(x, K), w, form, N, O, K, o);
+    linear_fwd_part(e, y, x, w, form, N, K, O, 0, O, o);
+}
+
+void linear_fwd_part(exec *e, float *y, const float *x, const float *w, weight_form form,
+                     size_t N, size_t K, size_t O, size_t first, size_t n, gemm_opts o)
+{
+    if (form == WEIGHTS_PLAIN)
+        gemm(e, y, n, mat_of(x, K), mat_t(w + first * K, K), N, n, K, o);
+    else gemm_packed_part(e, y, n, mat_of(x, K), w, form, N, O, first, n, K, o);
 }
 
 void linear_bwd(exec *e, float *dx, float *dw, float *db, const float *dy, const float *x,

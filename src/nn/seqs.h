@@ -7,10 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Sequences whose tokens are found in rows of other sequences too, for nn/queries.h. */
+typedef struct queries {
+    size_t B;
+    const size_t *start; /* [B+1] of the tokens of each sequence */
+    const size_t *row;   /* [start[B]] their rows; NULL: as they stand */
+    const size_t *first; /* [B+1] of the queries of each; NULL: one each */
+} queries;
+
 typedef struct seqs {
     size_t B;
     const size_t *start;   /* [B+1] */
     const uint8_t *hidden; /* [rows] not 0: nobody attends to the row; NULL: none is */
+    /* Causal sequences at inference that begin alike have those rows once, with the
+     * first of them: all their tokens.  NULL: each has its own. */
+    const queries *shared;
 } seqs;
 
 static inline size_t seqs_rows(const seqs *s)

@@ -14,15 +14,16 @@ enum { MR = 6, NR = 16, PANEL = 32 };
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
-                        const size_t M, size_t n, size_t kc, int add)
+                        const size_t M, size_t n, size_t kc, int add, const char *ahead,
+                        size_t step)
 {
     __m256 acc[MR][2];
 
 #pragma GCC unroll 6
     for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-    for (size_t k = 0; k < kc; k++, a += M, b += PANEL) {
+    for (size_t k = 0; k < kc; k++, a += M, b += PANEL, ahead += step) {
         const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
-        _mm_prefetch((const char *)(b + 8 * PANEL), _MM_HINT_T0);
+        _mm_prefetch(ahead, _MM_HINT_T1);
 #pragma GCC unroll 6
         for (size_t i = 0; i < M; i++) {
             const __m256 x = _mm256_broadcast_ss(a + i);
@@ -52,10 +53,10 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
 }
 
 #define TILE(M) \
-    case M: tile_m(c, ldc, a, b, M, n, kc, add); break
+    case M: tile_m(c, ldc, a, b, M, n, kc, add, ahead, step); break
 
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
-                 size_t kc, int add)
+                 size_t kc, int add, const char *ahead, size_t step)
 {
     switch (m) {
         TILE(1);

@@ -14,7 +14,8 @@ enum { MR = 14, NR = 32 };
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
-                        const size_t M, size_t n, size_t kc, int add)
+                        const size_t M, size_t n, size_t kc, int add, const char *ahead,
+                        size_t step)
 {
     const __mmask16 left = (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
     const __mmask16 right = (__mmask16)(n >= 32  ? 0xffff
@@ -24,10 +25,9 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
 
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm512_setzero_ps();
-    for (size_t k = 0; k < kc; k++, a += M, b += NR) {
+    for (size_t k = 0; k < kc; k++, a += M, b += NR, ahead += step) {
         const __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
-        _mm_prefetch((const char *)(b + 8 * NR), _MM_HINT_T0);
-        _mm_prefetch((const char *)(b + 8 * NR + 16), _MM_HINT_T0);
+        _mm_prefetch(ahead, _MM_HINT_T1);
 #pragma GCC unroll 14
         for (size_t i = 0; i < M; i++) {
             const __m512 x = _mm512_set1_ps(a[i]);
@@ -47,10 +47,10 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
 }
 
 #define TILE(M) \
-    case M: tile_m(c, ldc, a, b, M, n, kc, add); break
+    case M: tile_m(c, ldc, a, b, M, n, kc, add, ahead, step); break
 
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
-                 size_t kc, int add)
+                 size_t kc, int add, const char *ahead, size_t step)
 {
     switch (m) {
         TILE(1);
@@ -70,8 +70,10 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-const kernels kernels_avx512 = {
-    .name = "avx512", .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS};
+#define AVX512_MEMBERS .mr = MR, .nr = NR, .tile = tile, OPS_BODY_MEMBERS
+const kernels kernels_avx512 = {.name = "avx512", AVX512_MEMBERS};
+const kernels kernels_avx512vnni = {
+    .name = "avx512vnni", .narrow = &narrow_avx512vnni, AVX512_MEMBERS};
 ISA_END
 #else
 typedef int avx512_needs_x86;

@@ -9,9 +9,14 @@
 #include "base/arena.h"
 #include "tensor/kernels.h"
 
+/* What gemm_packed multiplies in.  Less than float32 only where that is faster: a
+ * processor without such instructions takes float32. */
+typedef enum compute { PRECISION_F32, PRECISION_BF16, PRECISION_I8 } compute;
+
 typedef struct exec {
     const kernels *k;
-    pthreadpool_t pool; /* NULL: the calling thread alone */
+    compute precision; /* PRECISION_F32 */
+    pthreadpool_t pool;  /* NULL: the calling thread alone */
     size_t threads;
     float *pack_b;         /* shared by all threads: a packed block of B (gemm.c) */
     float *scratch;        /* threads * scratch_floats: thread i owns part i */

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "tensor/block_sizes.h"
+#include "tensor/narrow.h"
 
 typedef float v4 __attribute__((vector_size(16)));
 
@@ -114,8 +115,9 @@ typedef struct product {
     const void *b; /* panels of this block: [panel][kc][32] */
     weight_form form;
     const float *scales; /* WEIGHTS_I8: [n] */
-    size_t k0, kc;       /* this block of K */
-    size_t n0, n;        /* the columns of C that the panels cover */
+    compute precision;
+    size_t k0, kc; /* this block of K */
+    size_t n0, n;  /* the columns of C that the panels cover */
     cut rows;
     size_t groups;    /* groups of panels of B that the work is cut into */
     bool first, last; /* of the blocks of K */
@@ -178,27 +180,97 @@ static const float *panel_b(const product *p, float *wide, size_t j)
     return wide;
 }
 
+/* A panel of B as a tile takes it; `scale` and `sum` of PRECISION_I8. */
+typedef struct right {
+    const float *p;
+    float scale_mem[GEMM_NR];
+    const float *scale;
+    int32_t sum[GEMM_NR];
+} right;
+
+static void right_panel(right *b, const product *p, float *wide, size_t j)
+{
+    const narrow_kernels *w = p->k->narrow;
+    uint32_t *y = (uint32_t *)wide;
+    const size_t at = j * p->kc * GEMM_NR;
+
+    b->p = wide;
+    b->scale = b->scale_mem;
+    if (p->precision == PRECISION_F32) {
+        b->p = panel_b(p, wide, j);
+    } else if (p->precision == PRECISION_BF16) {
+        if (p->form == WEIGHTS_BF16)
+            w->pairs_of_bf16(y, (const uint16_t *)p->b + at, p->kc);
+        else w->pairs(y, panel_b(p, wide, j), p->kc, GEMM_NR);
+    } else if (p->form == WEIGHTS_I8) {
+        w->quads_of_i8(y, b->sum, (const int8_t *)p->b + at, p->kc);
+        b->scale = p->scales + j * GEMM_NR;
+    } else {
+        w->quads_right(y, b->scale_mem, b->sum, panel_b(p, wide, j), p->kc);
+    }
+}
+
+/* A panel of m rows of A; scale [m] of PRECISION_I8. */
+static void left_panel(const product *p, float *a, float *scale, size_t m0, size_t m)
+{
+    uint32_t *y = (uint32_t *)a;
+
+    pack_panel(p->k, a, &p->A, m0, m, p->k0, p->kc, m);
+    if (p->precision == PRECISION_BF16) p->k->narrow->pairs(y, a, p->kc, m);
+    if (p->precision == PRECISION_I8) p->k->narrow->quads_left(y, scale, a, p->kc, m);
+}
+
+/* One tile: m rows of c, n columns from h on in the panel. */
+static void tile(const product *p, float *c, const float *a, const float *a_scale,
+                 const right *b, size_t h, size_t m, size_t n, const char *ahead,
+                 size_t step)
+{
+    const int add = !p->first || p->o.accumulate;
+    const narrow_kernels *w = p->k->narrow;
+    const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b->p;
+
+    switch (p->precision) {
+    case PRECISION_F32:
+        p->k->tile(c, p->ldc, a, b->p + h, m, n, p->kc, add, ahead, step);
+        break;
+    case PRECISION_BF16:
+        w->tile_bf16(c, p->ldc, x, y, m, n, p->kc, add, ahead, step);
+        break;
+    case PRECISION_I8:
+        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale, b->sum, m, n, p->kc, add, ahead,
+                   step);
+        break;
+    }
+}
+
 /* Panels [p0,p1) of A times panels [j0,j1) of B.  a: room for the panels of A and, behind
  * them, for one of B. */
 static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, size_t j1)
 {
-    const kernels *k = p->k;
-    const size_t first = cut_at(&p->rows, p0), kc = p->kc;
-    const int add = !p->first || p->o.accumulate;
+    const size_t first = cut_at(&p->rows, p0), kc = p->kc, nr = p->k->nr;
+    const size_t bytes = kc * GEMM_NR * form_size(p->form);
+    const size_t tiles = (p1 - p0) * (GEMM_NR / nr), share = bytes / tiles;
+    float scales[GEMM_PANELS * GEMM_MR_MAX];
 
     for (size_t i = p0; i < p1; i++) {
-        const size_t m0 = cut_at(&p->rows, i), m = cut_at(&p->rows, i + 1) - m0;
-        pack_panel(k, a + (m0 - first) * kc, &p->A, m0, m, p->k0, kc, m);
+        const size_t at = cut_at(&p->rows, i) - first;
+        left_panel(p, a + at * kc, scales + at, first + at,
+                   cut_at(&p->rows, i + 1) - first - at);
     }
     for (size_t j = j0; j < j1; j++) {
-        const float *b = panel_b(p, a + GEMM_A_FLOATS, j);
         const size_t n = min_size(GEMM_NR, p->n - j * GEMM_NR);
-        for (size_t h = 0; h < n; h += k->nr)
-            for (size_t i = p0; i < p1; i++) {
-                const size_t m = cut_at(&p->rows, i);
-                k->tile(p->C + m * p->ldc + p->n0 + j * GEMM_NR + h, p->ldc,
-                        a + (m - first) * kc, b + h, cut_at(&p->rows, i + 1) - m,
-                        min_size(k->nr, n - h), kc, add);
+        float *c = p->C + first * p->ldc + p->n0 + j * GEMM_NR;
+        /* Weights come from memory: each tile fetches its share of the panel after this.
+         */
+        const char *ahead = (const char *)p->b + (j + 1) * bytes;
+        right b;
+        right_panel(&b, p, a + GEMM_A_FLOATS, j);
+        for (size_t h = 0; h < n; h += nr)
+            for (size_t i = p0; i < p1; i++, ahead += share) {
+                const size_t at = cut_at(&p->rows, i) - first;
+                tile(p, c + at * p->ldc + h, a + at * kc, scales + at, &b, h,
+                     cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
+                     share / kc);
             }
     }
     if (p->last)
@@ -378,19 +450,28 @@ void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form for
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o)
 {
-    if (!M || !N) return;
+    gemm_packed_part(x, C, ldc, A, packed, form, M, N, 0, N, K, o);
+}
+
+void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
+                      weight_form form, size_t M, size_t N, size_t n0, size_t n, size_t K,
+                      gemm_opts o)
+{
+    if (!M || !n) return;
     product p = product_of(x, C, ldc, A, M, o);
     const char *b = packed;
 
-    p.n = N;
+    assert(n0 % GEMM_NR == 0 && n0 + n <= N);
+    p.n = n;
     p.form = form;
+    if (x->k->narrow) p.precision = x->precision;
     if (form == WEIGHTS_I8) {
-        p.scales = packed;
+        p.scales = (const float *)packed + n0;
         b += padded(N) * sizeof(float);
     }
     for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
         next_block(&p, k0, K);
-        p.b = b;
+        p.b = b + n0 * p.kc * form_size(form);
         run_block(x, &p);
         b += padded(N) * p.kc * form_size(form);
     }

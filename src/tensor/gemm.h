@@ -71,9 +71,15 @@ void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N
 /* w [N,K] = the weights again, as far as the form kept them (B was their transpose). */
 void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form form,
                  size_t N, size_t K);
-/* Halves and bytes are widened panel by panel on the way: the arithmetic is float32. */
+/* Weights are made panel by panel what the exec's precision multiplies in. */
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o);
+
+/* Columns [n0, n0 + n) of it, of which C and o's vectors hold no others; n0 a multiple of
+ * 32. */
+void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
+                      weight_form form, size_t M, size_t N, size_t n0, size_t n, size_t K,
+                      gemm_opts o);
 
 /* By the calling thread alone, from inside an exec_each: for the many small products of
  * attention.  `thread` is the caller's; uses that thread's gemm part of the scratch. */

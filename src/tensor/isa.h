@@ -17,7 +17,8 @@
 
 extern const kernels kernels_ref;
 #if defined(__x86_64__)
-extern const kernels kernels_avx2, kernels_avx512;
+extern const kernels kernels_avx2, kernels_avx512, kernels_avx512vnni;
+extern const narrow_kernels narrow_avx512vnni;
 #endif
 
 #endif

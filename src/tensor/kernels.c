@@ -9,6 +9,7 @@
 /* Fastest first. */
 static const kernels *const tables[] = {
 #if defined(__x86_64__)
+    &kernels_avx512vnni,
     &kernels_avx512,
     &kernels_avx2,
 #endif
@@ -22,10 +23,14 @@ static bool runs_here(const kernels *k)
 #if defined(__x86_64__)
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (k == &kernels_avx2) return avx2;
-    if (k == &kernels_avx512)
-        return avx2 && __builtin_cpu_supports("avx512f") &&
-               __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vl");
+    const bool avx512 =
+        avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (k == &kernels_avx512) return avx512;
+    if (k == &kernels_avx512vnni)
+        return avx512 && __builtin_cpu_supports("avx512bf16") &&
+               __builtin_cpu_supports("avx512vnni") &&
+               __builtin_cpu_supports("avx512vbmi");
 #endif
     return k == &kernels_ref;
 }
@@ -46,9 +51,10 @@ int kernels_pick(const kernels **out, clipc_err *err)
     if (name && *name) {
         *out = kernels_named(name);
         if (*out) return CLIPC_OK;
-        return clipc_fail(
-            err, CLIPC_ERR_ARG,
-            "CLIPC_ISA=%s: not one of ref, avx2, avx512 that this CPU can run", name);
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "CLIPC_ISA=%s: not one of ref, avx2, avx512, avx512vnni that "
+                          "this CPU can run",
+                          name);
     }
     for (size_t i = 0; i < N_TABLES && !*out; i++)
         if (runs_here(tables[i])) *out = tables[i];

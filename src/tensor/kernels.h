@@ -1,5 +1,6 @@
 /* tensor/kernels.h -- the table of kernels: one for the plain loops that define "correct"
- * (ref.c), one for AVX2 with FMA, one for AVX-512.  Chosen once, when an exec is made;
+ * (ref.c), one for AVX2 with FMA, one for AVX-512, one for AVX-512 with
+ * BF16 and VNNI.  Chosen once, when an exec is made;
  * nothing above tensor/ knows which.
  *
  * Element-wise kernels are written once as plain loops (ops_body.h) and compiled for each
@@ -34,16 +35,21 @@ typedef struct adamw_step {
 
 enum { BYTE_STEP = 16, KERNELS_DW_BLOCK = 64 };
 
+typedef struct narrow_kernels narrow_kernels;
+
 typedef struct kernels {
-    const char *name; /* "ref", "avx2", "avx512" */
+    const char *name; /* "ref", "avx2", "avx512", "avx512vnni" */
+    const narrow_kernels
+        *narrow; /* tensor/narrow.h; NULL: nothing is faster than float32 */
 
     /* -- matrix product: see gemm.h, the only caller -- */
     size_t mr, nr; /* rows and columns of a register tile; nr divides 32 */
     /* c[m,n] (+)= a * b for one tile of m <= mr rows and n <= nr columns, kc deep.
      *   a  [kc][m]  packed panel   b  columns of a packed panel [kc][32]
-     *   c  row stride ldc; read only if add */
+     *   c  row stride ldc; read only if add
+     * Meanwhile `step` bytes from `ahead` on are fetched for each of kc. */
     void (*tile)(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
-                 size_t kc, int add);
+                 size_t kc, int add, const char *ahead, size_t step);
 
     /* -- element-wise; n elements -- */
     void (*add)(float *y, const float *x, size_t n);            /* y += x */
@@ -136,8 +142,9 @@ typedef struct kernels {
                   const adamw_step *s);
 } kernels;
 
-/* The table for this machine.  The environment variable CLIPC_ISA (ref, avx2, avx512)
- * chooses another; CLIPC_ERR_ARG for an unknown name or one this CPU cannot run. */
+/* The table for this machine.  The environment variable CLIPC_ISA (ref, avx2, avx512,
+ * avx512vnni) chooses another; CLIPC_ERR_ARG for an unknown name or one this CPU cannot
+ * run. */
 int kernels_pick(const kernels **out, clipc_err *err);
 
 /* By name; NULL if unknown or not runnable here.  For tests. */

@@ -7,8 +7,9 @@
 enum { REF_MR = 4, REF_NR = 16, PANEL = 32 };
 
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
-                 size_t kc, int add)
+                 size_t kc, int add, const char *ahead, size_t step)
 {
+    (void)ahead, (void)step;
     for (size_t i = 0; i < m; i++) {
         float sum[REF_NR] = {0};
         for (size_t k = 0; k < kc; k++)

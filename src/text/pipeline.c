@@ -430,6 +430,17 @@ int32_t pipeline_id(const pipeline *p, const char *token)
     return id >= 0 ? id : trie_find(vocab_of(p), token, strlen(token));
 }
 
+int pipeline_token(buf *out, const pipeline *p, int32_t id, clipc_err *err)
+{
+    const char *token;
+    int32_t own;
+    bool special;
+
+    for (size_t i = 0; (token = added_token(p->added, i, &own, &special)); i++)
+        if (own == id) return buf_puts(out, token, err);
+    return trie_spell(out, vocab_of(p), id, err);
+}
+
 size_t pipeline_vocab_size(const pipeline *p)
 {
     return trie_end_id(vocab_of(p));

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/json.h"
 
 /* Const once made, shared by all threads. */
@@ -36,6 +37,8 @@ int pipeline_set_frame(pipeline *p, const json_t *spec, const char *where,
 
 /* The id of a token by its spelling, -1. */
 int32_t pipeline_id(const pipeline *p, const char *token);
+/* Appends the spelling of an id; nothing if there is none. */
+int pipeline_token(buf *out, const pipeline *p, int32_t id, clipc_err *err);
 /* One more than the largest id of the model's own vocabulary; added tokens may lie
  * beyond.
  */

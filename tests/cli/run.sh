@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval info convert quantize tokenize preprocess pull models; do
+    for c in classify similarity embed train eval pull models info doctor convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -159,6 +159,17 @@ smuggled() { # a special string is one only where the reference is asked for
         grep -q '"logits_per_image":\[\[\([-0-9.e]*\),\1\]\]' "$T/out"
 }
 infos() { run 0 info $M && grep -q 'vit: 224 px' "$T/out" && run 0 info $M --json && grep -q '"embed_dim":16' "$T/out"; }
+doctors() { # sound, suspicious, broken: the exit status; text and JSON; nothing run on demand
+    run 0 doctor $M && [ "$(tail -n 1 "$T/out")" = 'sound; problems: 0, warnings: 0, notes: 2' ] &&
+        grep -q '^ok *speed .* pictures a second' "$T/out" && grep -q '^note *pictures ' "$T/out" || return 1
+    run 0 doctor -m $M --json --threads 1 && grep -q '^{"findings":\[{"check":"opening","severity":"ok","message":' "$T/out" &&
+        grep -q '"verdict":"sound","problems":0,"warnings":0,"notes":2,"images_per_second":\[[0-9.e+]*,' "$T/out" &&
+        run 1 doctor tests/golden/models/hf_vit_old --files-only &&
+        grep -q '^WARNING *preprocessing .*none that is known' "$T/out" && ! grep -q speed "$T/out" &&
+        grep -q '^suspicious; problems: 0, warnings: 1' "$T/out" &&
+        run 3 doctor no-such-model --json && grep -q '"severity":"problem".*"images_per_second":null' "$T/out" &&
+        run 2 doctor $M $M && one_line && run 2 doctor --threads 0 && one_line
+}
 preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
         run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
@@ -174,6 +185,23 @@ recipes() { # crops without a model: a picture that fails takes no row
         run 2 preprocess $F/rgba.bmp $F/1.bmp --recipe hf -o "$T/d.png" && one_line &&
         run 0 preprocess $F/rgba.bmp $F/1.bmp --recipe squash --size 20x30 --interpolation bilinear \
             -o "$T/d.npy" && [ "$(wc -c <"$T/d.npy")" = $((128 + 2 * 20 * 30 * 3)) ]
+}
+crops_as_hf() { # a model of Hugging Face's sees pictures as its processor does, also as clipc's own
+    local F=tests/golden/formats H=tests/golden/models/hf_vit
+    run 0 preprocess $F/palette.gif $F/rgba.bmp --recipe hf --size 32 -o "$T/hf.npy" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp --recipe openai --size 32 -o "$T/openai.npy" &&
+        ! cmp -s "$T/hf.npy" "$T/openai.npy" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m $H -o "$T/m.npy" && cmp -s "$T/m.npy" "$T/hf.npy" &&
+        run 0 convert $H "$T/h.clipc" --to clipc &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m "$T/h.clipc" -o "$T/m.npy" -f && cmp -s "$T/m.npy" "$T/hf.npy" &&
+        run 0 convert $H "$T/h.open_clip" &&
+        run 0 preprocess $F/palette.gif $F/rgba.bmp -m "$T/h.open_clip" -o "$T/m.npy" -f &&
+        cmp -s "$T/m.npy" "$T/openai.npy" || return 1
+    cp -r $H "$T/odd" && chmod -R u+w "$T/odd"
+    for wrong in '"size": {"shortest_edge": 256}' '"size": 40' '"do_center_crop": false' '"do_rescale": false'; do
+        echo "{$wrong}" >"$T/odd/preprocessor_config.json"
+        run 3 info "$T/odd" && one_line && grep -q 'preprocessor_config.json: ' "$T/err" || return 1
+    done
 }
 evals() {
     cp $M/*.jpg $M/*.png "$T/"
@@ -342,6 +370,31 @@ keeps_wordpiece() { # the words and how texts are cleaned; the words of ids are 
         run 0 tokenize 'Cats' -m "$T/t.clipc" && grep -q '^ *5  ##s$' "$T/out" &&
         run 0 info "$T/t.clipc" && grep -q 'tokenizer *wordpiece' "$T/out"
 }
+keeps_sentencepiece() { # spiece.model, and what Hugging Face's class does around it
+    cp -r tests/golden/variants/hf_siglip "$T/sp" && chmod -R u+w "$T/sp"
+    { # <unk>, </s>, U+2581, c, a, t, U+2581 cat
+        printf '\n\t\n\005<unk>\030\002\n\010\n\004</s>\030\003\n\005\n\003\342\226\201'
+        printf '\n\003\n\001c\n\003\n\001a\n\003\n\001t\n\010\n\006\342\226\201cat'
+    } >"$T/sp/spiece.model"
+    all_layouts "$T/sp" 'CAT, act x' clipc hf && grep -q '"ids":\[6,2,4,3,5,2,0,1,1\]' "$T/tokens" &&
+        cmp -s "$T/sp/spiece.model" "$T/t.hf/spiece.model" &&
+        run 0 tokenize CAT -m "$T/t.clipc" && grep -q '^ *6  .*cat$' "$T/out" &&
+        run 0 info "$T/t.clipc" && grep -q 'tokenizer *sentencepiece' "$T/out"
+}
+keeps_tokenizer_json() { # tokenizer.json, and what open_clip does around it; what is not needed is left
+    cp -r tests/golden/variants/siglip "$T/tj" && chmod -R u+w "$T/tj"
+    sed -i 's/"hf_tokenizer_name"/"tokenizer_kwargs": {"clean": "canonicalize", "strip_sep_token": true}, &/' \
+        "$T/tj/open_clip_config.json"
+    echo '{"model": {"type": "WordPiece", "vocab": {"[PAD]": 0, "[UNK]": 1, "cat": 2, "[SEP]": 3}},
+        "pre_tokenizer": {"type": "Whitespace"}, "added_tokens": [{"id": 3, "content": "[SEP]", "special": true}],
+        "post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A"}},
+            {"SpecialToken": {"id": "[SEP]"}}], "special_tokens": {"[SEP]": {"ids": [3]}}}}' >"$T/tj/tokenizer.json"
+    echo '{"tokenizer_class": "X", "pad_token": "[PAD]", "sep_token": "[SEP]"}' >"$T/tj/tokenizer_config.json"
+    echo 'not a model' >"$T/tj/spiece.model"
+    all_layouts "$T/tj" 'Cat, DOG' clipc open_clip && grep -q '"ids":\[2,1,0,0,' "$T/tokens" &&
+        ! grep -q 'tokenizer/spiece' "$T/t.clipc" && run 3 convert "$T/tj" "$T/t.hf" --to hf -f && one_line &&
+        run 0 tokenize cat -m "$T/t.clipc" && grep -q '^ *2  cat$' "$T/out"
+}
 one_tower() { # a text tower alone: in clipc's format, nowhere else
     V=tests/golden/variants
     printf '{"id":1,"ids":[48,3,49]}\n' >"$T/ids"
@@ -360,6 +413,8 @@ half_written() { # a full disk leaves no part of a model
 }
 expect 'convert: byte pairs of its own' keeps_bpe
 expect 'convert: WordPiece' keeps_wordpiece
+expect 'convert: SentencePiece' keeps_sentencepiece
+expect 'convert: tokenizer.json' keeps_tokenizer_json
 expect 'convert: one tower' one_tower
 expect 'convert: a full disk' half_written
 any_file() { # OpenAI's .pt and GGUF by content; crops and rows of ids; a model of one tower
@@ -438,8 +493,10 @@ expect 'tokenize: the rules of open_clip' tokens_rules
 expect 'texts that do not fit' long_texts
 expect 'special strings' smuggled
 expect 'info' infos
+expect 'doctor' doctors
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
+expect 'preprocess: as Hugging Face' crops_as_hf
 expect 'eval' evals
 expect 'eval and quantize: a shard' shards
 expect 'quantize: no shard' no_shards
