@@ -12,4 +12,5 @@ make -s clipc
 $env/bin/python tests/golden/check_roundtrip.py
 $env/bin/python tests/golden/check_families.py
 $env/bin/python tests/golden/check_pixels.py
+$env/bin/python tests/golden/check_hub.py
 git --no-pager diff --stat -- tests/golden
