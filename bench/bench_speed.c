@@ -7,42 +7,9 @@
 
 #include "base/clock.h"
 #include "clip/net.h"
+#include "tensor/peak.h"
 
 enum { ROUNDS = 9 };
-
-/* One tile over panels that stay in the first-level cache is nothing but multiply-adds.
- */
-static double peak_gflops(const kernels *k)
-{
-    enum { KC = 256, TILES = 4000 };
-    float *a = calloc(k->mr * KC, sizeof *a), *b = calloc(32 * (KC + 16), sizeof *b);
-    float *c = calloc(k->mr * k->nr, sizeof *c);
-    double best = 0.0;
-
-    for (int round = 0; a && b && c && round < ROUNDS; round++) {
-        const double begin = clock_now();
-        for (int i = 0; i < TILES; i++)
-            k->tile(c, k->nr, a, b, k->mr, k->nr, KC, 0, (char *)b, 0);
-        const double flops = 2.0 * TILES * KC * (double)(k->mr * k->nr);
-        const double rate = flops / (clock_now() - begin) * 1e-9;
-        best = rate > best ? rate : best;
-    }
-    free(a), free(b), free(c);
-    return best;
-}
-
-/* Multiply-adds of the tower's matrix products, counted twice. */
-static double tower_flops(const image_cfg *c)
-{
-    const double T =
-        (double)((c->image_size / c->patch_size) * (c->image_size / c->patch_size) + 1);
-    const double C = (double)c->width, F = (double)c->mlp_width;
-    const double layer = T * (4.0 * C * C + 2.0 * C * F) + 2.0 * T * T * C;
-
-    return 2.0 * ((double)c->layers * layer +
-                  (T - 1.0) * C * 3.0 * (double)(c->patch_size * c->patch_size) +
-                  C * (double)c->embed_dim);
-}
 
 static int by_size(const void *x, const void *y)
 {
@@ -94,16 +61,16 @@ int main(int argc, char **argv)
                     0.02f);
     e->precision = p;
     rng_fill_normal(&r, pixels, B * 3 * 224 * 224, 0.0f, 1.0f);
-    const double peak = peak_gflops(e->k);
+    const double peak = kernels_peak(e->k, p) * 1e-9;
     n->ops->fwd(e, n->image, acts, out, pixels, B);
+    const double flops = (double)e->operations;
     for (int i = 0; i < ROUNDS; i++) {
         const double begin = clock_now();
         n->ops->fwd(e, n->image, acts, out, pixels, B);
         seconds[i] = clock_now() - begin;
     }
     qsort(seconds, ROUNDS, sizeof *seconds, by_size);
-    const double gflops =
-        (double)B * tower_flops(&cfg.image) / seconds[ROUNDS / 2] * 1e-9;
+    const double gflops = flops / seconds[ROUNDS / 2] * 1e-9;
     printf("%s, one thread: FMA peak %.0f GFLOP/s; ViT-B/32 image, %s, batch %zu: median "
            "%.1f ms "
            "(%.1f to %.1f), %.0f GFLOP/s, %.0f %% of the peak\n",

@@ -17,6 +17,7 @@ static const struct {
     {"models", cmd_models, "lists the models that are here, and well-known ones"},
     {"info", cmd_info, "shows what a model is"},
     {"doctor", cmd_doctor, "checks whether a model is sound"},
+    {"bench", cmd_bench, "measures how fast a model is here"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
     {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},

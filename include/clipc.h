@@ -419,6 +419,15 @@ CLIPC_API int clipc_check_model(clipc_checkup *out, const char *path,
                                 void (*on_finding)(void *user, const clipc_finding *f),
                                 void *user, clipc_err *err);
 
+/* ---- speed ---------------------------------------------------------------------------
+ */
+
+/* The operations of all matrix products of a context so far; a multiply-add is two. */
+CLIPC_API double clipc_ctx_operations(const clipc_ctx *ctx);
+/* Operations a second that one core does at best in CLIPC_PRECISION_*, measured in a
+ * tenth of a second; 0: this CPU goes on in float32. */
+CLIPC_API double clipc_peak(int precision);
+
 /* ---- about this build ----------------------------------------------------------------
  */
 

@@ -9,9 +9,10 @@
 #include <webp/decode.h>
 
 #include "base/file.h"
+#include "clip/model.h"
 #include "image/image.h"
 #include "io/npy.h"
-#include "tensor/kernels.h"
+#include "tensor/peak.h"
 
 /* jpeglib.h needs stdio.h before it. */
 #include <jpeglib.h>
@@ -32,6 +33,19 @@ void clipc_about(char *out, size_t out_size)
              CLIPC_VERSION, rc == CLIPC_OK ? k->name : "no", JPEG_LIB_VERSION,
              PNG_LIBPNG_VER_STRING, webp >> 16, (webp >> 8) & 255, webp & 255, pcre2,
              utf8proc_version(), jansson_version_str(), archive_version_string());
+}
+
+double clipc_ctx_operations(const clipc_ctx *ctx)
+{
+    return (double)ctx->e->operations;
+}
+
+double clipc_peak(int precision)
+{
+    const kernels *k = NULL;
+
+    if (precision < 0 || precision > CLIPC_PRECISION_INT8) return 0.0;
+    return kernels_pick(&k, NULL) == CLIPC_OK ? kernels_peak(k, (compute)precision) : 0.0;
 }
 
 int clipc_write_npy(const char *path, const float *data, size_t rows, size_t cols,

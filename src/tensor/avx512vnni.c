@@ -194,6 +194,14 @@ static void quads_of_i8(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc)
                             _mm512_sub_epi32(_mm512_setzero_si512(), total[h]));
 }
 
+/* acc += four products a lane, unsigned times signed.  Not the intrinsic: gcc 12 keeps
+ * copies of every accumulator, which then do not fit the registers. */
+ATTR_INLINE __m512i add_quads(__m512i acc, __m512i u, __m512i s)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(u), "v"(s));
+    return acc;
+}
+
 ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
                            const uint32_t *b, const float *b_scale, const int32_t *b_sum,
                            const size_t M, size_t n, size_t kc, int add,
@@ -214,8 +222,8 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
 #pragma GCC unroll 14
         for (size_t i = 0; i < M; i++) {
             const __m512i x = _mm512_set1_epi32((int)a[i]);
-            acc[i][0] = _mm512_dpbusd_epi32(acc[i][0], x, b0);
-            acc[i][1] = _mm512_dpbusd_epi32(acc[i][1], x, b1);
+            acc[i][0] = add_quads(acc[i][0], x, b0);
+            acc[i][1] = add_quads(acc[i][1], x, b1);
         }
     }
 #pragma GCC unroll 14

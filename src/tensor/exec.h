@@ -18,8 +18,9 @@ typedef struct exec {
     compute precision;  /* PRECISION_F32 */
     pthreadpool_t pool; /* NULL: the calling thread alone */
     size_t threads;
-    float *pack_b;         /* shared by all threads: a packed block of B (gemm.c) */
-    float *scratch;        /* threads * scratch_floats: thread i owns part i */
+    _Atomic uint64_t operations; /* of matrix products so far; a multiply-add is two */
+    float *pack_b;               /* shared by all threads: a packed block of B (gemm.c) */
+    float *scratch;              /* threads * scratch_floats: thread i owns part i */
     size_t scratch_floats; /* a thread's part: gemm's block of A, then the layer's own */
     arena mem;
 } exec;

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "tensor/block_sizes.h"
@@ -320,8 +321,11 @@ static void pack_b_task(void *arg, size_t thread, size_t j)
            min_size(GEMM_NR, p->n - j * GEMM_NR));
 }
 
-static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, gemm_opts o)
+static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, size_t N,
+                          size_t K, gemm_opts o)
 {
+    atomic_fetch_add_explicit(&x->operations, 2 * (uint64_t)M * N * K,
+                              memory_order_relaxed);
     return (product){.k = x->k,
                      .C = C,
                      .ldc = ldc,
@@ -345,7 +349,7 @@ void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_
 {
     if (!M || !N) return;
     assert(K > 0);
-    product p = product_of(x, C, ldc, A, M, o);
+    product p = product_of(x, C, ldc, A, M, N, K, o);
 
     p.B = B;
     p.b = p.b_out = x->pack_b;
@@ -458,7 +462,7 @@ void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
                       gemm_opts o)
 {
     if (!M || !n) return;
-    product p = product_of(x, C, ldc, A, M, o);
+    product p = product_of(x, C, ldc, A, M, n, K, o);
     const char *b = packed;
 
     assert(n0 % GEMM_NR == 0 && n0 + n <= N);
@@ -481,7 +485,7 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
                  size_t N, size_t K, gemm_opts o)
 {
     if (!M || !N) return;
-    product p = product_of(x, C, ldc, A, M, o);
+    product p = product_of(x, C, ldc, A, M, N, K, o);
     float *a = x->scratch + thread * x->scratch_floats, *b = a + GEMM_A_FLOATS;
 
     p.b = b;
