@@ -20,7 +20,10 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
     __m256 acc[MR][2];
 
 #pragma GCC unroll 6
-    for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+    for (size_t i = 0; i < M; i++) {
+        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
+        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+    }
     for (size_t k = 0; k < kc; k++, a += M, b += PANEL, ahead += step) {
         const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
         _mm_prefetch(ahead, _MM_HINT_T1);

@@ -24,7 +24,11 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
     __m512 acc[MR][2];
 
 #pragma GCC unroll 14
-    for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+    for (size_t i = 0; i < M; i++) {
+        acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+        _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+    }
     for (size_t k = 0; k < kc; k++, a += M, b += NR, ahead += step) {
         const __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
         _mm_prefetch(ahead, _MM_HINT_T1);

@@ -67,7 +67,11 @@ ATTR_INLINE void tile_bf16_m(float *c, size_t ldc, const uint32_t *a, const uint
     __m512 acc[MR][2];
 
 #pragma GCC unroll 14
-    for (size_t i = 0; i < M; i++) acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+    for (size_t i = 0; i < M; i++) {
+        acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+        _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+    }
     for (size_t k = 0; k < kc; k += 2, a += M, b += NR, ahead += 2 * step) {
         const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
         const __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + 16);
@@ -215,6 +219,8 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = _mm512_loadu_si512(b_sum);
         acc[i][1] = _mm512_loadu_si512(b_sum + 16);
+        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+        _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
     }
     for (size_t k = 0; k < kc; k += 4, a += M, b += NR, ahead += 4 * step) {
         const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);

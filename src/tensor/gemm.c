@@ -21,6 +21,8 @@
 
 typedef float v4 __attribute__((vector_size(16)));
 
+enum { EPILOGUE_PANELS = 8 };
+
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
  * and 12 rather than 14, 14, 14 and 8. */
 typedef struct cut {
@@ -252,6 +254,7 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
     const size_t bytes = kc * GEMM_NR * form_size(p->form);
     const size_t tiles = (p1 - p0) * (GEMM_NR / nr), share = bytes / tiles;
     float scales[GEMM_PANELS * GEMM_MR_MAX];
+    size_t done = j0;
 
     for (size_t i = p0; i < p1; i++) {
         const size_t at = cut_at(&p->rows, i) - first;
@@ -273,10 +276,13 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
                      share / kc);
             }
+        /* While what was made lies in the second-level cache. */
+        if (p->last && (j + 1 == j1 || (j + 1 - j0) % EPILOGUE_PANELS == 0)) {
+            epilogue(p, first, cut_at(&p->rows, p1), p->n0 + done * GEMM_NR,
+                     p->n0 + min_size((j + 1) * GEMM_NR, p->n));
+            done = j + 1;
+        }
     }
-    if (p->last)
-        epilogue(p, first, cut_at(&p->rows, p1), p->n0 + j0 * GEMM_NR,
-                 p->n0 + min_size(j1 * GEMM_NR, p->n));
 }
 
 static size_t panels_of(const product *p)
