@@ -18,7 +18,7 @@ HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl
         $(call have,libcurl,CURL)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthreadpool -lpthread -ldl -lm
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wvla -Wundef -Wno-sign-conversion

@@ -13,7 +13,6 @@ want() { # the same, of what clipc can be built without
     shift
     "$@" >/dev/null 2>&1 || wanted="$wanted $package"
 }
-header() { printf '#include <stddef.h>\n#include <stdio.h>\n#include <%s>\n' "$1" | cc -E -x c - ; }
 asan() {
     printf 'int main(void){return 0;}\n' |
         clang -fsanitize=address,fuzzer-no-link -x c - -o /dev/null
@@ -29,7 +28,6 @@ need libwebp-dev pkg-config --exists libwebp
 need libjansson-dev pkg-config --exists jansson
 need libarchive-dev pkg-config --exists libarchive
 need nettle-dev pkg-config --exists nettle
-need libpthreadpool-dev header pthreadpool.h
 need libcmocka-dev pkg-config --exists cmocka
 want libtiff-dev pkg-config --exists libtiff-4
 want libheif-dev pkg-config --exists libheif

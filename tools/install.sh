@@ -19,6 +19,6 @@ Version: $VERSION
 Cflags: -I\${prefix}/include
 Libs: -L\${prefix}/lib -lclipc
 Requires.private: $PKGS
-Libs.private: -lpthreadpool -lpthread -ldl -lm
+Libs.private: -lpthread -ldl -lm
 PC
 echo "installed in $to"

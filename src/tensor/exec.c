@@ -35,8 +35,7 @@ int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
     else rc = arena_new(&x->mem, measure.used, "compute threads", err);
     if (rc != CLIPC_OK) goto done;
     take(x, &x->mem);
-    if (threads > 1 && !(x->pool = pthreadpool_create(threads)))
-        rc = clipc_fail_memory(err, "thread pool", threads);
+    if (threads > 1) rc = pool_new(&x->pool, threads, err);
     if (rc != CLIPC_OK) goto done;
     *out = x, x = NULL;
 done:
@@ -47,7 +46,7 @@ done:
 void exec_free(exec *x)
 {
     if (!x) return;
-    if (x->pool) pthreadpool_destroy(x->pool);
+    pool_free(x->pool);
     arena_free(&x->mem);
     free(x);
 }
@@ -83,8 +82,7 @@ static void worker(void *arg, size_t thread)
 
 static void spread(exec *x, job *j)
 {
-    if (x->pool && j->n > j->grain)
-        pthreadpool_parallelize_1d(x->pool, worker, j, x->threads, 0);
+    if (x->pool && j->n > j->grain) pool_run(x->pool, worker, j);
     else worker(j, 0);
 }
 

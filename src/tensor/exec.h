@@ -3,11 +3,11 @@
 #ifndef CLIPC_TENSOR_EXEC_H
 #define CLIPC_TENSOR_EXEC_H
 
-#include <pthreadpool.h>
 #include <stddef.h>
 
 #include "base/arena.h"
 #include "tensor/kernels.h"
+#include "tensor/pool.h"
 
 /* What gemm_packed multiplies in.  Less than float32 only where that is faster: a
  * processor without such instructions takes float32. */
@@ -15,8 +15,8 @@ typedef enum compute { PRECISION_F32, PRECISION_BF16, PRECISION_I8 } compute;
 
 typedef struct exec {
     const kernels *k;
-    compute precision;  /* PRECISION_F32 */
-    pthreadpool_t pool; /* NULL: the calling thread alone */
+    compute precision; /* PRECISION_F32 */
+    thread_pool *pool; /* NULL: the calling thread alone */
     size_t threads;
     _Atomic uint64_t operations; /* of matrix products so far; a multiply-add is two */
     float *pack_b;               /* shared by all threads: a packed block of B (gemm.c) */
