@@ -31,15 +31,16 @@ static double peak_gflops(const kernels *k)
     return best;
 }
 
-/* Multiply-adds of the tower's matrix products, counted twice. */
+/* Multiply-adds of the tower's matrix products, counted twice; the last layer makes keys and
+ * values of all tokens, the rest of the class token's row alone. */
 static double tower_flops(const image_cfg *c)
 {
     const double T =
         (double)((c->image_size / c->patch_size) * (c->image_size / c->patch_size) + 1);
     const double C = (double)c->width, F = (double)c->mlp_width;
-    const double layer = T * (4.0 * C * C + 2.0 * C * F) + 2.0 * T * T * C;
+    const double row = 2.0 * C * C + 2.0 * C * F + 2.0 * T * C, kv = 2.0 * C * C;
 
-    return 2.0 * ((double)c->layers * layer +
+    return 2.0 * ((double)c->layers * T * (row + kv) - (T - 1.0) * row +
                   (T - 1.0) * C * 3.0 * (double)(c->patch_size * c->patch_size) +
                   C * (double)c->embed_dim);
 }
