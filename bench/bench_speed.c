@@ -31,8 +31,8 @@ static double peak_gflops(const kernels *k)
     return best;
 }
 
-/* Multiply-adds of the tower's matrix products, counted twice; the last layer makes keys and
- * values of all tokens, the rest of the class token's row alone. */
+/* Multiply-adds of the tower's matrix products, counted twice; the last layer makes keys
+ * and values of all tokens, the rest of the class token's row alone. */
 static double tower_flops(const image_cfg *c)
 {
     const double T =

@@ -49,4 +49,5 @@ class Pool:
         return {f"parts of {size}": setting(size) for size in (BATCH, 1)}
 
     def close(self):
-        self.pool.terminate()
+        self.pool.close()
+        self.pool.join()

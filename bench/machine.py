@@ -1,7 +1,9 @@
 """What machine this is, and what was measured on its kind before."""
 import os
 import re
+import resource
 import subprocess
+import time
 
 FLAGS = "avx2 fma avx_vnni avx512f avx512_vnni avx512_bf16 amx_tile amx_bf16 amx_int8".split()
 
@@ -14,6 +16,7 @@ KNOWN_TIMES = {"Zen 5": {
     "bf16-b1-t1": 25.9, "bf16-b1-t2": 15.6, "bf16-b32-t1": 644, "bf16-b32-t2": 331,
     "int8-b1-t1": 15.9, "int8-b1-t2": 9.2, "int8-b32-t1": 384, "int8-b32-t2": 197}}
 PEAK_OFF, PEER_SLOWER = 0.05, 1.15
+OTHERS = 0.1  # cores that others may have used in the meantime
 
 
 def cpuinfo():
@@ -44,9 +47,26 @@ def peak():
     return float(re.search(r"FMA peak (\d+)", out).group(1))
 
 
-def void(kind, row, peaks, best_peak, peer_ms):
+def clocks():
+    """Seconds now; that all cores were busy; that this process and its children had."""
+    with open("/proc/stat") as f:
+        user, nice, system, _, _, irq, softirq, steal = map(int, f.readline().split()[1:9])
+    busy = (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.monotonic(), busy, sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def others(begin, end):
+    """Cores that something else used between two readings of clocks()."""
+    wall, busy, own = (b - a for a, b in zip(begin, end))
+    return max(0.0, busy - own) / wall
+
+
+def void(kind, row, peaks, best_peak, peer_ms, others):
     """Why a row does not count: the machine was not itself.  best_peak: of this run, where none
     is known; peer_ms: OpenVINO's median, or None."""
+    if others > OTHERS:
+        return f"something else used {others:.1f} cores"
     want = KNOWN_PEAKS.get(kind, best_peak)
     off = [p for p in peaks if abs(p / want - 1) > PEAK_OFF]
     if off:

@@ -108,16 +108,18 @@ def measure(row):
     """In a process of its own, with its threads alone."""
     import rows  # here alone: it loads all programs
     about = machine.describe()
-    peaks = [machine.peak()]
+    begin, peaks = machine.clocks(), [machine.peak()]
     result = getattr(rows, row.run)(row)
     peaks.append(machine.peak())
+    others = machine.others(begin, machine.clocks())
     line = {"row": row.name, "title": row.title, "kind": about["kind"], "threads": row.threads,
             "batch": row.batch, "precision": row.precision, "goal": row.goal,
-            "against": row.against, "quick": row.quick, "peaks": peaks, **result}
+            "against": row.against, "quick": row.quick, "peaks": peaks, "others": others,
+            **result}
     line["reached"] = reached(row, result)
     openvino = [p["median"] for p in result.get("programs", []) if p["name"] == "openvino"]
     line["void"] = machine.void(about["kind"], row.name, peaks, max(peaks + earlier_peaks()),
-                                openvino[0] if openvino else None)
+                                openvino[0] if openvino else None, others)
     with open(RESULTS, "a") as f:
         f.write(json.dumps(line) + "\n")
     show(line)
