@@ -19,7 +19,7 @@ static const opt table[] = {
 
 static const opts_usage usage = {
     "classify", "IMAGE... --labels LIST [options]",
-    "Says which label fits a picture best. IMAGE is a JPEG, PNG or WebP file, a folder, "
+    "Says which label fits a picture best. IMAGE is a picture file, a folder, "
     "or -\n"
     "for standard input. The score is the softmax over the labels; for a SigLIP model "
     "each\n"

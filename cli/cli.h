@@ -23,7 +23,9 @@ int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_models(int argc, char **argv);
 int cmd_preprocess(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_train(int argc, char **argv);
@@ -32,6 +34,11 @@ int cmd_train(int argc, char **argv);
 int cli_fail(const clipc_err *err);
 /* A usage error in one line; returns EXIT_USAGE. */
 int cli_usage(const char *command, const char *what);
+
+/* From here on Ctrl-C and SIGTERM are noted, for the command to end in good order; Ctrl-C
+ * again ends it at once. */
+void cli_catch_interrupts(void);
+bool cli_interrupted(void);
 
 /* A growing list of strings it owns. */
 typedef struct strings {
@@ -70,12 +77,12 @@ void json_print_string(const char *s);
 void json_print_text(const char *s, size_t len);
 
 /* A progress line on standard error, if that is a terminal: "word done/total, rate,
- * left". */
+ * left"; of bytes with a bar, in MB. */
 typedef struct progress {
     const char *word;
-    size_t total;
+    size_t total, from; /* from: what was done before it began */
     double begin, shown;
-    bool on;
+    bool on, bytes;
 } progress;
 
 progress progress_start(const char *word, size_t total);

@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,27 @@ int cli_usage(const char *command, const char *what)
 {
     fprintf(stderr, "clipc %s: %s (try clipc %s --help)\n", command, what, command);
     return EXIT_USAGE;
+}
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    if (interrupted && sig == SIGINT) _exit(130); /* Ctrl-C again: at once */
+    interrupted = 1;
+}
+
+void cli_catch_interrupts(void)
+{
+    const struct sigaction on = {.sa_handler = on_interrupt};
+
+    sigaction(SIGINT, &on, NULL);
+    sigaction(SIGTERM, &on, NULL);
+}
+
+bool cli_interrupted(void)
+{
+    return interrupted != 0;
 }
 
 int strings_add(strings *s, const char *text, size_t len, clipc_err *err)
@@ -121,7 +143,9 @@ int jsonl_read(json_t *lines, const char *path, clipc_err *err)
 
 static bool is_picture(const char *name)
 {
-    static const char *const ends[] = {".jpg", ".jpeg", ".png", ".webp"};
+    static const char *const ends[] = {
+        ".jpg", ".jpeg", ".png", ".webp", ".gif",  ".bmp",  ".pbm",  ".pgm",
+        ".ppm", ".pnm",  ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"};
     const char *dot = strrchr(name, '.');
 
     for (size_t i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
@@ -170,7 +194,7 @@ int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err)
         rc = walk(s, operands[i], 0, err);
         if (rc == CLIPC_OK && s->n == before)
             rc = clipc_fail(err, CLIPC_ERR_IO,
-                            "%s: no JPEG, PNG or WebP picture in this folder",
+                            "%s: no picture in this folder (.jpg, .png, .webp, .heic ..)",
                             operands[i]);
     }
     return rc;
@@ -229,15 +253,33 @@ progress progress_start(const char *word, size_t total)
         .word = word, .total = total, .begin = clock_now(), .on = isatty(STDERR_FILENO)};
 }
 
+static void show_count(const progress *p, size_t done, double rate)
+{
+    fprintf(stderr, "\r%s %zu/%zu, %.1f a second", p->word, done, p->total, rate);
+}
+
+static void show_bytes(const progress *p, size_t done, double rate)
+{
+    static const char full[] = "########################";
+    const int width = (int)sizeof full - 1;
+    const int filled = p->total ? (int)((double)done / (double)p->total * width) : width;
+
+    fprintf(stderr, "\r%s [%.*s%*s] %.1f/%.1f MB, %.1f MB a second", p->word, filled,
+            full, width - filled, "", (double)done / 1e6, (double)p->total / 1e6,
+            rate / 1e6);
+}
+
 void progress_show(progress *p, size_t done)
 {
     const double now = clock_now(), spent = now - p->begin;
 
     if (!p->on || now - p->shown < 0.1 || spent < 0.5) return;
     p->shown = now;
-    const double rate = (double)done / spent;
-    fprintf(stderr, "\r%s %zu/%zu, %.1f a second, %.0f s left \033[K", p->word, done,
-            p->total, rate, rate > 0 ? (double)(p->total - done) / rate : 0.0);
+    /* Less than before it began: a transfer started anew. */
+    const double rate = done > p->from ? (double)(done - p->from) / spent : 0.0;
+    (p->bytes ? show_bytes : show_count)(p, done, rate);
+    fprintf(stderr, ", %.0f s left \033[K",
+            rate > 0 ? (double)(p->total - done) / rate : 0.0);
 }
 
 void progress_of_total(void *user, size_t done, size_t total)

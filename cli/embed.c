@@ -45,6 +45,9 @@ typedef struct input {
     size_t at; /* number of the crop or line */
 } input;
 
+/* The most that are encoded together: of texts, and of pictures, which take longer. */
+enum { CHUNK = 64, PICTURES = 16 };
+
 typedef struct embed {
     session s;
     strings texts, operands, images;
@@ -55,7 +58,9 @@ typedef struct embed {
     bool force;
     input *inputs;
     size_t n_inputs;
-    float *rows;
+    float *chunk; /* [CHUNK,embed_dim] */
+    clipc_err errs[CHUNK];
+    float *rows; /* with out: [n_inputs,embed_dim] */
     size_t n;
     buf about; /* FILE.npy.jsonl */
 } embed;
@@ -173,22 +178,64 @@ static int encode_crop(embed *m, float *out, const input *in)
     return rc;
 }
 
+static const char *text_of(const input *in, size_t *len)
+{
+    const json_t *text = in->kind == LINE ? json_object_get(in->line, "text") : NULL;
+
+    *len = text ? json_string_length(text) : strlen(in->name);
+    return text ? json_string_value(text) : in->name;
+}
+
+static bool is_ids(const input *in)
+{
+    return in->kind == LINE && json_is_array(json_object_get(in->line, "ids"));
+}
+
+/* What can be encoded together. */
+static bool alike(const input *a, const input *b)
+{
+    return a->kind == b->kind && a->kind != CROP && !is_ids(a) && !is_ids(b);
+}
+
 static int encode(embed *m, float *out, const input *in)
 {
-    const json_t *text;
+    size_t len;
 
-    switch (in->kind) {
-    case IMAGE: return clipc_encode_image_file(m->s.ctx, out, in->name, &m->s.err);
-    case CROP: return encode_crop(m, out, in);
-    case LINE:
-        if (json_is_array(json_object_get(in->line, "ids")))
-            return encode_ids(m, out, in);
-        text = json_object_get(in->line, "text");
-        return clipc_encode_text(m->s.ctx, out, json_string_value(text),
-                                 json_string_length(text), &m->s.err);
-    case TEXT: break;
+    if (in->kind == CROP) return encode_crop(m, out, in);
+    if (is_ids(in)) return encode_ids(m, out, in);
+    const char *text = text_of(in, &len);
+    return clipc_encode_text(m->s.ctx, out, text, len, &m->s.err);
+}
+
+static int encode_together(embed *m, const input *in, size_t n)
+{
+    const char *names[CHUNK];
+    size_t lens[CHUNK];
+
+    for (size_t i = 0; i < n; i++) {
+        if (in->kind == IMAGE) names[i] = in[i].name;
+        else names[i] = text_of(&in[i], &lens[i]);
     }
-    return clipc_encode_text(m->s.ctx, out, in->name, strlen(in->name), &m->s.err);
+    memset(m->errs, 0, n * sizeof *m->errs);
+    return in->kind == IMAGE
+               ? clipc_encode_image_files(m->s.ctx, m->chunk, names, n, m->errs,
+                                          &m->s.err)
+               : clipc_encode_texts(m->s.ctx, m->chunk, names, lens, n, &m->s.err);
+}
+
+/* Inputs that are alike: their rows in m->chunk, and in m->errs what is wrong with each.
+ */
+static void encode_some(embed *m, const input *in, size_t n)
+{
+    const bool alone = in->kind == CROP || is_ids(in);
+
+    if (!alone && encode_together(m, in, n) == CLIPC_OK) return;
+    for (size_t i = 0; i < n; i++) { /* one by one, to tell which it is that fails */
+        const int rc = in->kind == IMAGE
+                           ? m->s.err.code
+                           : encode(m, m->chunk + i * m->s.info->embed_dim, &in[i]);
+        m->errs[i] = rc == CLIPC_OK ? (clipc_err){0} : m->s.err;
+    }
 }
 
 /* ---- telling what a row is ---- */
@@ -250,29 +297,41 @@ static int write_out(embed *m)
     return rc;
 }
 
+static int take_row(embed *m, const input *in, const float *row)
+{
+    const size_t E = m->s.info->embed_dim;
+
+    if (!m->out) return print_line(in, row, E), m->n++, CLIPC_OK;
+    memcpy(m->rows + m->n * E, row, E * sizeof *row);
+    const int rc = note_row(m, in);
+    m->n++;
+    return rc;
+}
+
 static int run(embed *m)
 {
     const size_t E = m->s.info->embed_dim, all = m->n_inputs;
     progress p = progress_start("embedded", all);
+    int rc = CLIPC_OK;
 
     m->rows = malloc((m->out ? all : 1) * E * sizeof(float));
-    if (!m->rows) {
-        clipc_fail_memory(&m->s.err, "embeddings", all * E * sizeof(float));
-        return cli_fail(&m->s.err);
-    }
-    for (size_t i = 0; i < all; i++) {
-        float *row = m->rows + (m->out ? m->n * E : 0);
-        if (encode(m, row, &m->inputs[i]) != CLIPC_OK) {
-            cli_fail(&m->s.err);
-        } else {
-            if (!m->out) print_line(&m->inputs[i], row, E);
-            else if (note_row(m, &m->inputs[i])) return cli_fail(&m->s.err);
-            m->n++;
+    m->chunk = malloc(CHUNK * E * sizeof(float));
+    if (!m->rows || !m->chunk)
+        rc = clipc_fail_memory(&m->s.err, "embeddings", all * E * sizeof(float));
+    for (size_t i = 0, n; rc == CLIPC_OK && i < all; i += n) {
+        const size_t most = m->inputs[i].kind == IMAGE ? PICTURES : CHUNK;
+        for (n = 1; n < most && i + n < all; n++)
+            if (!alike(&m->inputs[i], &m->inputs[i + n])) break;
+        encode_some(m, &m->inputs[i], n);
+        for (size_t k = 0; rc == CLIPC_OK && k < n; k++) {
+            if (m->errs[k].code != CLIPC_OK) cli_fail(&m->errs[k]);
+            else rc = take_row(m, &m->inputs[i + k], m->chunk + k * E);
         }
-        progress_show(&p, i + 1);
+        progress_show(&p, i + n);
     }
     progress_end(&p);
-    if (m->out && m->n && write_out(m)) return cli_fail(&m->s.err);
+    if (rc == CLIPC_OK && m->out && m->n) rc = write_out(m);
+    if (rc != CLIPC_OK) return cli_fail(&m->s.err);
     return m->n == all ? EXIT_DONE : m->n ? EXIT_SOME : EXIT_NONE;
 }
 
@@ -324,5 +383,6 @@ int cmd_embed(int argc, char **argv)
     free(m.inputs);
     free(m.crops);
     free(m.rows);
+    free(m.chunk);
     return rc;
 }

@@ -13,6 +13,8 @@ static const struct {
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"eval", cmd_eval, "measures zero-shot accuracy"},
+    {"pull", cmd_pull, "fetches a model from the Hugging Face hub"},
+    {"models", cmd_models, "lists the models that are here, and well-known ones"},
     {"info", cmd_info, "shows what a model is"},
     {"doctor", cmd_doctor, "checks whether a model is sound"},
     {"convert", cmd_convert, "rewrites a model in another layout"},

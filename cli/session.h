@@ -11,6 +11,7 @@
     {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"}, \
         {"threads", 't', "N", "compute threads (all cores)"},                        \
         {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
+        {"auto-orient", 0, NULL, "turn pictures upright as their EXIF says"},        \
         {"image-size", 0, "N", "other than the model's, also HxW: interpolated"},    \
     {                                                                                \
         "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \

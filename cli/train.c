@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -125,14 +124,6 @@ static int config_text(char **out, const char **where, settings *s)
     return rc;
 }
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig)
-{
-    if (interrupted && sig == SIGINT) _exit(130); /* Ctrl-C again: at once */
-    interrupted = 1;
-}
-
 /* per_step: seconds, averaged since the start. */
 static void show_step(const clipc_train_stats *s, double per_step)
 {
@@ -172,11 +163,12 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
     do {
         if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
         show_step(&stats, (clock_now() - begin) / (double)++done);
-        if (clipc_trainer_wants_val(t) && !interrupted) rc = validate(t, &stats, err);
-        if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || interrupted))
+        if (clipc_trainer_wants_val(t) && !cli_interrupted())
+            rc = validate(t, &stats, err);
+        if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || cli_interrupted()))
             rc = clipc_trainer_save(t, err);
-    } while (rc == CLIPC_OK && stats.step < stats.steps && !interrupted);
-    if (rc == CLIPC_OK && interrupted && stats.step < stats.steps)
+    } while (rc == CLIPC_OK && stats.step < stats.steps && !cli_interrupted());
+    if (rc == CLIPC_OK && cli_interrupted() && stats.step < stats.steps)
         fprintf(stderr,
                 "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",
                 stats.step, s->out);
@@ -206,9 +198,7 @@ static int train(settings *s)
         rc = clipc_trainer_open(&t, json, where, s->out, s->resume, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
-        const struct sigaction on = {.sa_handler = on_interrupt};
-        sigaction(SIGINT, &on, NULL);
-        sigaction(SIGTERM, &on, NULL);
+        cli_catch_interrupts();
         fprintf(stderr, "%s\n", clipc_trainer_summary(t));
         rc = run(t, s, &s->err);
     }

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     float *texts = malloc(n * info->embed_dim * sizeof *texts);
     float *scores = malloc(n * sizeof *scores);
     if (clipc_encode_image_file(ctx, image, argv[2], &err) ||
-        clipc_encode_texts(ctx, texts, (const char *const *)argv + 3, n, &err))
+        clipc_encode_texts(ctx, texts, (const char *const *)argv + 3, NULL, n, &err))
         return fprintf(stderr, "%s\n", err.msg), 1;
     clipc_logits(model, scores, image, 1, texts, n);
     clipc_probabilities(model, scores, 1, n);

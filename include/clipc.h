@@ -14,7 +14,7 @@
  *     if (clipc_model_open(&model, "ViT-B-32/", &err) ||
  *         clipc_ctx_new(&ctx, model, NULL, &err) ||
  *         clipc_encode_image_file(ctx, image, "pet.jpg", &err) ||
- *         clipc_encode_texts(ctx, text, texts, 2, &err))
+ *         clipc_encode_texts(ctx, text, texts, NULL, 2, &err))
  *         die(err.msg);
  *     clipc_logits(model, logits, image, 1, text, 2);
  *     clipc_probabilities(model, logits, 1, 2);
@@ -72,8 +72,10 @@ typedef struct clipc_model clipc_model;
  * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors),
  * or the name of one that is looked up in the folders of the environment variable
  * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
- * PREFIX/share/clipc/models.  `path` NULL or "": the bundled model, "clipc-drawings".
- * The caller frees *out by clipc_model_free; on failure *out is NULL. */
+ * PREFIX/share/clipc/models; or "org/name" or "org/name@revision" of a model that is in
+ * the cache of Hugging Face models (clipc_hub.h fetches one).  `path` NULL or "": the
+ * bundled model, "clipc-drawings". The caller frees *out by clipc_model_free; on failure
+ * *out is NULL. */
 CLIPC_API int clipc_model_open(clipc_model **out, const char *path, clipc_err *err);
 
 /* Zeroed means as the model says; NULL means all of it. */
@@ -138,11 +140,13 @@ typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
     size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
-    int compat;     /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
-                       as in the reference; 0: it is ordinary text */
-    int raw;        /* 0; 1: embeddings are not brought to unit length */
-    int long_texts; /* CLIPC_LONG_*: what becomes of texts that do not fit */
-    int precision;  /* CLIPC_PRECISION_*: what linear layers multiply in */
+    int auto_orient; /* turn JPEG, PNG and WebP as their EXIF says, which the reference
+                        does not; TIFF, HEIF, AVIF and JPEG XL are upright anyway */
+    int compat;      /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
+                        as in the reference; 0: it is ordinary text */
+    int raw;         /* 0; 1: embeddings are not brought to unit length */
+    int long_texts;  /* CLIPC_LONG_*: what becomes of texts that do not fit */
+    int precision;   /* CLIPC_PRECISION_*: what linear layers multiply in */
 } clipc_ctx_options;
 
 /* float32; or, on a CPU that is faster so (AVX-512 with BF16, VNNI and VBMI; others go on
@@ -167,12 +171,18 @@ CLIPC_API const clipc_model *clipc_ctx_model(const clipc_ctx *ctx);
 /* ---- encoding ------------------------------------------------------------------------
  * Each writes embeddings of embed_dim floats, of unit length unless options.raw. */
 
-/* A JPEG, PNG or WebP file, recognised by content; "-" is standard input.  Preprocessed
- * as the model says; OpenAI's: short side resized by Pillow's bicubic filter, centre
- * cropped. */
+/* A JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG XL file, recognised by
+ * content; "-" is standard input.  Its first picture, preprocessed as the model says;
+ * OpenAI's: short side resized by Pillow's bicubic filter, centre cropped. */
 CLIPC_API int clipc_encode_image_file(clipc_ctx *ctx, float *out, const char *path,
                                       clipc_err *err);
-/* The same from memory. `name` is for messages. */
+/* n of them, decoded by all threads and encoded in batches.  What is wrong with each is
+ * in errs [n], code 0 for nothing; rows of out [n,embed_dim] whose picture failed hold
+ * nothing of use.  Fails only as a whole, and then before the first picture. */
+CLIPC_API int clipc_encode_image_files(clipc_ctx *ctx, float *out,
+                                       const char *const *paths, size_t n,
+                                       clipc_err *errs, clipc_err *err);
+/* The same as clipc_encode_image_file from memory. `name` is for messages. */
 CLIPC_API int clipc_encode_image_memory(clipc_ctx *ctx, float *out, const void *data,
                                         size_t size, const char *name, clipc_err *err);
 /* RGB, 8 bits a channel, rows of width*3 bytes. */
@@ -200,6 +210,7 @@ typedef struct clipc_crop_options {
     size_t rows, columns;  /* of the crop; 0: 224, and as many columns as rows */
     int bilinear;          /* else bicubic */
     double max_megapixels; /* 0: 256 */
+    int auto_orient;       /* as in clipc_ctx_options */
 } clipc_crop_options;
 
 /* rgb [rows,columns,3] of a file; "-" is standard input.  CLIPC_ERR_ARG for an unknown
@@ -207,9 +218,11 @@ typedef struct clipc_crop_options {
 CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
                               const clipc_crop_options *options, clipc_err *err);
 
-/* n texts; out [n,embed_dim].  Long ones: options.long_texts. */
+/* n texts of lens [n] bytes, which may hold NUL; lens NULL: they end in NUL.  Out
+ * [n,embed_dim].  Together they cost less than one by one: what they begin with in common
+ * is computed once.  Long ones: options.long_texts. */
 CLIPC_API int clipc_encode_texts(clipc_ctx *ctx, float *out, const char *const *texts,
-                                 size_t n, clipc_err *err);
+                                 const size_t *lens, size_t n, clipc_err *err);
 /* One text of len bytes, which may hold NUL; out [embed_dim]. */
 CLIPC_API int clipc_encode_text(clipc_ctx *ctx, float *out, const char *text, size_t len,
                                 clipc_err *err);

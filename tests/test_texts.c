@@ -230,7 +230,7 @@ static void test_together(void **state)
     for (size_t o = 0; o < 3; o++) {
         clipc_ctx *ctx;
         CHECK_OK(clipc_ctx_new(&ctx, model, &options[o], &err), err);
-        CHECK_OK(clipc_encode_texts(ctx, all[0], texts, N, &err), err);
+        CHECK_OK(clipc_encode_texts(ctx, all[0], texts, NULL, N, &err), err);
         assert_memory_equal(all, alone, sizeof all);
         clipc_ctx_free(ctx);
     }

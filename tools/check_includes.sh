@@ -11,7 +11,7 @@ may() { # the folders that files of folder $1 may include
     nn | io | image | store) echo "base tensor $1" ;;
     text | hub) echo "base $1" ;;
     model) echo "base tensor nn model" ;;
-    clip) echo "base tensor nn io image text model clip" ;;
+    clip) echo "base tensor nn io image text hub model clip" ;;
     task) echo "base tensor nn io image text hub store model clip task" ;;
     train) echo "base tensor nn io image text hub model clip train" ;;
     cli | server | bindings | python) echo "base $1" ;;

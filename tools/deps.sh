@@ -39,6 +39,9 @@ if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang
     need clang-format command -v clang-format
     need libclang-rt-14-dev asan
+    # To play the hub in its tests, which are skipped otherwise.
+    want python3 command -v python3
+    want openssl command -v openssl
 fi
 
 [ -n "$missing$wanted" ] || exit 0

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "clipc.h"
+#include "image/orient.h"
 #include "image/preprocess.h"
 
 enum { FILE_LIMIT = 1 << 30, SIDE_MAX = 1 << 14 };
@@ -51,6 +52,9 @@ int clipc_crop_file(uint8_t *rgb, const char *path, const clipc_crop_options *op
 
     if (rc == CLIPC_OK) rc = file_read(&file, path, FILE_LIMIT, err);
     if (rc == CLIPC_OK) rc = image_decode(&im, file.data, file.len, path, most, err);
+    if (rc == CLIPC_OK && options->auto_orient)
+        rc = image_orient(&im, orient_of_file((const uint8_t *)file.data, file.len), path,
+                          err);
     if (rc == CLIPC_OK) rc = preprocess_u8(rgb, &work, &im, &cfg, err);
     image_free(&im);
     resize_work_free(&work);

@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "clip/model.h"
+#include "image/orient.h"
 #include "nn/rows.h"
 
 enum { FILE_LIMIT = 1 << 30 };
@@ -14,10 +15,12 @@ void clipc_ctx_free(clipc_ctx *c)
     if (c->image_acts) c->m->n->ops->acts_destroy(c->image_acts);
     if (c->text_acts) c->m->n->text_ops->acts_destroy(c->text_acts);
     exec_free(c->e);
+    for (size_t i = 0; c->pictures && i < c->options.threads; i++) {
+        resize_work_free(&c->pictures[i].resize);
+        buf_free(&c->pictures[i].file);
+    }
     arena_free(&c->mem);
-    resize_work_free(&c->resize);
     tokens_work_free(&c->tokens);
-    buf_free(&c->file);
     buf_free(&c->text);
     free(c);
 }
@@ -40,7 +43,11 @@ static void take_buffers(clipc_ctx *c, arena *a)
     const size_t B = c->options.max_batch, n = picture_bytes(c->m), texts = most_texts(c);
 
     c->pixels = ARENA_FLOATS(a, B * n);
-    c->crop = arena_take(a, n, 1);
+    c->pictures = arena_take(a, c->options.threads, sizeof *c->pictures);
+    for (size_t i = 0; i < c->options.threads; i++) {
+        uint8_t *crop = arena_take(a, n, 1);
+        if (c->pictures) c->pictures[i].crop = crop;
+    }
     c->ids = arena_take(a, texts * c->m->source.cfg.text.context_length, sizeof *c->ids);
     c->texts = arena_take(a, texts, sizeof *c->texts);
     c->windows = ARENA_FLOATS(a, B * c->m->source.cfg.image.embed_dim);
@@ -100,16 +107,22 @@ const clipc_model *clipc_ctx_model(const clipc_ctx *c)
 /* ---- pictures
  * --------------------------------------------------------------------------- */
 
+static int check_numbers(const clipc_ctx *c, const float *out, size_t n, const char *what,
+                         clipc_err *err)
+{
+    if (isfinite(c->e->k->max_abs(out, n * c->m->info.embed_dim))) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_NUMBER, "%s: the embedding holds NaN or infinity",
+                      what);
+}
+
 /* Unit length unless raw; a model whose numbers overflow says so. */
 static int finish(clipc_ctx *c, float *out, size_t n, const char *what, clipc_err *err)
 {
-    const size_t E = c->m->info.embed_dim;
+    const int rc = check_numbers(c, out, n, what, err);
 
-    if (!isfinite(c->e->k->max_abs(out, n * E)))
-        return clipc_fail(err, CLIPC_ERR_NUMBER,
-                          "%s: the embedding holds NaN or infinity", what);
-    if (!c->options.raw) rows_normalize_fwd(c->e, out, NULL, out, n, E);
-    return CLIPC_OK;
+    if (rc == CLIPC_OK && !c->options.raw)
+        rows_normalize_fwd(c->e, out, NULL, out, n, c->m->info.embed_dim);
+    return rc;
 }
 
 static int no_tower(const clipc_ctx *c, const char *which, clipc_err *err)
@@ -147,34 +160,54 @@ int clipc_encode_image_crops(clipc_ctx *c, float *out, const uint8_t *rgb, size_
     return rc;
 }
 
-static int encode_image(clipc_ctx *c, float *out, const image *im, clipc_err *err)
+/* crop [H,W,3] of a picture. */
+static int crop_of(uint8_t *crop, const clipc_ctx *c, picture_work *w, const image *im,
+                   clipc_err *err)
 {
-    if (!c->m->n->image) return no_tower(c, "image", err);
-    const int rc =
-        preprocess_u8(c->crop, &c->resize, im, &c->m->source.cfg.preprocess, err);
+    return preprocess_u8(crop, &w->resize, im, &c->m->source.cfg.preprocess, err);
+}
 
-    if (rc != CLIPC_OK) return rc;
-    preprocess_normalize(c->pixels, c->crop, &c->m->source.cfg.preprocess);
-    return clipc_encode_image_tensors(c, out, c->pixels, 1, err);
+static int crop_of_bytes(uint8_t *crop, const clipc_ctx *c, picture_work *w,
+                         const void *data, size_t size, const char *name, clipc_err *err)
+{
+    image im = {0};
+    int rc = image_decode(&im, data, size, name, c->options.max_megapixels, err);
+
+    if (rc == CLIPC_OK && c->options.auto_orient)
+        rc = image_orient(&im, orient_of_file(data, size), name, err);
+    if (rc == CLIPC_OK) rc = crop_of(crop, c, w, &im, err);
+    image_free(&im);
+    return rc;
+}
+
+static int crop_of_file(uint8_t *crop, const clipc_ctx *c, picture_work *w,
+                        const char *path, clipc_err *err)
+{
+    const int rc = file_read(&w->file, path, FILE_LIMIT, err);
+
+    return rc == CLIPC_OK
+               ? crop_of_bytes(crop, c, w, w->file.data, w->file.len, path, err)
+               : rc;
+}
+
+/* Encodes the crop that making it (rc) left in the first thread's work. */
+static int encode_crop(clipc_ctx *c, float *out, int rc, clipc_err *err)
+{
+    return rc == CLIPC_OK ? clipc_encode_image_crops(c, out, c->pictures->crop, 1, err)
+                          : rc;
 }
 
 int clipc_encode_image_memory(clipc_ctx *c, float *out, const void *data, size_t size,
                               const char *name, clipc_err *err)
 {
-    image im = {0};
-    int rc = image_decode(&im, data, size, name, c->options.max_megapixels, err);
-
-    if (rc == CLIPC_OK) rc = encode_image(c, out, &im, err);
-    image_free(&im);
-    return rc;
+    picture_work *w = c->pictures;
+    return encode_crop(c, out, crop_of_bytes(w->crop, c, w, data, size, name, err), err);
 }
 
 int clipc_encode_image_file(clipc_ctx *c, float *out, const char *path, clipc_err *err)
 {
-    const int rc = file_read(&c->file, path, FILE_LIMIT, err);
-
-    if (rc != CLIPC_OK) return rc;
-    return clipc_encode_image_memory(c, out, c->file.data, c->file.len, path, err);
+    picture_work *w = c->pictures;
+    return encode_crop(c, out, crop_of_file(w->crop, c, w, path, err), err);
 }
 
 int clipc_encode_image_pixels(clipc_ctx *c, float *out, const uint8_t *rgb, size_t width,
@@ -183,24 +216,56 @@ int clipc_encode_image_pixels(clipc_ctx *c, float *out, const uint8_t *rgb, size
     /* The pixels are only read: image has no const member for them. */
     const image im = {
         .px = (uint8_t *)(uintptr_t)rgb, .w = width, .h = height, .mode = IMAGE_RGB};
-    const int rc =
-        image_check_size(width, height, c->options.max_megapixels, "pixels", err);
+    picture_work *w = c->pictures;
+    int rc = image_check_size(width, height, c->options.max_megapixels, "pixels", err);
 
-    return rc == CLIPC_OK ? encode_image(c, out, &im, err) : rc;
+    if (rc == CLIPC_OK) rc = crop_of(w->crop, c, w, &im, err);
+    return encode_crop(c, out, rc, err);
 }
 
 int clipc_preprocess_file(clipc_ctx *c, uint8_t *rgb, const char *path, clipc_err *err)
 {
-    image im = {0};
-    int rc = file_read(&c->file, path, FILE_LIMIT, err);
+    return crop_of_file(rgb, c, c->pictures, path, err);
+}
 
-    if (rc == CLIPC_OK)
-        rc = image_decode(&im, c->file.data, c->file.len, path, c->options.max_megapixels,
-                          err);
-    if (rc == CLIPC_OK)
-        rc = preprocess_u8(rgb, &c->resize, &im, &c->m->source.cfg.preprocess, err);
-    image_free(&im);
-    return rc;
+typedef struct files_job {
+    clipc_ctx *c;
+    const char *const *paths;
+    clipc_err *errs;
+} files_job;
+
+/* Pixels of picture i of a batch; zeros of one that fails. */
+static void load_file(void *arg, size_t thread, size_t i)
+{
+    const files_job *j = arg;
+    const size_t n = picture_bytes(j->c->m);
+    picture_work *w = &j->c->pictures[thread];
+    float *pixels = j->c->pixels + i * n;
+
+    j->errs[i] = (clipc_err){0};
+    if (crop_of_file(w->crop, j->c, w, j->paths[i], &j->errs[i]) == CLIPC_OK)
+        preprocess_normalize(pixels, w->crop, &j->c->m->source.cfg.preprocess);
+    else memset(pixels, 0, n * sizeof *pixels);
+}
+
+int clipc_encode_image_files(clipc_ctx *c, float *out, const char *const *paths, size_t n,
+                             clipc_err *errs, clipc_err *err)
+{
+    const size_t E = c->m->info.embed_dim, B = c->options.max_batch;
+
+    if (!c->m->n->image) return no_tower(c, "image", err);
+    for (size_t i = 0; i < n; i += B) {
+        const size_t m = n - i < B ? n - i : B;
+        files_job j = {c, paths + i, errs + i};
+        float *to = out + i * E;
+        exec_each(c->e, load_file, &j, m);
+        c->m->n->ops->fwd(c->e, c->m->n->image, c->image_acts, to, c->pixels, m);
+        for (size_t k = 0; k < m; k++)
+            if (errs[i + k].code == CLIPC_OK)
+                check_numbers(c, to + k * E, 1, paths[i + k], &errs[i + k]);
+        if (!c->options.raw) rows_normalize_fwd(c->e, to, NULL, to, m, E);
+    }
+    return CLIPC_OK;
 }
 
 /* ---- texts
@@ -343,8 +408,8 @@ int clipc_encode_text(clipc_ctx *c, float *out, const char *text, size_t len,
     return encode_batch(c, out, &(text_span){text, len}, 1, err);
 }
 
-int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts, size_t n,
-                       clipc_err *err)
+int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts,
+                       const size_t *lens, size_t n, clipc_err *err)
 {
     const size_t E = c->m->info.embed_dim, B = most_texts(c);
     int rc = CLIPC_OK;
@@ -352,7 +417,8 @@ int clipc_encode_texts(clipc_ctx *c, float *out, const char *const *texts, size_
     for (size_t i = 0; rc == CLIPC_OK && i < n; i += B) {
         const size_t m = n - i < B ? n - i : B;
         for (size_t k = 0; k < m; k++)
-            c->texts[k] = (text_span){texts[i + k], strlen(texts[i + k])};
+            c->texts[k] =
+                (text_span){texts[i + k], lens ? lens[i + k] : strlen(texts[i + k])};
         rc = encode_batch(c, out + i * E, c->texts, m, err);
     }
     return rc;

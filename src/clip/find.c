@@ -1,33 +1,44 @@
+#define _GNU_SOURCE
 #include "clip/find.h"
 
+#include <dirent.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "hub/cache.h"
 
 #ifndef CLIPC_PREFIX
 #define CLIPC_PREFIX "/usr/local"
 #endif
 
 static const char bundled[] = "clipc-drawings", eval_set[] = "eval.tar.gz";
+static const char installed[] = CLIPC_PREFIX "/share/clipc/models";
 
 /* dir/name if it is there. */
-static char *in_folder(const char *dir, size_t len, const char *name)
+static char *in_folder(const char *dir, const char *name)
 {
-    char *folder = strndup(dir, len), *path = folder ? path_join(folder, name) : NULL;
+    char *path = path_join(dir, name);
 
-    free(folder);
     if (path && file_exists(path)) return path;
     free(path);
     return NULL;
 }
 
-static char *along(const char *list, const char *name)
+/* ---- the search path -----------------------------------------------------------------
+ */
+
+static bool along(const char *list, bool (*on)(void *user, const char *folder),
+                  void *user)
 {
-    char *found = NULL;
+    bool found = false;
 
     while (list && *list && !found) {
         const size_t len = strcspn(list, ":");
-        if (len) found = in_folder(list, len, name);
+        char *folder = len ? strndup(list, len) : NULL;
+        if (folder) found = on(user, folder);
+        free(folder);
         list += len + (list[len] == ':');
     }
     return found;
@@ -35,48 +46,130 @@ static char *along(const char *list, const char *name)
 
 /* In models/ beside the executable, or, where that was installed in PREFIX/bin, in
  * PREFIX/share/clipc/models, wherever PREFIX is now. */
-static char *near_executable(const char *name)
+static bool near_executable(bool (*on)(void *user, const char *folder), void *user)
 {
     static const char *const folders[] = {"models", "../share/clipc/models"};
-    char exe[4096], *found = NULL;
+    char exe[4096];
+    bool found = false;
     const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
 
-    if (n <= 0) return NULL;
+    if (n <= 0) return false;
     exe[n] = '\0';
     char *slash = strrchr(exe, '/');
     if (slash) *slash = '\0';
     for (size_t i = 0; !found && i < sizeof folders / sizeof folders[0]; i++) {
         char *folder = path_join(exe, folders[i]);
-        if (folder) found = in_folder(folder, strlen(folder), name);
+        if (folder) found = on(user, folder);
         free(folder);
     }
     return found;
 }
 
+bool find_along_path(bool (*on)(void *user, const char *folder), void *user)
+{
+    return along(getenv("CLIPC_MODEL_PATH"), on, user) || near_executable(on, user) ||
+           on(user, installed);
+}
+
+/* ---- what a model looks like ---------------------------------------------------------
+ */
+
+bool find_is_model_file(const char *name)
+{
+    for (size_t i = 0; cache_model_files[i]; i++)
+        if (fnmatch(cache_model_files[i], name, 0) == 0) return true;
+    return false;
+}
+
+bool find_is_model_folder(const char *path)
+{
+    static const char *const configs[] = {"open_clip_config.json", "config.json",
+                                          "modules.json"};
+    char *config = NULL;
+
+    for (size_t i = 0; !config && i < sizeof configs / sizeof configs[0]; i++)
+        config = in_folder(path, configs[i]);
+    free(config);
+    return config != NULL;
+}
+
+static int is_model_file(const struct dirent *entry)
+{
+    return find_is_model_file(entry->d_name);
+}
+
+/* The only model file of a folder without configs; NULL where there is none or more. */
+static char *lone_file(const char *folder)
+{
+    struct dirent **names = NULL;
+    const int n =
+        find_is_model_folder(folder) ? 0 : scandir(folder, &names, is_model_file, NULL);
+    char *path = n == 1 ? path_join(folder, names[0]->d_name) : NULL;
+
+    for (int i = 0; i < n; i++) free(names[i]);
+    free(names);
+    return path;
+}
+
+/* ---- finding -------------------------------------------------------------------------
+ */
+
+static int find_path(char **out, const char *path, clipc_err *err)
+{
+    *out = strdup(path);
+    return *out ? CLIPC_OK : clipc_fail_memory(err, path, strlen(path));
+}
+
+/* "org/name" in the cache of Hugging Face models. */
+static int find_cached(char **out, const char *name, clipc_err *err)
+{
+    hub_name hub;
+    char *file;
+    int rc;
+
+    if (!hub_name_parse(&hub, name))
+        return clipc_fail(err, CLIPC_ERR_IO, "%s: no such model", name);
+    rc = cache_find(out, &hub, err);
+    if (rc != CLIPC_OK) return rc;
+    if (!*out)
+        return clipc_fail(err, CLIPC_ERR_IO,
+                          "%.100s: no such file, and no such model in the cache: "
+                          "`clipc pull %.100s` fetches it",
+                          name, name);
+    file = lone_file(*out);
+    if (file) {
+        free(*out);
+        *out = file;
+    }
+    return CLIPC_OK;
+}
+
+typedef struct search {
+    const char *name;
+    char *found;
+} search;
+
+static bool try_folder(void *user, const char *folder)
+{
+    search *s = user;
+
+    s->found = in_folder(folder, s->name);
+    return s->found != NULL;
+}
+
 int find_model(char **out, const char *name, clipc_err *err)
 {
-    const char *installed = CLIPC_PREFIX "/share/clipc/models";
-    const bool path = name && strchr(name, '/');
+    search s = {.name = name && *name ? name : bundled};
 
     *out = NULL;
-    if (!name || !*name) name = bundled;
-    if (path || file_exists(name)) {
-        *out = strdup(name);
-        if (!*out) return clipc_fail_memory(err, name, strlen(name));
-        if (file_exists(name)) return CLIPC_OK;
-        free(*out);
-        *out = NULL;
-        return clipc_fail(err, CLIPC_ERR_IO, "%s: no such model", name);
-    }
-    *out = along(getenv("CLIPC_MODEL_PATH"), name);
-    if (!*out) *out = near_executable(name);
-    if (!*out) *out = in_folder(installed, strlen(installed), name);
-    if (*out) return CLIPC_OK;
+    if (file_exists(s.name)) return find_path(out, s.name, err);
+    if (strchr(s.name, '/')) return find_cached(out, s.name, err);
+    if (find_along_path(try_folder, &s)) return *out = s.found, CLIPC_OK;
     return clipc_fail(
         err, CLIPC_ERR_IO,
         "%s: no such model here, in CLIPC_MODEL_PATH, in models/ beside the "
         "executable or in %s",
-        name, installed);
+        s.name, installed);
 }
 
 int find_eval(char **out, const char *model, clipc_err *err)
@@ -84,11 +177,11 @@ int find_eval(char **out, const char *model, clipc_err *err)
     char *folder = NULL;
     int rc;
 
-    *out = in_folder(model, strlen(model), eval_set);
+    *out = in_folder(model, eval_set);
     if (*out) return CLIPC_OK;
     rc = find_model(&folder, NULL, err);
     if (rc != CLIPC_OK) return rc;
-    *out = in_folder(folder, strlen(folder), eval_set);
+    *out = in_folder(folder, eval_set);
     if (!*out) rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no %s in it", folder, eval_set);
     free(folder);
     return rc;

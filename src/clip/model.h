@@ -13,6 +13,13 @@ struct clipc_model {
     clipc_model_info info;
 };
 
+/* What a thread needs to make pixels of a picture. */
+typedef struct picture_work {
+    resize_work resize;
+    buf file;
+    uint8_t *crop; /* [H,W,3] */
+} picture_work;
+
 struct clipc_ctx {
     const clipc_model *m;
     clipc_ctx_options options;
@@ -20,14 +27,13 @@ struct clipc_ctx {
     void *image_acts;
     void *text_acts;
     arena mem;
-    float *pixels;    /* [B,3,H,W] */
-    uint8_t *crop;    /* [H,W,3] */
-    int32_t *ids;     /* [B,context_length] */
-    text_span *texts; /* [B] */
-    float *windows;   /* [B,embed_dim] of a long text */
-    resize_work resize;
+    float *pixels;          /* [B,3,H,W] */
+    picture_work *pictures; /* [threads] */
+    int32_t *ids;           /* [B,context_length] */
+    text_span *texts;       /* [B] */
+    float *windows;         /* [B,embed_dim] of a long text */
     tokens_work tokens;
-    buf file, text;
+    buf text;
 };
 
 #endif

@@ -7,10 +7,17 @@
 
 size_t image_channels(image_mode mode)
 {
-    static const size_t channels[] = {[IMAGE_1] = 1,    [IMAGE_L] = 1,   [IMAGE_LA] = 2,
-                                      [IMAGE_P] = 1,    [IMAGE_RGB] = 3, [IMAGE_RGBA] = 4,
-                                      [IMAGE_CMYK] = 4, [IMAGE_I16] = 2, [IMAGE_I] = 4};
+    static const size_t channels[] = {
+        [IMAGE_1] = 1,     [IMAGE_L] = 1,   [IMAGE_LA] = 2,   [IMAGE_P] = 1,
+        [IMAGE_PA] = 2,    [IMAGE_RGB] = 3, [IMAGE_RGBA] = 4, [IMAGE_CMYK] = 4,
+        [IMAGE_YCBCR] = 3, [IMAGE_LAB] = 3, [IMAGE_I16] = 2,  [IMAGE_I16B] = 2,
+        [IMAGE_I] = 4,     [IMAGE_F] = 4};
     return channels[mode];
+}
+
+bool image_is_wide(image_mode mode)
+{
+    return mode == IMAGE_I16 || mode == IMAGE_I16B || mode == IMAGE_I || mode == IMAGE_F;
 }
 
 void image_free(image *im)
@@ -45,6 +52,40 @@ int image_check_size(size_t w, size_t h, double max_megapixels, const char *name
     return CLIPC_OK;
 }
 
+int image_lacks(const char *name, const char *format, const char *library, clipc_err *err)
+{
+    return clipc_fail(err, CLIPC_ERR_FEATURE,
+                      "%s: %s needs %s, which this clipc was "
+                      "built without",
+                      name, format, library);
+}
+
+typedef int decoder(image *out, const uint8_t *data, size_t size, const char *name,
+                    double max_megapixels, clipc_err *err);
+
+/* Bytes at a place, by which a format is known. */
+static const struct {
+    size_t at, n;
+    const char *bytes;
+    decoder *decode;
+} formats[] = {
+    {0, 3, "\xff\xd8\xff", jpeg_decode},
+    {0, 8, "\x89PNG\r\n\x1a\n", png_decode},
+    {8, 4, "WEBP", webp_decode},
+    {0, 4, "GIF8", gif_decode},
+    {0, 2, "BM", bmp_decode},
+    {0, 4, "II*\0", tiff_decode},
+    {0, 4, "MM\0*", tiff_decode},
+    {0, 4, "II+\0", tiff_decode},
+    {0, 4, "MM\0+", tiff_decode},
+    {0, 2, "\xff\x0a", jxl_decode},
+    {0, 12, "\0\0\0\x0cJXL \r\n\x87\n", jxl_decode},
+    {4, 6, "ftyphe", heif_decode},
+    {4, 7, "ftypmif", heif_decode},
+    {4, 7, "ftypmsf", heif_decode},
+    {4, 7, "ftypavi", heif_decode},
+};
+
 int image_decode(image *out, const void *data, size_t size, const char *name,
                  double max_megapixels, clipc_err *err)
 {
@@ -52,18 +93,15 @@ int image_decode(image *out, const void *data, size_t size, const char *name,
 
     *out = (image){0};
     if (size == 0) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: empty file", name);
-    if (size >= 3 && memcmp(p, "\xff\xd8\xff", 3) == 0)
-        return jpeg_decode(out, p, size, name, max_megapixels, err);
-    if (size >= 8 && memcmp(p, "\x89PNG\r\n\x1a\n", 8) == 0)
-        return png_decode(out, p, size, name, max_megapixels, err);
-    if (size >= 12 && memcmp(p, "RIFF", 4) == 0 && memcmp(p + 8, "WEBP", 4) == 0)
-        return webp_decode(out, p, size, name, max_megapixels, err);
-    if (size >= 6 && memcmp(p, "GIF8", 4) == 0)
-        return gif_decode(out, p, size, name, max_megapixels, err);
-    if (size >= 2 && memcmp(p, "BM", 2) == 0)
-        return bmp_decode(out, p, size, name, max_megapixels, err);
-    if (size >= 2 && p[0] == 'P' && p[1] >= '1' && p[1] <= '6')
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        if (size >= formats[i].at + formats[i].n &&
+            memcmp(p + formats[i].at, formats[i].bytes, formats[i].n) == 0)
+            return formats[i].decode(out, p, size, name, max_megapixels, err);
+    if (size >= 2 && p[0] == 'P' && strchr("0123456fy", p[1]))
         return pnm_decode(out, p, size, name, max_megapixels, err);
-    return clipc_fail(err, CLIPC_ERR_FORMAT,
-                      "%s: not a JPEG, PNG, WebP, GIF, BMP or PNM picture", name);
+    return clipc_fail(
+        err, CLIPC_ERR_FORMAT,
+        "%s: not a JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG "
+        "XL picture",
+        name);
 }

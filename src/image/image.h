@@ -4,6 +4,7 @@
 #ifndef CLIPC_IMAGE_IMAGE_H
 #define CLIPC_IMAGE_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -14,11 +15,16 @@ typedef enum image_mode {
     IMAGE_L,  /* grey */
     IMAGE_LA, /* grey, alpha */
     IMAGE_P,  /* indices into palette */
+    IMAGE_PA, /* the same, and alpha of each pixel */
     IMAGE_RGB,
-    IMAGE_RGBA, /* straight alpha */
-    IMAGE_CMYK, /* 255 is full ink */
-    IMAGE_I16,  /* grey of 16 bits, uint16_t */
-    IMAGE_I     /* whole numbers, int32_t */
+    IMAGE_RGBA,  /* straight alpha */
+    IMAGE_CMYK,  /* 255 is full ink */
+    IMAGE_YCBCR, /* JPEG's */
+    IMAGE_LAB,   /* 8 bits; a and b plus 128 */
+    IMAGE_I16,   /* grey of 16 bits, uint16_t */
+    IMAGE_I16B,  /* the same, the high byte first on any machine */
+    IMAGE_I,     /* whole numbers, int32_t */
+    IMAGE_F      /* float */
 } image_mode;
 
 typedef struct image {
@@ -26,24 +32,28 @@ typedef struct image {
                     malloc'd */
     size_t w, h;
     image_mode mode;
-    uint8_t palette[256][4]; /* IMAGE_P: RGB and alpha */
+    uint8_t palette[256][4]; /* IMAGE_P, PA: RGB and alpha */
     int palette_alpha;       /* IMAGE_P: some entry is transparent */
-    int has_key;             /* IMAGE_1, L, RGB: pixels of this colour are transparent */
+    int has_key;             /* pixels that become this RGB are transparent */
     uint8_t key[3];
 } image;
 
 /* Bytes of a pixel. */
 size_t image_channels(image_mode mode);
+/* Pixels are numbers of more than 8 bits. */
+bool image_is_wide(image_mode mode);
 void image_free(image *im);
 
 /* w*h pixels of a mode, checked; im is overwritten.  Pixels are not set. */
 int image_alloc(image *im, size_t w, size_t h, image_mode mode, const char *name,
                 clipc_err *err);
 
-/* Decodes a JPEG, PNG, WebP, GIF (its first frame), BMP or PNM file (recognised by
- * content), exactly as Pillow with libjpeg-turbo does.  Larger than max_megapixels, told
- * by the header before pixels are allocated: CLIPC_ERR_LIMIT.  Truncated or damaged:
- * CLIPC_ERR_FORMAT.  `name` is for messages.  Free with image_free. */
+/* Decodes a JPEG, PNG, WebP, GIF, BMP, PNM or TIFF file (recognised by content; its first
+ * picture) exactly as Pillow with libjpeg-turbo does, HEIF, AVIF and JPEG XL as libheif
+ * and libjxl do.  Larger than max_megapixels, told by the header before pixels are
+ * allocated: CLIPC_ERR_LIMIT.  Truncated or damaged: CLIPC_ERR_FORMAT.  A library that is
+ * not there: CLIPC_ERR_FEATURE or CLIPC_ERR_IO.  `name` is for messages.  Free with
+ * image_free. */
 int image_decode(image *out, const void *data, size_t size, const char *name,
                  double max_megapixels, clipc_err *err);
 
@@ -60,8 +70,18 @@ int bmp_decode(image *out, const uint8_t *data, size_t size, const char *name,
                double max_megapixels, clipc_err *err);
 int pnm_decode(image *out, const uint8_t *data, size_t size, const char *name,
                double max_megapixels, clipc_err *err);
+int tiff_decode(image *out, const uint8_t *data, size_t size, const char *name,
+                double max_megapixels, clipc_err *err);
+int heif_decode(image *out, const uint8_t *data, size_t size, const char *name,
+                double max_megapixels, clipc_err *err);
+int jxl_decode(image *out, const uint8_t *data, size_t size, const char *name,
+               double max_megapixels, clipc_err *err);
 int image_check_size(size_t w, size_t h, double max_megapixels, const char *name,
                      clipc_err *err);
+
+/* "NAME: FORMAT needs LIBRARY, ..": what a build without it says. */
+int image_lacks(const char *name, const char *format, const char *library,
+                clipc_err *err);
 
 /* PNG bytes of w x h pixels with 1, 3 or 4 channels, appended to out: pass a zeroed buf.
  */

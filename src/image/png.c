@@ -85,22 +85,20 @@ static void get_palette(png_structp png, png_infop info, image *im)
     }
 }
 
-/* The colour that tRNS makes transparent, scaled to bytes as the pixels are. */
+/* The colour that tRNS makes transparent: as Pillow takes it, which of 16 bits compares
+ * the low ones, and does not scale 2 and 4 bits as it scales pixels. */
 static void get_key(png_structp png, png_infop info, image *im)
 {
-    const int depth = png_get_bit_depth(png, info);
     png_color_16p key = NULL;
 
-    if (im->mode == IMAGE_I16 || !png_get_tRNS(png, info, NULL, NULL, &key) || !key)
-        return;
+    if (!png_get_tRNS(png, info, NULL, NULL, &key) || !key) return;
     im->has_key = 1;
     if (im->mode == IMAGE_RGB) {
-        const int shift = depth == 16 ? 8 : 0;
-        im->key[0] = (uint8_t)(key->red >> shift);
-        im->key[1] = (uint8_t)(key->green >> shift);
-        im->key[2] = (uint8_t)(key->blue >> shift);
+        im->key[0] = (uint8_t)key->red;
+        im->key[1] = (uint8_t)key->green;
+        im->key[2] = (uint8_t)key->blue;
     } else {
-        memset(im->key, key->gray * (255 / ((1 << depth) - 1)), 3);
+        memset(im->key, im->mode == IMAGE_1 && key->gray ? 255 : (uint8_t)key->gray, 3);
     }
 }
 

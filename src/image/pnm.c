@@ -1,5 +1,6 @@
 /* Portable bitmaps, greymaps and pixmaps (P1 to P6) as Pillow's PpmImagePlugin opens
- * them: values scaled to 255, greys of more than 8 bits to 65535 in mode I. */
+ * them: values scaled to 255, greys of more than 8 bits to 65535 in mode I; also its own
+ * extensions and the grey kind of PFM. */
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -11,9 +12,9 @@ typedef struct pnm {
     size_t size, at;
     const char *name;
     clipc_err *err;
-    char kind; /* '1' to '6' */
     size_t w, h, max;
     image_mode mode;
+    bool plain, little; /* numbers in digits; of PFM: the lowest byte first */
 } pnm;
 
 static int bad(const pnm *p, const char *why)
@@ -59,20 +60,52 @@ static int read_number(pnm *p, size_t *out, bool header)
     return digits ? CLIPC_OK : bad(p, "file is truncated");
 }
 
+/* The mark ends with white space or after six characters. */
+static int read_kind(pnm *p)
+{
+    static const struct {
+        const char *mark;
+        image_mode mode;
+    } kinds[] = {{"P1", IMAGE_1},        {"P2", IMAGE_L},       {"P3", IMAGE_RGB},
+                 {"P4", IMAGE_1},        {"P5", IMAGE_L},       {"P6", IMAGE_RGB},
+                 {"Pf", IMAGE_F},        {"PyP", IMAGE_P},      {"PyRGBA", IMAGE_RGBA},
+                 {"PyCMYK", IMAGE_CMYK}, {"P0CMYK", IMAGE_CMYK}};
+    char mark[8] = "";
+
+    for (; p->at < 6 && p->at < p->size && !is_space(p->data[p->at]); p->at++)
+        mark[p->at] = (char)p->data[p->at];
+    if (p->at < 6) p->at++;
+    p->plain = mark[1] >= '1' && mark[1] <= '3';
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(mark, kinds[i].mark) == 0) return p->mode = kinds[i].mode, CLIPC_OK;
+    return bad(p, "an unknown kind");
+}
+
+/* PFM's scale, whose sign tells the order of bytes; Pillow leaves the values alone. */
+static int read_scale(pnm *p)
+{
+    bool any = false;
+
+    while (p->at < p->size && is_space(p->data[p->at])) p->at++;
+    p->little = p->at < p->size && p->data[p->at] == '-';
+    for (; p->at < p->size && !is_space(p->data[p->at]); p->at++) {
+        const char c = (char)p->data[p->at];
+        if (!c || !strchr("+-.0123456789eE", c))
+            return bad(p, "a scale that is no number");
+        any |= c >= '1' && c <= '9';
+    }
+    p->at++;
+    return any ? CLIPC_OK : bad(p, "a scale of zero");
+}
+
 static int read_header(pnm *p)
 {
-    int rc;
+    int rc = read_kind(p);
 
-    p->kind = (char)p->data[1];
-    p->at = 2;
-    if (p->at < p->size && !is_space(p->data[p->at])) return bad(p, "an unknown kind");
-    p->at++;
-    rc = read_number(p, &p->w, true);
+    if (rc == CLIPC_OK) rc = read_number(p, &p->w, true);
     if (rc == CLIPC_OK) rc = read_number(p, &p->h, true);
-    p->mode = p->kind == '1' || p->kind == '4'   ? IMAGE_1
-              : p->kind == '3' || p->kind == '6' ? IMAGE_RGB
-                                                 : IMAGE_L;
     if (rc != CLIPC_OK || p->mode == IMAGE_1) return rc;
+    if (p->mode == IMAGE_F) return read_scale(p);
     rc = read_number(p, &p->max, true);
     if (rc == CLIPC_OK && (p->max < 1 || p->max > 65535))
         rc = bad(p, "a largest value that is not 1 to 65535");
@@ -121,12 +154,27 @@ static int read_bits(pnm *p, uint8_t *px)
     return CLIPC_OK;
 }
 
+/* Rows from the bottom up. */
+static int read_floats(pnm *p, uint8_t *px)
+{
+    const uint16_t one = 1;
+    const bool swap = p->little != *(const uint8_t *)&one;
+
+    if (p->at > p->size || (p->size - p->at) / 4 / p->w < p->h)
+        return bad(p, "file is truncated");
+    for (size_t y = 0; y < p->h; y++) {
+        const uint8_t *from = p->data + p->at + (p->h - 1 - y) * p->w * 4;
+        for (size_t i = 0; i < p->w * 4; i++) *px++ = from[swap ? i ^ 3 : i];
+    }
+    return CLIPC_OK;
+}
+
 static int read_values(pnm *p, uint8_t *px)
 {
-    const size_t bands = p->mode == IMAGE_RGB ? 3 : 1, n = p->w * p->h * bands;
-    const size_t bytes = p->max > 255 ? 2 : 1;
+    const size_t bands = p->mode == IMAGE_I ? 1 : image_channels(p->mode);
+    const size_t n = p->w * p->h * bands, bytes = p->max > 255 ? 2 : 1;
 
-    if (p->kind < '4') {
+    if (p->plain) {
         for (size_t i = 0; i < n; i++) {
             size_t value;
             const int rc = read_number(p, &value, false);
@@ -154,9 +202,10 @@ int pnm_decode(image *out, const uint8_t *data, size_t size, const char *name,
     if (rc == CLIPC_OK) rc = image_check_size(p.w, p.h, max_megapixels, name, err);
     if (rc == CLIPC_OK) rc = image_alloc(out, p.w, p.h, p.mode, name, err);
     if (rc != CLIPC_OK) return rc;
-    rc = p.mode != IMAGE_1 ? read_values(&p, out->px)
-         : p.kind == '1'   ? read_plain_bits(&p, out->px)
-                           : read_bits(&p, out->px);
+    rc = p.mode == IMAGE_F   ? read_floats(&p, out->px)
+         : p.mode != IMAGE_1 ? read_values(&p, out->px)
+         : p.plain           ? read_plain_bits(&p, out->px)
+                             : read_bits(&p, out->px);
     if (rc != CLIPC_OK) image_free(out);
     return rc;
 }

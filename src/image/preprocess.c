@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "image/lab.h"
+
 preprocess_cfg preprocess_default(size_t h, size_t w)
 {
     return (preprocess_cfg){.h = h,
@@ -23,15 +25,27 @@ static void cmyk_to_rgb(uint8_t *rgb, const uint8_t *cmyk)
     }
 }
 
-/* Whole numbers are clipped, not scaled. */
+/* Numbers are clipped, not scaled; NaN is black. */
 static uint8_t clip_wide(const uint8_t *px, image_mode mode)
 {
-    int32_t v = 0;
-    uint16_t u;
+    const double v = mode == IMAGE_I16B ? px[0] << 8 | px[1] : wide_get(px, mode);
 
-    if (mode == IMAGE_I) memcpy(&v, px, sizeof v);
-    else memcpy(&u, px, sizeof u), v = u;
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    return (uint8_t)(v >= 255.0 ? 255.0 : v > 0.0 ? v : 0.0);
+}
+
+/* In Pillow's 6-bit fixed point, whose tables are truncated and whose sums are floored.
+ */
+static void ycbcr_to_rgb(uint8_t *rgb, const uint8_t *px)
+{
+    const double cb = 64.0 * (px[1] - 128), cr = 64.0 * (px[2] - 128);
+    const int add[] = {(int)(1.402 * cr + 0.5),
+                       (int)(-0.34414 * cb + 0.5) + (int)(-0.71414 * cr + 0.5),
+                       (int)(1.772 * cb + 0.5)};
+
+    for (size_t i = 0; i < 3; i++) {
+        const int v = px[0] + (add[i] >> 6);
+        rgb[i] = (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    }
 }
 
 void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
@@ -43,12 +57,17 @@ void pixels_to_rgb(uint8_t *rgb, const uint8_t *px, size_t n, const image *im)
         case IMAGE_1: memset(rgb, px[0] ? 255 : 0, 3); break;
         case IMAGE_L:
         case IMAGE_LA: memset(rgb, px[0], 3); break;
-        case IMAGE_P: memcpy(rgb, im->palette[px[0]], 3); break;
+        case IMAGE_P:
+        case IMAGE_PA: memcpy(rgb, im->palette[px[0]], 3); break;
+        case IMAGE_YCBCR: ycbcr_to_rgb(rgb, px); break;
+        case IMAGE_LAB: lab_to_rgb(rgb, px); break;
         case IMAGE_RGB:
         case IMAGE_RGBA: memcpy(rgb, px, 3); break;
         case IMAGE_CMYK: cmyk_to_rgb(rgb, px); break;
         case IMAGE_I16:
-        case IMAGE_I: memset(rgb, clip_wide(px, im->mode), 3); break;
+        case IMAGE_I16B:
+        case IMAGE_I:
+        case IMAGE_F: memset(rgb, clip_wide(px, im->mode), 3); break;
         }
     }
 }
@@ -98,12 +117,8 @@ static void fill_ground(uint8_t *crop, const image *im, const preprocess_cfg *cf
 {
     uint8_t px[4];
 
-    const int32_t whole = cfg->fill;
-    const uint16_t wide = cfg->fill;
-
     memset(px, cfg->fill, sizeof px);
-    if (im->mode == IMAGE_I) memcpy(px, &whole, sizeof whole);
-    if (im->mode == IMAGE_I16) memcpy(px, &wide, sizeof wide);
+    if (image_is_wide(im->mode)) wide_put(px, im->mode, cfg->fill);
     for (size_t i = 0; i < cfg->h * cfg->w; i++) pixels_to_rgb(crop + 3 * i, px, 1, im);
 }
 
@@ -112,20 +127,24 @@ static int crop_of(uint8_t *crop, resize_work *work, const image *im,
 {
     const filter f = covers_rectangle(cfg) ? FILTER_BICUBIC : cfg->interpolation;
     const size_t c = image_channels(im->mode);
+    /* Pillow loses the palette of PA, but not of P, when it resizes: all is black. */
+    const image no_palette = {.mode = IMAGE_PA};
+    const image *colors = im;
     size_t w, h;
     int rc;
 
     resized(&w, &h, im, cfg);
+    if (im->mode == IMAGE_PA && (w != im->w || h != im->h)) colors = &no_palette;
     const size_t cw = w < cfg->w ? w : cfg->w, ch = h < cfg->h ? h : cfg->h;
     rc = resize_grow((void **)(void *)&work->out, &work->cap_out, ch * cw * c, err);
     if (rc == CLIPC_OK)
         rc = resize_crop(work->out, work, im, w, h, crop_offset(w - cw, cfg),
                          crop_offset(h - ch, cfg), cw, ch, f, err);
     if (rc != CLIPC_OK) return rc;
-    if (cw < cfg->w || ch < cfg->h) fill_ground(crop, im, cfg);
+    if (cw < cfg->w || ch < cfg->h) fill_ground(crop, colors, cfg);
     crop += ((cfg->h - ch) / 2 * cfg->w + (cfg->w - cw) / 2) * 3;
     for (size_t y = 0; y < ch; y++, crop += 3 * cfg->w)
-        pixels_to_rgb(crop, work->out + y * cw * c, cw, im);
+        pixels_to_rgb(crop, work->out + y * cw * c, cw, colors);
     return CLIPC_OK;
 }
 
@@ -133,18 +152,18 @@ static int crop_of(uint8_t *crop, resize_work *work, const image *im,
 
 static bool is_transparent(const image *im)
 {
-    return im->mode == IMAGE_RGBA || im->mode == IMAGE_LA || im->has_key ||
-           (im->mode == IMAGE_P && im->palette_alpha);
+    return im->mode == IMAGE_RGBA || im->mode == IMAGE_LA || im->mode == IMAGE_PA ||
+           im->has_key || (im->mode == IMAGE_P && im->palette_alpha);
 }
 
-static unsigned alpha_of(const image *im, const uint8_t *px)
+static unsigned alpha_of(const image *im, const uint8_t *px, const uint8_t *rgb)
 {
     switch (im->mode) {
     case IMAGE_P: return im->palette[px[0]][3];
     case IMAGE_RGBA: return px[3];
-    case IMAGE_LA: return px[1];
-    case IMAGE_RGB: return memcmp(px, im->key, 3) == 0 ? 0 : 255;
-    default: return px[0] == im->key[0] ? 0 : 255;
+    case IMAGE_LA:
+    case IMAGE_PA: return px[1];
+    default: return memcmp(rgb, im->key, 3) == 0 ? 0 : 255;
     }
 }
 
@@ -163,7 +182,7 @@ static void rgb_on_white(uint8_t *rgb, const image *im)
 
     pixels_to_rgb(rgb, im->px, n, im);
     for (size_t i = 0; is_transparent(im) && i < n; i++) {
-        const unsigned a = alpha_of(im, im->px + i * c);
+        const unsigned a = alpha_of(im, im->px + i * c, rgb + 3 * i);
         for (size_t ch = 0; ch < 3; ch++)
             rgb[3 * i + ch] = over_white(rgb[3 * i + ch], a);
     }

@@ -224,21 +224,27 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
 
 /* ---- pixels of more than 8 bits ---- */
 
-static int32_t wide_get(const uint8_t *px, image_mode mode)
+double wide_get(const uint8_t *px, image_mode mode)
 {
     int32_t v;
     uint16_t u;
+    float f;
 
+    if (mode == IMAGE_F) return memcpy(&f, px, sizeof f), (double)f;
     if (mode == IMAGE_I) return memcpy(&v, px, sizeof v), v;
     return memcpy(&u, px, sizeof u), u;
 }
 
-static void wide_put(uint8_t *px, image_mode mode, double sum)
+void wide_put(uint8_t *px, image_mode mode, double sum)
 {
-    const int32_t v = (int32_t)(sum >= 0.0 ? sum + 0.5 : sum - 0.5);
+    const double whole = sum >= 0.0 ? sum + 0.5 : sum - 0.5;
+    /* What does not fit becomes what Pillow's cast makes of it on x86. */
+    const int32_t v = fabs(whole) < 2147483648.0 ? (int32_t)whole : INT32_MIN;
     const uint16_t u = (uint16_t)(v < 0 ? 0 : v > 65535 ? 65535 : v);
+    const float f = (float)sum;
 
-    if (mode == IMAGE_I) memcpy(px, &v, sizeof v);
+    if (mode == IMAGE_F) memcpy(px, &f, sizeof f);
+    else if (mode == IMAGE_I) memcpy(px, &v, sizeof v);
     else memcpy(px, &u, sizeof u);
 }
 
@@ -325,7 +331,7 @@ int resize_crop(uint8_t *out, resize_work *work, const image *im, size_t w, size
         nearest(out, im, w, h, x0, y0, cw, ch);
         return CLIPC_OK;
     }
-    if (im->mode == IMAGE_I16 || im->mode == IMAGE_I)
+    if (image_is_wide(im->mode))
         return resample_wide(out, work, im, w, h, x0, y0, cw, ch, f, err);
     if (alpha) {
         if ((rc = GROW(work, premultiplied, n * c, err)) != CLIPC_OK) return rc;

@@ -1,6 +1,6 @@
 /* image/resize.h -- Pillow's resampling (python-pillow src/libImaging/Resample.c):
  * weights in 22-bit fixed point, along rows, then along columns or (13.0, tall pictures)
- * the other way, rounded to 8 bits between.  Pictures of wider numbers (I;16, I) are
+ * the other way, rounded to 8 bits between.  Pictures of wider numbers (I;16, I, F) are
  * summed in double and rounded to their own kind. */
 #ifndef CLIPC_IMAGE_RESIZE_H
 #define CLIPC_IMAGE_RESIZE_H
@@ -23,6 +23,11 @@ typedef struct resize_work {
 } resize_work;
 
 void resize_work_free(resize_work *w);
+
+/* A pixel of a mode that image_is_wide.  I16B counts as in the machine's order: Pillow 13
+ * resizes it so, though it converts it right. */
+double wide_get(const uint8_t *px, image_mode mode);
+void wide_put(uint8_t *px, image_mode mode, double number);
 
 /* Makes *p at least `bytes` large, its contents lost.  For the buffers above. */
 int resize_grow(void **p, size_t *cap, size_t bytes, clipc_err *err);

@@ -98,9 +98,9 @@ static int encode_texts(drift *d, clipc_err *err)
         const char *hole = strstr(frames[i / 8], "%s");
         snprintf(text, sizeof text, "%.*s%s%s", (int)(hole - frames[i / 8]),
                  frames[i / 8], words[i % 8], hole + 2);
-        rc = clipc_encode_texts(d->a, d->text[0] + i * d->E, &texts, 1, err);
+        rc = clipc_encode_texts(d->a, d->text[0] + i * d->E, &texts, NULL, 1, err);
         if (rc == CLIPC_OK)
-            rc = clipc_encode_texts(d->b, d->text[1] + i * d->E, &texts, 1, err);
+            rc = clipc_encode_texts(d->b, d->text[1] + i * d->E, &texts, NULL, 1, err);
     }
     return rc;
 }

@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval info doctor convert quantize tokenize preprocess; do
+    for c in classify similarity embed train eval pull models info doctor convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -169,6 +169,39 @@ doctors() { # sound, suspicious, broken: the exit status; text and JSON; nothing
         grep -q '^suspicious; problems: 0, warnings: 1' "$T/out" &&
         run 3 doctor no-such-model --json && grep -q '"severity":"problem".*"images_per_second":null' "$T/out" &&
         run 2 doctor $M $M && one_line && run 2 doctor --threads 0 && one_line
+}
+golden_crop() { # golden_crop FOLDER NAME: its crop of 16 x 16 by the recipe hf
+    at=$(sed -n "s/^$2 16 16 hf bicubic 0 //p" "tests/golden/$1/index.txt")
+    tail -c +$((at + 1)) "tests/golden/$1/crops.bin" | head -c 768
+}
+auto_orient() {
+    O=tests/golden/oriented
+    for name in exif_6_II.jpg exif_5.png exif_8.webp; do
+        golden_crop oriented $name >"$T/want"
+        run 0 preprocess $O/$name --recipe hf --size 16 --auto-orient -f -o "$T/o.npy" || return 1
+        tail -c 768 "$T/o.npy" | cmp -s - "$T/want" || return 1
+        run 0 preprocess $O/$name --recipe hf --size 16 -f -o "$T/o.npy" || return 1
+        tail -c 768 "$T/o.npy" | cmp -s - "$T/want" && return 1
+    done
+    run 0 embed $O/exif_6_II.jpg -m $M && cp "$T/out" "$T/want" &&
+        run 0 embed $O/exif_6_II.jpg -m $M --auto-orient && ! cmp -s "$T/out" "$T/want"
+}
+formats_in_folder() { # in order of name; what needs a library that is not there says so
+    mkdir "$T/all" && cp tests/golden/modern/RGB_37x29.* tests/golden/modern/RGB_lossy.jxl \
+        tests/golden/modes/tiff_grey12.tif tests/golden/formats/1.bmp tests/golden/formats/ramp.gif \
+        tests/golden/formats/1.pnm "$T/all" && cp tests/golden/formats/rgb_3.ppm "$T/all/Z.PPM" &&
+        echo text >"$T/all/notes.txt"
+    "$CLIPC" preprocess "$T/all" --recipe hf -o "$T/all.npy" 2>"$T/err"
+    sed 's/.*all\/\(.*\)","row.*/\1/' "$T/all.npy.jsonl" >"$T/rows"
+    for name in 1.bmp 1.pnm RGB_37x29.avif RGB_37x29.heic RGB_lossy.jxl Z.PPM ramp.gif tiff_grey12.tif; do
+        grep -q "$name.* lib" "$T/err" || echo $name
+    done | cmp -s - "$T/rows"
+}
+huge_claims() {
+    for claim in tests/golden/claims/*; do
+        run 3 preprocess "$claim" --recipe openai -o "$T/huge.npy" && one_line &&
+            grep -q "$claim" "$T/err" || return 1
+    done
 }
 preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
@@ -496,6 +529,9 @@ expect 'info' infos
 expect 'doctor' doctors
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
+expect 'preprocess: --auto-orient' auto_orient
+expect 'preprocess: folders of every format' formats_in_folder
+expect 'preprocess: huge claims' huge_claims
 expect 'preprocess: as Hugging Face' crops_as_hf
 expect 'eval' evals
 expect 'eval and quantize: a shard' shards
@@ -508,4 +544,5 @@ expect 'a ResNet: trained, saved, resumed' resnet
 expect 'train: curves' plots
 expect 'train: errors' train_errors
 sh tests/cli/kill_resume.sh || status=1
+sh tests/hub/run.sh || status=1
 exit $status

@@ -4,11 +4,13 @@
 set -eu
 env=build/golden-env
 [ -x $env/bin/python ] || { python3 -m venv $env && $env/bin/pip install -q -r tests/golden/requirements.txt; }
-for script in make_models make_variants make_torch make_gguf make_wordpiece make_spm make_tokens make_pixels make_formats; do
+for script in make_models make_variants make_torch make_gguf make_wordpiece make_spm make_tokens make_pixels make_formats make_pictures; do
     echo "$script"
     $env/bin/python tests/golden/$script.py
 done
 make -s clipc
 $env/bin/python tests/golden/check_roundtrip.py
 $env/bin/python tests/golden/check_families.py
+$env/bin/python tests/golden/check_pixels.py
+$env/bin/python tests/golden/check_hub.py
 git --no-pager diff --stat -- tests/golden

@@ -264,4 +264,5 @@ def main():
         f.writelines(index)
 
 
-main()
+if __name__ == "__main__":
+    main()
