@@ -139,7 +139,7 @@ def show(line):
             rate = 1e3 * line["gflop"][p["name"]] / p["median"]
             text += f"  {rate:.0f} GFLOP/s, {100 * rate / peak:.0f} % of the peak"
         text += f"  error {p['error']:.1e}" if "error" in p else ""
-        text += f"  cosine {p['cosine']:.5f}" if "cosine" in p else ""
+        text += f"  1 - cosine {1 - p['cosine']:.1e}" if "cosine" in p else ""
         print(text)
     for name, why in line.get("missing", {}).items():
         print(f"  {name}: missing: {why}")

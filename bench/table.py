@@ -1,5 +1,6 @@
 """Prints what `make bench` left in build/bench.jsonl as Markdown, a table for each kind of machine,
-for SPEED.md: of each row the newest measurement, void and quick ones left out and named.
+for SPEED.md: of each row the newest measurement, void ones left out and named; drift is 1 - the
+smallest cosine to float32.  Quick runs do not count.
 
 usage: python3 bench/table.py [FILE.jsonl]
 """
@@ -18,7 +19,7 @@ def read(path):
             if "machine" in line:
                 machine = line["machine"]
                 kinds[machine["kind"]] = (machine, kinds.get(machine["kind"], (None, {}))[1])
-            else:
+            elif not line["quick"]:
                 kinds[line["kind"]][1][line["row"]] = line
     return kinds
 
@@ -27,17 +28,21 @@ def time_of(ms):
     return f"{ms / 1e3:.1f} s" if ms >= 1e4 else f"{ms:.0f} ms" if ms >= 100 else f"{ms:.1f} ms"
 
 
-def share(line, program):
+def share(line, p):
     if "gflop" not in line:
         return ""
-    rate = 1e3 * line["gflop"][program["name"]] / program["median"]
+    rate = 1e3 * line["gflop"][p["name"]] / p["median"]
     return f"{100 * rate / (max(line['peaks']) * line['threads']):.0f} %"
+
+
+def program(p):
+    drift = f", drift {1 - p['cosine']:.1e}" if "cosine" in p else ""
+    return time_of(p["median"]) + drift
 
 
 def peer(p):
     name = f"{p['name']} ({p['setting']})" if p["setting"] else p["name"]
-    cosine = f", cosine {p['cosine']:.5f}" if "cosine" in p else ""
-    return f"{name} {time_of(p['median'])}{cosine}"
+    return f"{name} {program(p)}"
 
 
 def verdict(line):
@@ -52,12 +57,11 @@ def lines_of(line):
                f"| {verdict(line)} |")
         return
     ours, *peers = line["programs"]
-    cosine = f", cosine {ours['cosine']:.5f}" if "cosine" in ours else ""
     for p in peers:
         wanted = f"{line['goal']} | {verdict(line)}" if p["name"] == line["against"] else "|"
         ratio = line.get("ratios", {}).get(p["name"])
         ratio = f"{ratio[0]:.2f} ({ratio[1]:.2f} to {ratio[2]:.2f})" if ratio else "a trial alone"
-        yield (f"{work}| {time_of(ours['median'])}{cosine} | {share(line, ours)} | {peer(p)} "
+        yield (f"{work}| {program(ours)} | {share(line, ours)} | {peer(p)} "
                f"| {ratio} | {wanted} |")
 
 
@@ -66,7 +70,7 @@ def main():
         print(f"## {kind}\n\n{machine['name']}, {machine['cores']} cores, "
               f"{' '.join(machine['flags'])}; measured on {machine['date']}, "
               f"FMA peak of a core {machine['peak']:.0f} GFLOP/s.\n\n{HEAD}")
-        left_out = {n: r["void"] or "quick" for n, r in rows.items() if r["void"] or r["quick"]}
+        left_out = {n: r["void"] for n, r in rows.items() if r["void"]}
         for name, row in rows.items():
             if name not in left_out:
                 print("\n".join(lines_of(row)))
