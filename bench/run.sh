@@ -10,7 +10,7 @@ make -s build/release-gcc/bench_speed build/release-gcc/bench_resize \
 if [ ! -x $env/bin/python ]; then
     python3 -m venv $env
     while read -r package; do
-        $env/bin/pip install -q -c bench/requirements.txt "$package" ||
+        $env/bin/pip install -q -c bench/requirements.txt "$package" </dev/null ||
             echo "bench: $package could not be installed: it will be missing" >&2
     done <bench/requirements.txt
 fi
