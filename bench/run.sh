@@ -1,13 +1,23 @@
 #!/bin/sh
-# Measures in one run: the FMA peak of one core beside our ViT-B/32 image tower at batch 1,
-# a training step of the drawings recipe's model against PyTorch float32, the resize of a
-# 12-megapixel picture against Pillow, and captions through our tokenizer against Hugging Face's.
+# Ratios against peers in one run: the towers, the classifier, start, memory, a folder of
+# photographs and training (bench/peers.py, whose arguments may be given here), then the resize
+# of a 12-megapixel picture against Pillow, and captions through our tokenizer against Hugging
+# Face's.  What it installs and makes lies in build/bench-env and build/bench-models.
 set -eu
-make -s build/release-gcc/bench_speed
-build/release-gcc/bench_speed
 env=build/bench-env
-[ -x $env/bin/python ] || { python3 -m venv $env && $env/bin/pip install -q torch open-clip-torch transformers numpy pillow; }
-$env/bin/python bench/train_step.py
-make -s build/release-gcc/bench_resize build/release-gcc/bench_tokens
+make -s build/release-gcc/bench_speed build/release-gcc/bench_resize \
+    build/release-gcc/bench_tokens
+if [ ! -x $env/bin/python ]; then
+    python3 -m venv $env
+    while read -r package; do
+        $env/bin/pip install -q -c bench/requirements.txt "$package" </dev/null ||
+            echo "bench: $package could not be installed: it will be missing" >&2
+    done <bench/requirements.txt
+fi
+status=0
+$env/bin/python bench/peers.py "$@" || status=$?
+[ $# -eq 0 ] || exit $status
 $env/bin/python bench/resize.py build/release-gcc/bench_resize
 $env/bin/python bench/tokens.py
+echo "the table of SPEED.md: $env/bin/python bench/table.py"
+exit $status

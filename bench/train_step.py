@@ -1,72 +1,122 @@
-"""Images a second of training steps (forward, backward, AdamW): clipc and PyTorch float32, the
-drawings recipe's model, same batch, same threads, in turn.  Prints medians, spread and ratio.
+"""Training steps (forward, backward, clipping, AdamW) of the library and of PyTorch, float32."""
+import ctypes as c
+import json
+import math
+import os
+import tempfile
 
-usage: python3 bench/train_step.py    (from the project's root, after `make`)
-"""
-import json, os, statistics, subprocess, sys, tempfile, time, warnings
-warnings.filterwarnings("ignore")
-import numpy as np, torch
-from open_clip.model import CLIP
+import numpy as np
+import open_clip
+import torch
 from open_clip.loss import ClipLoss
+from PIL import Image
+from safetensors.torch import load_file
 
-THREADS, ROUNDS, STEPS = os.cpu_count(), 5, 6
-RECIPE = json.load(open("recipes/drawings/train.json"))
-BATCH = RECIPE["batch_size"]
+from clipc import Error, check, lib
+
+CAPTION = "a drawing of thing number {} in some colour"
+AS_IT_IS = {"ground": [1, 0, 0, 0], "rotate": 0, "scale": [1, 1], "shift": 0, "crop": [1, 1],
+            "ratio": [1, 1], "flip": 0, "grey": 0}
 
 
-def write_pairs(folder):
-    """Pictures that cost nothing to decode: the step is what is measured."""
+class Stats(c.Structure):
+    """clipc_train_stats."""
+    _fields_ = [("step", c.c_size_t), ("steps", c.c_size_t), ("loss", c.c_double),
+                ("logit_scale", c.c_double), ("lr", c.c_double), ("grad_norm", c.c_double),
+                ("images_per_second", c.c_double), ("waited", c.c_double),
+                ("skipped", c.c_size_t), ("broken", c.c_size_t)]
+
+
+class Trainer:
+    def __init__(self, model, data, out, batch, threads, **more):
+        config = {"model": model, "data": data, "batch_size": batch, "threads": threads,
+                  "workers": 1, "steps": 1000000, "precision": "f32", **more}
+        self.handle, err = c.c_void_p(), Error()
+        check(lib.clipc_trainer_open(c.byref(self.handle), json.dumps(config).encode(), b"bench",
+                                     out.encode(), 0, c.byref(err)), err)
+
+    def step(self):
+        stats, err = Stats(), Error()
+        check(lib.clipc_trainer_step(self.handle, c.byref(stats), c.byref(err)), err)
+        return stats
+
+    def save(self):
+        err = Error()
+        check(lib.clipc_trainer_save(self.handle, c.byref(err)), err)
+
+    def close(self):
+        lib.clipc_trainer_free(self.handle)
+
+
+class TorchTrainer:
+    def __init__(self, model, batch, threads):
+        torch.set_num_threads(threads)
+        self.net = open_clip.model.CLIP(**json.loads(json.dumps(model)))
+        self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3)
+        size = model["vision_cfg"]["image_size"]
+        self.pixels = torch.randn(batch, 3, size, size)
+        self.ids = tokens(model, range(batch))
+
+    def step(self):
+        self.optimizer.zero_grad()
+        ClipLoss()(*self.net(self.pixels, self.ids)).backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+
+
+def tokens(model, numbers):
+    tokenize = open_clip.SimpleTokenizer(context_length=model["text_cfg"]["context_length"])
+    return tokenize([CAPTION.format(i) for i in numbers])
+
+
+def write_pairs(folder, n, size):
+    """Pictures that cost little to decode: the step is what is measured."""
     rng = np.random.default_rng(0)
     os.makedirs(folder)
-    for i in range(64):
+    for i in range(n):
         with open(f"{folder}/{i}.txt", "w") as f:
-            f.write(f"a drawing of thing number {i} in some colour\n")
-        from PIL import Image
-        Image.fromarray(rng.integers(0, 255, (48, 48, 3), np.uint8)).save(f"{folder}/{i}.png")
+            f.write(CAPTION.format(i) + "\n")
+        Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(f"{folder}/{i}.png")
+    return folder
 
 
-def clipc(folder, work):
-    out = tempfile.mkdtemp(dir=work)
-    subprocess.run(["./clipc", "train", "--data", folder, "--out", f"{out}/run", "--set",
-                    "model=" + json.dumps(RECIPE["model"]), "--batch-size", str(BATCH),
-                    "--steps", str(STEPS), "--threads", str(THREADS), "--set", "workers=1",
-                    "--set", "save_every=1000000"], check=True, capture_output=True)
-    rates = [json.loads(x)["images_per_second"] for x in open(f"{out}/run/log.jsonl")]
-    return statistics.median(rates[1:])
+def torch_loss(model, folder, pairs):
+    """Loss and gradient's norm of the model in a folder for the batch of all its pairs."""
+    net = open_clip.model.CLIP(**json.loads(json.dumps(model)))
+    net.load_state_dict(load_file(f"{folder}/open_clip_model.safetensors"), strict=False)
+    pictures = [np.asarray(Image.open(f"{pairs}/{i}.png"), np.float32) for i in range(2)]
+    x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (
+        open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
+    loss = ClipLoss()(*net((x - mean) / std, tokens(model, range(2))))
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(net.parameters(), math.inf)
+    return loss.item(), norm.item()
 
 
-def torch_rate(model, optimizer, pixels, ids):
-    loss_of, times = ClipLoss(), []
-    for _ in range(STEPS):
-        begin = time.perf_counter()
-        optimizer.zero_grad()
-        loss_of(*model(pixels, ids)).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        times.append(time.perf_counter() - begin)
-    return BATCH / statistics.median(times[1:])
+def disagreement(model, work):
+    """Of loss and gradient's norm in a first step, relative.  Two pairs in a batch of two: half of
+    all batches hold both, in some order, and the first seed that drew so is compared."""
+    pairs, worst = write_pairs(f"{work}/two", 2, model["vision_cfg"]["image_size"]), math.inf
+    for seed in range(1, 9):
+        out = f"{work}/seed{seed}"
+        trainer = Trainer(model, pairs, out, 2, os.cpu_count(), lr=1e-30, warmup=0, seed=seed,
+                          augment=AS_IT_IS)
+        stats = trainer.step()
+        if stats.grad_norm > 0:
+            trainer.save()
+            want = torch_loss(model, out, pairs)
+            worst = max(abs(a / b - 1) for a, b in zip((stats.loss, stats.grad_norm), want))
+        trainer.close()
+        if worst < 1e-3:
+            break
+    return worst
 
 
-def main():
-    torch.set_num_threads(THREADS)
-    cfg = json.loads(json.dumps(RECIPE["model"]))
-    model = CLIP(**cfg)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    size, context = cfg["vision_cfg"]["image_size"], cfg["text_cfg"]["context_length"]
-    pixels = torch.randn(BATCH, 3, size, size)
-    ids = torch.zeros(BATCH, context, dtype=torch.long)
-    ids[:, 0], ids[:, 1:11], ids[:, 11] = 49406, torch.randint(1, 49000, (BATCH, 10)), 49407
-    ours, theirs = [], []
-    with tempfile.TemporaryDirectory() as work:
-        write_pairs(f"{work}/pairs")
-        for _ in range(ROUNDS):
-            ours.append(clipc(f"{work}/pairs", work))
-            theirs.append(torch_rate(model, optimizer, pixels, ids))
-    ratios = sorted(a / b for a, b in zip(ours, theirs))
-    for name, x in (("clipc", ours), (f"torch {torch.__version__}", theirs)):
-        print(f"{name}: median {statistics.median(x):.0f} images/s ({min(x):.0f} to {max(x):.0f})")
-    print(f"ratio: median {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}), "
-          f"batch {BATCH}, {THREADS} threads")
-
-
-main()
+def builds(model, batch, threads):
+    """What timing.best_setting takes, of both programs, and a folder to keep until the end."""
+    work = tempfile.TemporaryDirectory()
+    pairs = write_pairs(f"{work.name}/pairs", 64, model["vision_cfg"]["image_size"])
+    return work, {
+        "clipc": {"": lambda: Trainer(model, pairs, f"{work.name}/run", batch, threads).step},
+        "torch": {"eager": lambda: TorchTrainer(model, batch, threads).step}}

@@ -35,7 +35,7 @@ int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
     else rc = arena_new(&x->mem, measure.used, "compute threads", err);
     if (rc != CLIPC_OK) goto done;
     take(x, &x->mem);
-    if (threads > 1) rc = pool_new(&x->pool, threads, err);
+    if (threads > 1) rc = thread_pool_new(&x->pool, threads, err);
     if (rc != CLIPC_OK) goto done;
     *out = x, x = NULL;
 done:
@@ -46,7 +46,7 @@ done:
 void exec_free(exec *x)
 {
     if (!x) return;
-    pool_free(x->pool);
+    thread_pool_free(x->pool);
     arena_free(&x->mem);
     free(x);
 }
@@ -82,7 +82,7 @@ static void worker(void *arg, size_t thread)
 
 static void spread(exec *x, job *j)
 {
-    if (x->pool && j->n > j->grain) pool_run(x->pool, worker, j);
+    if (x->pool && j->n > j->grain) thread_pool_run(x->pool, worker, j);
     else worker(j, 0);
 }
 

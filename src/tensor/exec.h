@@ -7,7 +7,7 @@
 
 #include "base/arena.h"
 #include "tensor/kernels.h"
-#include "tensor/pool.h"
+#include "tensor/threads.h"
 
 /* What gemm_packed multiplies in.  Less than float32 only where that is faster: a
  * processor without such instructions takes float32. */

@@ -1,4 +1,4 @@
-#include "tensor/pool.h"
+#include "tensor/threads.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -96,7 +96,7 @@ static void start(thread_pool *p)
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-int pool_new(thread_pool **out, size_t threads, clipc_err *err)
+int thread_pool_new(thread_pool **out, size_t threads, clipc_err *err)
 {
     thread_pool *p = calloc(1, sizeof *p);
 
@@ -121,7 +121,7 @@ static void wake_all(thread_pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-void pool_free(thread_pool *p)
+void thread_pool_free(thread_pool *p)
 {
     if (!p) return;
     atomic_store(&p->ending, 1);
@@ -133,7 +133,7 @@ void pool_free(thread_pool *p)
     free(p);
 }
 
-void pool_run(thread_pool *p, void (*fn)(void *arg, size_t thread), void *arg)
+void thread_pool_run(thread_pool *p, void (*fn)(void *arg, size_t thread), void *arg)
 {
     if (p->started < p->wanted) start(p);
     p->fn = fn, p->arg = arg;
