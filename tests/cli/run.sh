@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval pull models info doctor convert quantize tokenize preprocess; do
+    for c in classify similarity embed train eval pull models info doctor bench convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -169,6 +169,13 @@ doctors() { # sound, suspicious, broken: the exit status; text and JSON; nothing
         grep -q '^suspicious; problems: 0, warnings: 1' "$T/out" &&
         run 3 doctor no-such-model --json && grep -q '"severity":"problem".*"images_per_second":null' "$T/out" &&
         run 2 doctor $M $M && one_line && run 2 doctor --threads 0 && one_line
+}
+benches() { # every tower, precision and batch that there is, as text and as JSON
+    run 0 bench $M --threads 1 && grep -q '^image  f32 *1 *1 ' "$T/out" && grep -q '^text  *f32 *1 *32 ' "$T/out" &&
+        grep -q '^text: one at a time .* --precision' "$T/out" && run 0 bench $M --threads 2 --json &&
+        [ $(($(grep -c '^{"tower":"image","precision":.*"peak_share":' "$T/out") % 6)) = 0 ] &&
+        grep -q '"threads":2,"batch":8,"seconds":[0-9.e-]*,"per_second":[0-9.e+]*,' "$T/out" &&
+        run 2 bench a b && one_line && run 3 bench no-such-model && one_line
 }
 golden_crop() { # golden_crop FOLDER NAME: its crop of 16 x 16 by the recipe hf
     at=$(sed -n "s/^$2 16 16 hf bicubic 0 //p" "tests/golden/$1/index.txt")
@@ -526,6 +533,7 @@ expect 'tokenize: the rules of open_clip' tokens_rules
 expect 'texts that do not fit' long_texts
 expect 'special strings' smuggled
 expect 'info' infos
+expect 'bench' benches
 expect 'doctor' doctors
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
