@@ -431,7 +431,7 @@ CLIPC_API double clipc_peak(int precision);
 /* ---- about this build ----------------------------------------------------------------
  */
 
-/* One line: version, the instruction set in use (CLIPC_ISA=ref|avx2|avx512 overrides),
+/* One line: version, the instruction set in use (CLIPC_ISA overrides: ref, avx2, avx512, avx512vnni),
  * the libraries compiled in.  out holds out_size bytes with its NUL. */
 CLIPC_API void clipc_about(char *out, size_t out_size);
 
