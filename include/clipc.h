@@ -431,8 +431,9 @@ CLIPC_API double clipc_peak(int precision);
 /* ---- about this build ----------------------------------------------------------------
  */
 
-/* One line: version, the instruction set in use (CLIPC_ISA overrides: ref, avx2, avx512, avx512vnni),
- * the libraries compiled in.  out holds out_size bytes with its NUL. */
+/* One line: version, the instruction set in use (CLIPC_ISA overrides: ref, avx2, avx512,
+ * avx512vnni), the libraries compiled in, and those that are loaded when needed.  out
+ * holds out_size bytes with its NUL. */
 CLIPC_API void clipc_about(char *out, size_t out_size);
 
 #ifdef __cplusplus

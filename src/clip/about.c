@@ -17,6 +17,22 @@
 /* jpeglib.h needs stdio.h before it. */
 #include <jpeglib.h>
 
+/* Those that this build can load. */
+static const char loadable[] = ""
+#ifdef CLIPC_HAVE_TIFF
+                               " libtiff"
+#endif
+#ifdef CLIPC_HAVE_HEIF
+                               " libheif"
+#endif
+#ifdef CLIPC_HAVE_JXL
+                               " libjxl"
+#endif
+#ifdef CLIPC_HAVE_CURL
+                               " libcurl"
+#endif
+    ;
+
 void clipc_about(char *out, size_t out_size)
 {
     const kernels *k = NULL;
@@ -29,10 +45,11 @@ void clipc_about(char *out, size_t out_size)
     snprintf(out, out_size,
              "clipc %s, %s kernels; libjpeg %d, libpng %s, libwebp %d.%d.%d, PCRE2 %s, "
              "utf8proc "
-             "%s, jansson %s, %s",
+             "%s, jansson %s, %s; when needed:%s",
              CLIPC_VERSION, rc == CLIPC_OK ? k->name : "no", JPEG_LIB_VERSION,
              PNG_LIBPNG_VER_STRING, webp >> 16, (webp >> 8) & 255, webp & 255, pcre2,
-             utf8proc_version(), jansson_version_str(), archive_version_string());
+             utf8proc_version(), jansson_version_str(), archive_version_string(),
+             *loadable ? loadable : " none");
 }
 
 double clipc_ctx_operations(const clipc_ctx *ctx)
