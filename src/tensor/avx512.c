@@ -8,6 +8,7 @@
 ISA_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #define OPS_VECTOR 16
 #include "tensor/ops_body.h"
+#include "tensor/tile512.h"
 
 enum { MR = 14, NR = 32 };
 
@@ -17,17 +18,12 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
                         const size_t M, size_t n, size_t kc, int add, const char *ahead,
                         size_t step)
 {
-    const __mmask16 left = (__mmask16)(n >= 16 ? 0xffff : (1u << n) - 1);
-    const __mmask16 right = (__mmask16)(n >= 32  ? 0xffff
-                                        : n > 16 ? (1u << (n - 16)) - 1
-                                                 : 0);
     __m512 acc[MR][2];
 
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm512_setzero_ps();
-        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
-        _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+        fetch_row(c + i * ldc);
     }
     for (size_t k = 0; k < kc; k++, a += M, b += NR, ahead += step) {
         const __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
@@ -40,14 +36,7 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
         }
     }
 #pragma GCC unroll 14
-    for (size_t i = 0; i < M; i++, c += ldc) {
-        if (add) {
-            acc[i][0] = _mm512_add_ps(acc[i][0], _mm512_maskz_loadu_ps(left, c));
-            acc[i][1] = _mm512_add_ps(acc[i][1], _mm512_maskz_loadu_ps(right, c + 16));
-        }
-        _mm512_mask_storeu_ps(c, left, acc[i][0]);
-        _mm512_mask_storeu_ps(c + 16, right, acc[i][1]);
-    }
+    for (size_t i = 0; i < M; i++, c += ldc) put_row(c, acc[i][0], acc[i][1], n, add);
 }
 
 #define TILE(M) \

@@ -4,20 +4,14 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <string.h>
 
 #include "tensor/narrow.h"
 
 ISA_BEGIN(
     "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni,avx512vbmi,avx2,fma,f16c")
+#include "tensor/tile512.h"
 
 enum { MR = 14, NR = 32 };
-
-/* The low n lanes, none below 0. */
-ATTR_INLINE __mmask16 lanes16(size_t n, size_t from)
-{
-    return (__mmask16)(n >= from + 16 ? 0xffff : n > from ? (1u << (n - from)) - 1 : 0);
-}
 
 /* ---- bf16 ---- */
 
@@ -63,14 +57,12 @@ ATTR_INLINE void tile_bf16_m(float *c, size_t ldc, const uint32_t *a, const uint
                              const size_t M, size_t n, size_t kc, int add,
                              const char *ahead, size_t step)
 {
-    const __mmask16 left = lanes16(n, 0), right = lanes16(n, 16);
     __m512 acc[MR][2];
 
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm512_setzero_ps();
-        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
-        _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+        fetch_row(c + i * ldc);
     }
     for (size_t k = 0; k < kc; k += 2, a += M, b += NR, ahead += 2 * step) {
         const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
@@ -84,14 +76,7 @@ ATTR_INLINE void tile_bf16_m(float *c, size_t ldc, const uint32_t *a, const uint
         }
     }
 #pragma GCC unroll 14
-    for (size_t i = 0; i < M; i++, c += ldc) {
-        if (add) {
-            acc[i][0] = _mm512_add_ps(acc[i][0], _mm512_maskz_loadu_ps(left, c));
-            acc[i][1] = _mm512_add_ps(acc[i][1], _mm512_maskz_loadu_ps(right, c + 16));
-        }
-        _mm512_mask_storeu_ps(c, left, acc[i][0]);
-        _mm512_mask_storeu_ps(c + 16, right, acc[i][1]);
-    }
+    for (size_t i = 0; i < M; i++, c += ldc) put_row(c, acc[i][0], acc[i][1], n, add);
 }
 
 #define EACH_M(X) \
@@ -211,7 +196,6 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
                            const size_t M, size_t n, size_t kc, int add,
                            const char *ahead, size_t step)
 {
-    const __mmask16 left = lanes16(n, 0), right = lanes16(n, 16);
     const __m512 s0 = _mm512_loadu_ps(b_scale), s1 = _mm512_loadu_ps(b_scale + 16);
     __m512i acc[MR][2];
 
@@ -219,8 +203,7 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = _mm512_loadu_si512(b_sum);
         acc[i][1] = _mm512_loadu_si512(b_sum + 16);
-        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
-        _mm_prefetch((const char *)(c + i * ldc + 16), _MM_HINT_T0);
+        fetch_row(c + i * ldc);
     }
     for (size_t k = 0; k < kc; k += 4, a += M, b += NR, ahead += 4 * step) {
         const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);
@@ -235,14 +218,11 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++, c += ldc) {
         const __m512 s = _mm512_set1_ps(a_scale[i]);
-        __m512 y0 = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][0]), _mm512_mul_ps(s, s0));
-        __m512 y1 = _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][1]), _mm512_mul_ps(s, s1));
-        if (add) {
-            y0 = _mm512_add_ps(y0, _mm512_maskz_loadu_ps(left, c));
-            y1 = _mm512_add_ps(y1, _mm512_maskz_loadu_ps(right, c + 16));
-        }
-        _mm512_mask_storeu_ps(c, left, y0);
-        _mm512_mask_storeu_ps(c + 16, right, y1);
+        const __m512 y0 =
+            _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][0]), _mm512_mul_ps(s, s0));
+        const __m512 y1 =
+            _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][1]), _mm512_mul_ps(s, s1));
+        put_row(c, y0, y1, n, add);
     }
 }
 
