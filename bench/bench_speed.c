@@ -1,5 +1,6 @@
 /* The FMA peak of one core, measured, and our ViT-B/32 image tower beside it.
- * usage: bench_speed [f32|bf16|int8 [BATCH]]    (CLIPC_ISA chooses the instruction set)
+ * usage: bench_speed [f32|bf16|int8 [BATCH [THREADS]]]
+ * CLIPC_ISA chooses the instruction set.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ int main(int argc, char **argv)
     static const char *const names[] = {"f32", "bf16", "int8"};
     static const weight_form forms[] = {WEIGHTS_F32, WEIGHTS_BF16, WEIGHTS_I8};
     const size_t B = argc > 2 ? (size_t)atoi(argv[2]) : 1;
+    const size_t threads = argc > 3 ? (size_t)atoi(argv[3]) : 1;
     float *pixels = calloc(B * 3 * 224 * 224, sizeof *pixels);
     float *out = calloc(B * 512, sizeof *out);
     compute p = PRECISION_F32;
@@ -53,7 +55,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc > 1 && i < 3; i++)
         if (strcmp(argv[1], names[i]) == 0) p = (compute)i;
     cfg.image.form = forms[p];
-    if (!pixels || !out || exec_new(&e, 1, 1 << 16, &err) ||
+    if (!pixels || !out || exec_new(&e, threads, 1 << 16, &err) ||
         net_make(&n, &cfg, TOWER_INFER, &err) ||
         n->ops->acts_make(&acts, n->image, B, TOWER_INFER, &err))
         return fprintf(stderr, "%s\n", err.msg), 1;
@@ -71,11 +73,12 @@ int main(int argc, char **argv)
     }
     qsort(seconds, ROUNDS, sizeof *seconds, by_size);
     const double gflops = flops / seconds[ROUNDS / 2] * 1e-9;
-    printf("%s, one thread: FMA peak %.0f GFLOP/s; ViT-B/32 image, %s, batch %zu: median "
-           "%.1f ms "
-           "(%.1f to %.1f), %.0f GFLOP/s, %.0f %% of the peak\n",
-           e->k->name, peak, names[p], B, 1e3 * seconds[ROUNDS / 2], 1e3 * seconds[0],
-           1e3 * seconds[ROUNDS - 1], gflops, 100.0 * gflops / peak);
+    printf("%s: FMA peak %.0f GFLOP/s of a core; ViT-B/32 image, %s, batch %zu, threads "
+           "%zu: "
+           "median %.1f ms (%.1f to %.1f), %.0f GFLOP/s, %.0f %% of the peak\n",
+           e->k->name, peak, names[p], B, threads, 1e3 * seconds[ROUNDS / 2],
+           1e3 * seconds[0], 1e3 * seconds[ROUNDS - 1], gflops,
+           100.0 * gflops / peak / (double)threads);
     n->ops->acts_destroy(acts);
     net_free(n);
     exec_free(e);

@@ -9,7 +9,8 @@ enum {
     GEMM_NR = 32,         /* columns of a panel of B, whatever the instruction set */
     GEMM_NC = 1536,       /* columns of B packed at a time: 1.5 MB, in L2 and L3 */
     GEMM_SERIAL_NC = 256, /* the same for gemm_serial: 256 KB */
-    GEMM_A_FLOATS = GEMM_PANELS * GEMM_MR_MAX * GEMM_KC,
+    /* The panels, and a scale for each row. */
+    GEMM_A_FLOATS = GEMM_PANELS * GEMM_MR_MAX * (GEMM_KC + 1),
     GEMM_SERIAL_FLOATS = GEMM_A_FLOATS + GEMM_SERIAL_NC * GEMM_KC
 };
 

@@ -10,6 +10,7 @@ enum { THREADS_MAX = 256 };
 
 static void take(exec *x, arena *mem)
 {
+    x->of = arena_take(mem, x->threads, sizeof *x->of);
     x->pack_b = ARENA_FLOATS(mem, GEMM_NC * GEMM_KC);
     x->scratch = ARENA_FLOATS(mem, x->threads * x->scratch_floats);
 }
@@ -57,33 +58,55 @@ float *exec_scratch(const exec *x, size_t thread)
     return x->scratch + thread * x->scratch_floats + GEMM_SERIAL_FLOATS;
 }
 
-/* Each worker (one for each thread) takes the next piece from a counter until none is
- * left: who does what varies, what is done does not.  The worker's number is the
- * thread's. */
+/* Each worker (one for each thread) has a run of pieces of its own, and once that is done
+ * takes what is left of the others': who does what varies, what is done does not.  The
+ * worker's number is the thread's. */
 typedef struct job {
     void (*fn)(void *arg, size_t thread, size_t i);
     void (*range)(void *arg, size_t thread, size_t begin, size_t end);
     void *arg;
     size_t n, grain;
-    _Atomic size_t next;
+    size_t workers;
+    exec_thread *of; /* [workers] */
 } job;
+
+static void piece(const job *j, size_t thread, size_t i)
+{
+    const size_t begin = i * j->grain;
+
+    if (j->fn) j->fn(j->arg, thread, i);
+    else
+        j->range(j->arg, thread, begin,
+                 j->n - begin < j->grain ? j->n : begin + j->grain);
+}
 
 static void worker(void *arg, size_t thread)
 {
-    job *j = arg;
-    size_t begin;
+    const job *j = arg;
 
-    while ((begin = atomic_fetch_add(&j->next, j->grain)) < j->n) {
-        const size_t end = j->n - begin < j->grain ? j->n : begin + j->grain;
-        if (j->fn) j->fn(j->arg, thread, begin);
-        else j->range(j->arg, thread, begin, end);
+    for (size_t w = 0; w < j->workers; w++) {
+        exec_thread *t = &j->of[(thread + w) % j->workers];
+        size_t i;
+        while ((i = atomic_fetch_add(&t->next, 1)) < t->end) piece(j, thread, i);
     }
 }
 
 static void spread(exec *x, job *j)
 {
-    if (x->pool && j->n > j->grain) thread_pool_run(x->pool, worker, j);
-    else worker(j, 0);
+    const size_t pieces = (j->n + j->grain - 1) / j->grain;
+
+    if (!x->pool || pieces < 2) {
+        for (size_t i = 0; i < pieces; i++) piece(j, 0, i);
+        return;
+    }
+    j->workers = x->threads;
+    j->of = x->of;
+    for (size_t w = 0; w < j->workers; w++) {
+        atomic_store_explicit(&x->of[w].next, w * pieces / j->workers,
+                              memory_order_relaxed);
+        x->of[w].end = (w + 1) * pieces / j->workers;
+    }
+    thread_pool_run(x->pool, worker, j);
 }
 
 void exec_each(exec *x, void (*fn)(void *arg, size_t thread, size_t i), void *arg,

@@ -13,11 +13,21 @@
  * processor without such instructions takes float32. */
 typedef enum compute { PRECISION_F32, PRECISION_BF16, PRECISION_I8 } compute;
 
+/* What is one thread's alone, but that others take of its pieces once they have none. */
+typedef struct exec_thread {
+    _Alignas(ARENA_ALIGN) _Atomic size_t next; /* pieces of the job */
+    size_t end;
+    uint64_t product; /* whose rows of A lie in its scratch, and which (gemm.c) */
+    size_t rows;
+} exec_thread;
+
 typedef struct exec {
     const kernels *k;
     compute precision; /* PRECISION_F32 */
     thread_pool *pool; /* NULL: the calling thread alone */
     size_t threads;
+    exec_thread *of;             /* [threads] */
+    uint64_t products;           /* of gemm so far, by blocks of K */
     _Atomic uint64_t operations; /* of matrix products so far; a multiply-add is two */
     float *pack_b;               /* shared by all threads: a packed block of B (gemm.c) */
     float *scratch;              /* threads * scratch_floats: thread i owns part i */
@@ -34,7 +44,8 @@ void exec_free(exec *x);
 float *exec_scratch(const exec *x, size_t thread);
 
 /* Calls fn(arg, thread, i) for i in [0, n), spread over the pool; thread < x->threads and
- * unique among those running.  Which thread gets which i may vary: results must not. */
+ * unique among those running.  Which thread gets which i may vary: results must not.
+ * Thread t begins at i = t n / threads and goes on from there. */
 void exec_each(exec *x, void (*fn)(void *arg, size_t thread, size_t i), void *arg,
                size_t n);
 
