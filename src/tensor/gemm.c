@@ -19,8 +19,6 @@
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
-typedef float v4 __attribute__((vector_size(16)));
-
 enum { EPILOGUE_PANELS = 8, GROUPS_PER_THREAD = 2 };
 
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
@@ -40,42 +38,6 @@ static size_t cut_at(const cut *c, size_t i)
     return i * c->base + (i < c->extra ? i : c->extra);
 }
 
-/* dst[k*m + i] = src[i*ld + k]: the transpose of m rows of kc, four by four. */
-static void pack_transposed(float *dst, const float *src, size_t ld, size_t m, size_t kc,
-                            size_t stride)
-{
-    size_t i = 0;
-
-    for (; i + 4 <= m; i += 4) {
-        const float *s = src + i * ld;
-        float *d = dst + i;
-        size_t k = 0;
-        for (; k + 4 <= kc; k += 4, d += 4 * stride) {
-            v4 a, b, c, e;
-            memcpy(&a, s + k, sizeof a);
-            memcpy(&b, s + ld + k, sizeof b);
-            memcpy(&c, s + 2 * ld + k, sizeof c);
-            memcpy(&e, s + 3 * ld + k, sizeof e);
-            const v4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-            const v4 ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-            const v4 ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
-            const v4 ce2 = __builtin_shufflevector(c, e, 2, 6, 3, 7);
-            const v4 r0 = __builtin_shufflevector(ab, ce, 0, 1, 4, 5);
-            const v4 r1 = __builtin_shufflevector(ab, ce, 2, 3, 6, 7);
-            const v4 r2 = __builtin_shufflevector(ab2, ce2, 0, 1, 4, 5);
-            const v4 r3 = __builtin_shufflevector(ab2, ce2, 2, 3, 6, 7);
-            memcpy(d, &r0, sizeof r0);
-            memcpy(d + stride, &r1, sizeof r1);
-            memcpy(d + 2 * stride, &r2, sizeof r2);
-            memcpy(d + 3 * stride, &r3, sizeof r3);
-        }
-        for (; k < kc; k++, d += stride)
-            for (size_t r = 0; r < 4; r++) d[r] = s[r * ld + k];
-    }
-    for (; i < m; i++)
-        for (size_t k = 0; k < kc; k++) dst[k * stride + i] = src[i * ld + k];
-}
-
 /* dst[k*stride + i] = element (i0+i, k0+k) of A; i < m, k < kc. */
 static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0, size_t m,
                        size_t k0, size_t kc, size_t stride)
@@ -91,7 +53,10 @@ static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0,
         for (size_t k = 0; k < kc; k++)
             memcpy(dst + k * stride, src + k * cs, m * sizeof *dst);
     } else if (cs == 1) {
-        pack_transposed(dst, src, rs, m, kc, stride);
+        const float *rows[GEMM_NR];
+        assert(m <= GEMM_NR);
+        for (size_t i = 0; i < m; i++) rows[i] = src + i * rs;
+        kern->gather(dst, stride, rows, m, kc);
     } else {
         for (size_t k = 0; k < kc; k++)
             for (size_t i = 0; i < m; i++) dst[k * stride + i] = src[i * rs + k * cs];

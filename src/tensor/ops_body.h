@@ -457,6 +457,7 @@ static void op_dw_row(float *y, const float *b, const float *const *rows, const 
     }
 }
 
+#if OPS_VECTOR < 16 /* avx512.c has its own */
 /* Four rows at a time, four by four. */
 static void op_gather(float *dst, size_t stride, const float *const *rows, size_t m,
                       size_t n)
@@ -487,6 +488,7 @@ static void op_gather(float *dst, size_t stride, const float *const *rows, size_
     for (; i < m; i++)
         for (size_t k = 0; k < n; k++) dst[k * stride + i] = rows[i][k];
 }
+#endif
 
 /* Exponent and mantissa move into place by a shift; a multiplication by 2^112 mends the
  * exponent's bias and makes halves' denormals normal. */
@@ -579,14 +581,14 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                                 \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                    \
-    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot,    \
-    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                            \
-    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                    \
-    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,     \
-    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,           \
-    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                 \
-    .unpool2 = op_unpool2, .gather = op_gather, .byte_columns = op_byte_columns,         \
-    .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
+#define OPS_BODY_MEMBERS                                                              \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                 \
+    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot, \
+    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                         \
+    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                 \
+    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,  \
+    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,        \
+    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,              \
+    .unpool2 = op_unpool2, .byte_columns = op_byte_columns, .i8_panel = op_i8_panel,  \
+    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                       \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
