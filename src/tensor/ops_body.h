@@ -502,10 +502,22 @@ static void op_f16_to_f32(float *y, const uint16_t *x, size_t n)
     }
 }
 
-static void op_i8_panel(float *y, const int8_t *x, const float *scale, size_t rows)
+static void op_bf16_panel(float *y, const uint32_t *pairs, size_t kc)
 {
-    for (size_t r = 0; r < rows; r++, y += 32, x += 32)
-        for (size_t c = 0; c < 32; c++) y[c] = (float)x[c] * scale[c];
+    for (size_t k = 0; k < kc; k++, y += 32) {
+        const uint32_t *x = pairs + k / 2 * 32, odd = k % 2;
+        for (size_t c = 0; c < 32; c++)
+            y[c] = bits_float(odd ? x[c] & 0xffff0000u : x[c] << 16);
+    }
+}
+
+static void op_i8_panel(float *y, const uint32_t *quads, const float *scale, size_t kc)
+{
+    for (size_t k = 0; k < kc; k++, y += 32) {
+        const uint32_t *x = quads + k / 4 * 32, up = 24 - k % 4 * 8;
+        for (size_t c = 0; c < 32; c++)
+            y[c] = (float)((int32_t)(x[c] << up) >> 24) * scale[c];
+    }
 }
 
 static void op_bf16_to_f32(float *y, const uint16_t *x, size_t n)
@@ -581,14 +593,14 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
 }
 
 /* All members of a table but the name and the tile. */
-#define OPS_BODY_MEMBERS                                                              \
-    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                 \
-    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot, \
-    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                         \
-    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                 \
-    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,  \
-    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,        \
-    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,              \
-    .unpool2 = op_unpool2, .byte_columns = op_byte_columns, .i8_panel = op_i8_panel,  \
-    .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32,                       \
+#define OPS_BODY_MEMBERS                                                                 \
+    .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                    \
+    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot,    \
+    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                            \
+    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                    \
+    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,     \
+    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,           \
+    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                 \
+    .unpool2 = op_unpool2, .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel, \
+    .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
