@@ -173,21 +173,35 @@ static void test_all_halves(void **state)
     assert_memory_equal(back, want, sizeof want);
 }
 
-static void i8_panel(sweep *s, size_t rows)
-{
-    int8_t *x = guard_take(&s->g, rows * 32);
-    float *scale = sweep_floats(s, 32), *y = sweep_floats(s, rows * 32);
+enum { PANEL = 32 };
 
-    for (size_t i = 0; i < rows * 32; i++) x[i] = (int8_t)rng_u64(&s->r);
-    s->k->i8_panel(y, x, scale, rows);
-    for (size_t i = 0; i < rows * 32; i++)
-        assert_true(y[i] == (float)x[i] * scale[i % 32]);
+/* Panels of weights: two or four k of a column in each of PANEL words. */
+static void panels(sweep *s, size_t kc)
+{
+    uint32_t *pairs = guard_take(&s->g, (kc + 1) / 2 * PANEL * sizeof *pairs);
+    uint32_t *quads = guard_take(&s->g, (kc + 3) / 4 * PANEL * sizeof *quads);
+    float *scale = sweep_floats(s, PANEL), *y = sweep_floats(s, kc * PANEL);
+
+    for (size_t i = 0; i < (kc + 1) / 2 * PANEL; i++) pairs[i] = (uint32_t)rng_u64(&s->r);
+    for (size_t i = 0; i < (kc + 3) / 4 * PANEL; i++) quads[i] = (uint32_t)rng_u64(&s->r);
+    s->k->bf16_panel(y, pairs, kc);
+    for (size_t i = 0; i < kc * PANEL; i++) {
+        const size_t k = i / PANEL;
+        const uint32_t bits = pairs[k / 2 * PANEL + i % PANEL] >> 16 * (k % 2) << 16;
+        assert_memory_equal(&y[i], &bits, sizeof bits);
+    }
+    s->k->i8_panel(y, quads, scale, kc);
+    for (size_t i = 0; i < kc * PANEL; i++) {
+        const size_t k = i / PANEL;
+        const int8_t q = (int8_t)(quads[k / 4 * PANEL + i % PANEL] >> 8 * (k % 4));
+        assert_true(y[i] == (float)q * scale[i % PANEL]);
+    }
 }
 
-/* int8 panels: bytes times their columns' scales */
-static void test_i8_panel(void **state)
+/* bf16_panel, i8_panel: weights as gemm.h packs them */
+static void test_panels(void **state)
 {
-    sweep_lengths(state, i8_panel);
+    sweep_lengths(state, panels);
 }
 
 /* ---- rows ---- */
@@ -444,11 +458,9 @@ static void test_affine(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH_LEVEL(test_sums),       EACH_LEVEL(test_acts),
-        EACH_LEVEL(test_adamw),      EACH_LEVEL(test_halves),
-        EACH_LEVEL(test_all_halves), EACH_LEVEL(test_i8_panel),
-        EACH_LEVEL(test_layernorm),  EACH_LEVEL(test_gradients),
-        EACH_LEVEL(test_softmax),    EACH_LEVEL(test_columns),
-        EACH_LEVEL(test_affine)};
+        EACH_LEVEL(test_sums),      EACH_LEVEL(test_acts),       EACH_LEVEL(test_adamw),
+        EACH_LEVEL(test_halves),    EACH_LEVEL(test_all_halves), EACH_LEVEL(test_panels),
+        EACH_LEVEL(test_layernorm), EACH_LEVEL(test_gradients),  EACH_LEVEL(test_softmax),
+        EACH_LEVEL(test_columns),   EACH_LEVEL(test_affine)};
     return cmocka_run_group_tests_name("tensor", tests, NULL, NULL);
 }

@@ -98,9 +98,21 @@ static void tile_bf16(sweep *s, size_t m, size_t n, size_t kc, int add)
     check_tile(&t, sum, size, 1e-6);
 }
 
+/* q [kc][m]: column by column x / scale, scale = the largest / 127. */
+static void bytes_of(int *q, const float *x, size_t kc, size_t m)
+{
+    for (size_t i = 0; i < m; i++) {
+        float most = 0.0f;
+        for (size_t k = 0; k < kc; k++) most = fmaxf(most, fabsf(x[k * m + i]));
+        for (size_t k = 0; k < kc; k++)
+            q[k * m + i] = (int)lrintf(x[k * m + i] * (127.0f / most));
+    }
+}
+
 static void tile_i8(sweep *s, size_t m, size_t n, size_t kc, int add)
 {
     double sum[ROWS_MOST * PANEL] = {0}, size[ROWS_MOST * PANEL] = {0};
+    int qa[SWEEP_MOST * ROWS_MOST], qb[SWEEP_MOST * PANEL];
     const size_t quads = (kc + 3) / 4;
     uint32_t *a = guard_take(&s->g, quads * m * sizeof *a);
     uint32_t *b = guard_take(&s->g, quads * PANEL * sizeof *b);
@@ -111,12 +123,13 @@ static void tile_i8(sweep *s, size_t m, size_t n, size_t kc, int add)
 
     s->k->narrow->quads_left(a, a_scale, x, kc, m);
     s->k->narrow->quads_right(b, b_scale, b_sum, w, kc);
+    bytes_of(qa, x, kc, m), bytes_of(qb, w, kc, PANEL);
     for (size_t k = 0; k < kc; k++)
         for (size_t at = 0; at < m * n; at++) {
             const size_t i = at / n, j = at % n;
-            const int p = (byte_at(a, k, i, m) - 128) * (int8_t)byte_at(b, k, j, PANEL);
-            const double scaled = (double)a_scale[i] * (double)b_scale[j] * p;
-            sum[i * PANEL + j] += scaled, size[i * PANEL + j] += fabs(scaled);
+            const double p = (double)a_scale[i] * (double)b_scale[j] *
+                             (qa[k * m + i] * qb[k * PANEL + j]);
+            sum[i * PANEL + j] += p, size[i * PANEL + j] += fabs(p);
         }
     s->k->narrow->tile_i8(t.c, t.ldc, a, a_scale, b, b_scale, b_sum, m, n, kc, add,
                           t.ahead, 64);
@@ -190,25 +203,36 @@ static void pairs(sweep *s, size_t m, size_t kc)
     assert_memory_equal(x, y, size * sizeof *y);
 }
 
-static void pairs_of_bf16(sweep *s, size_t kc)
+/* The same panel [kc][m] as rows of their own. */
+static const float **rows_of(sweep *s, const float *x, size_t m, size_t kc)
 {
-    uint16_t *x = guard_take(&s->g, kc * PANEL * sizeof *x);
-    uint32_t *y = guard_take(&s->g, (kc + 1) / 2 * PANEL * sizeof *y);
+    const float **rows = guard_take(&s->g, m * sizeof *rows);
 
-    for (size_t i = 0; i < kc * PANEL; i++) x[i] = (uint16_t)rng_u64(&s->r);
-    s->k->narrow->pairs_of_bf16(y, x, kc);
-    for (size_t i = 0; i < (kc + 1) / 2 * 2 * PANEL; i++) {
-        const size_t k = i / PANEL;
-        assert_int_equal(y[k / 2 * PANEL + i % PANEL] >> 16 * (k % 2) & 0xffff,
-                         k < kc ? x[i] : 0);
+    for (size_t i = 0; i < m; i++) {
+        float *row = sweep_floats(s, kc);
+        for (size_t k = 0; k < kc; k++) row[k] = x[k * m + i];
+        rows[i] = row;
     }
+    return rows;
 }
 
-/* pairs, pairs_of_bf16: rounded to even, zeros behind an uneven depth, in place too */
+static void pairs_of_rows(sweep *s, size_t m, size_t kc)
+{
+    if (m > ROWS_MOST) return;
+    const size_t size = (kc + 1) / 2 * m * sizeof(uint32_t);
+    const float *x = sweep_floats(s, kc * m);
+    uint32_t *y = guard_take(&s->g, size), *want = guard_take(&s->g, size);
+
+    s->k->narrow->pairs_of_rows(y, rows_of(s, x, m, kc), m, kc);
+    s->k->narrow->pairs(want, x, kc, m);
+    assert_memory_equal(y, want, size);
+}
+
+/* pairs: rounded to even, zeros behind an uneven depth, in place too; of rows the same */
 static void test_pairs(void **state)
 {
     sweep_rows(state, pairs);
-    sweep_lengths(state, pairs_of_bf16);
+    sweep_rows(state, pairs_of_rows);
 }
 
 /* Byte (k, i) of y is `zero` more than the nearest to x / scale, and zero behind the
@@ -253,33 +277,35 @@ static void quads_right(sweep *s, size_t kc)
     for (size_t k = 0; k < kc; k++) x[k * PANEL + kc % PANEL] = 0.0f;
     s->k->narrow->quads_right(y, scale, sum, x, kc);
     check_quads(y, 0, scale, sum, x, kc, PANEL);
+    int32_t *again = guard_take(&s->g, PANEL * sizeof *again);
+    s->k->narrow->quads_sums(again, y, kc);
+    assert_memory_equal(again, sum, PANEL * sizeof *sum);
     s->k->narrow->quads_right((uint32_t *)x, scale, sum, x, kc);
     assert_memory_equal(x, y, (kc + 3) / 4 * PANEL * sizeof *y);
 }
 
-static void quads_of_i8(sweep *s, size_t kc)
+static void quads_of_rows(sweep *s, size_t m, size_t kc)
 {
-    int8_t *x = guard_take(&s->g, kc * PANEL);
-    uint32_t *y = guard_take(&s->g, (kc + 3) / 4 * PANEL * sizeof *y);
-    int32_t *sum = guard_take(&s->g, PANEL * sizeof *sum), want[PANEL] = {0};
+    if (m > ROWS_MOST) return;
+    const size_t size = (kc + 3) / 4 * m * sizeof(uint32_t);
+    float *x = sweep_floats(s, kc * m), *scale = sweep_floats(s, m);
+    float *want_scale = sweep_floats(s, m);
+    uint32_t *y = guard_take(&s->g, size), *want = guard_take(&s->g, size);
 
-    for (size_t i = 0; i < kc * PANEL; i++) x[i] = (int8_t)(rng_below(&s->r, 255) - 127);
-    s->k->narrow->quads_of_i8(y, sum, x, kc);
-    for (size_t i = 0; i < (kc + 3) / 4 * 4 * PANEL; i++) {
-        const int q = i < kc * PANEL ? x[i] : 0;
-        assert_int_equal((int8_t)byte_at(y, i / PANEL, i % PANEL, PANEL), q);
-        want[i % PANEL] -= 128 * q;
-    }
-    assert_memory_equal(sum, want, sizeof want);
+    for (size_t k = 0; k < kc; k++) x[k * m + m / 2] = 0.0f;
+    s->k->narrow->quads_of_rows(y, scale, rows_of(s, x, m, kc), m, kc);
+    s->k->narrow->quads_left(want, want_scale, x, kc, m);
+    assert_memory_equal(y, want, size);
+    assert_memory_equal(scale, want_scale, m * sizeof *scale);
 }
 
-/* quads_left, quads_right, quads_of_i8: bytes, scales and sums, columns of zeros, in
- * place too */
+/* quads_left, quads_right, quads_sums: bytes, scales and sums, columns of zeros, in place
+ * too; of rows the same */
 static void test_quads(void **state)
 {
     sweep_rows(state, quads_left);
     sweep_lengths(state, quads_right);
-    sweep_lengths(state, quads_of_i8);
+    sweep_rows(state, quads_of_rows);
 }
 
 int main(void)
