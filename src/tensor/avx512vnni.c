@@ -255,11 +255,9 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++, c += ldc) {
         const __m512 s = _mm512_set1_ps(a_scale[i]);
-        const __m512 y0 =
-            _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][0]), _mm512_mul_ps(s, s0));
-        const __m512 y1 =
-            _mm512_mul_ps(_mm512_cvtepi32_ps(acc[i][1]), _mm512_mul_ps(s, s1));
-        put_row(c, y0, y1, n, add);
+        const __m512 y0 = _mm512_cvtepi32_ps(acc[i][0]),
+                     y1 = _mm512_cvtepi32_ps(acc[i][1]);
+        put_scaled_row(c, y0, y1, _mm512_mul_ps(s, s0), _mm512_mul_ps(s, s1), n, add);
     }
 }
 

@@ -336,18 +336,27 @@ static void block_task(void *arg, size_t thread, size_t i)
     } while (next_block(&p));
 }
 
-/* Enough pieces for every thread to have some to spare, but no more: each packs its rows
- * of A again.  Blocks of rows as even as can be, and for every thread as many. */
+static size_t div_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* Enough pieces for every thread to have some to spare, and so small that the
+ * second-level cache keeps what a piece makes of C from one block of K to the next; but
+ * no more: each packs its rows of A again.  Blocks of rows as even as can be, and for
+ * every thread as many. */
 static void run_blocks(exec *x, product *p)
 {
-    const size_t threads = x->threads,
-                 fewest = (p->rows.n + GEMM_PANELS - 1) / GEMM_PANELS;
+    const size_t threads = x->threads, fewest = div_up(p->rows.n, GEMM_PANELS);
     const size_t want = threads == 1 ? 1 : PIECES_PER_THREAD * threads;
 
     p->blocks = fewest;
     if (fewest > threads)
-        p->blocks = min_size((fewest + threads - 1) / threads * threads, p->rows.n);
-    p->groups = min_size((want + p->blocks - 1) / p->blocks, panels_of(p));
+        p->blocks = min_size(div_up(fewest, threads) * threads, p->rows.n);
+    const size_t c = div_up(p->rows.n, p->blocks) * p->k->mr * p->n;
+    p->groups = div_up(want, p->blocks);
+    if (p->groups < div_up(c, GEMM_C_FLOATS)) p->groups = div_up(c, GEMM_C_FLOATS);
+    p->groups = min_size(p->groups, panels_of(p));
     exec_each(x, block_task, p, p->blocks * p->groups);
 }
 

@@ -52,6 +52,22 @@ ATTR_INLINE void fetch_row(const float *c)
     _mm_prefetch((const char *)(c + 16), _MM_HINT_T0);
 }
 
+/* c (+)= y * s, its n columns. */
+ATTR_INLINE void put_scaled_row(float *c, __m512 y0, __m512 y1, __m512 s0, __m512 s1,
+                                size_t n, int add)
+{
+    const __mmask16 left = lanes16(n, 0), right = lanes16(n, 16);
+
+    if (add) {
+        y0 = _mm512_fmadd_ps(y0, s0, _mm512_maskz_loadu_ps(left, c));
+        y1 = _mm512_fmadd_ps(y1, s1, _mm512_maskz_loadu_ps(right, c + 16));
+    } else {
+        y0 = _mm512_mul_ps(y0, s0), y1 = _mm512_mul_ps(y1, s1);
+    }
+    _mm512_mask_storeu_ps(c, left, y0);
+    _mm512_mask_storeu_ps(c + 16, right, y1);
+}
+
 /* c (+)= y, its n columns. */
 ATTR_INLINE void put_row(float *c, __m512 y0, __m512 y1, size_t n, int add)
 {
