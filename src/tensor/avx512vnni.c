@@ -141,20 +141,20 @@ ATTR_INLINE void quads_of_columns(uint32_t *y, float *scale, int32_t *sum, const
                                  _mm512_sub_epi32(_mm512_setzero_si512(), total));
 }
 
-static void quads_left(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
+static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
 {
     for (size_t i = 0; i < m; i += 16)
         quads_of_columns(y + i, scale + i, NULL, x + i, kc, m, lanes16(m, i), 1);
 }
 
-static void quads_right(uint32_t *y, float *scale, int32_t *sum, const float *x,
+static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x,
                         size_t kc)
 {
     for (size_t i = 0; i < NR; i += 16)
         quads_of_columns(y + i, scale + i, sum + i, x + i, kc, NR, 0xffff, 0);
 }
 
-static void quads_of_i8(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc)
+static void right_of_i8(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc)
 {
     /* Bytes of four rows in turns, rows 0 and 1 in one register, 2 and 3 in the other. */
     const __m512i first = _mm512_set_epi32(
@@ -244,9 +244,9 @@ static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scal
 const narrow_kernels narrow_avx512vnni = {.pairs = pairs,
                                           .pairs_of_bf16 = pairs_of_bf16,
                                           .tile_bf16 = tile_bf16,
-                                          .quads_left = quads_left,
-                                          .quads_right = quads_right,
-                                          .quads_of_i8 = quads_of_i8,
+                                          .left_i8 = left_i8,
+                                          .right_i8 = right_i8,
+                                          .right_of_i8 = right_of_i8,
                                           .tile_i8 = tile_i8};
 ISA_END
 #else

@@ -206,10 +206,10 @@ static void right_panel(right *b, const product *p, float *wide, size_t j)
             w->pairs_of_bf16(y, (const uint16_t *)p->b + at, p->kc);
         else w->pairs(y, panel_b(p, wide, j), p->kc, GEMM_NR);
     } else if (p->form == WEIGHTS_I8) {
-        w->quads_of_i8(y, b->sum, (const int8_t *)p->b + at, p->kc);
+        w->right_of_i8(y, b->sum, (const int8_t *)p->b + at, p->kc);
         b->scale = p->scales + j * GEMM_NR;
     } else {
-        w->quads_right(y, b->scale_mem, b->sum, panel_b(p, wide, j), p->kc);
+        w->right_i8(y, b->scale_mem, b->sum, panel_b(p, wide, j), p->kc);
     }
 }
 
@@ -220,7 +220,7 @@ static void left_panel(const product *p, float *a, float *scale, size_t m0, size
 
     pack_panel(p->k, a, &p->A, m0, m, p->k0, p->kc, m);
     if (p->precision == PRECISION_BF16) p->k->narrow->pairs(y, a, p->kc, m);
-    if (p->precision == PRECISION_I8) p->k->narrow->quads_left(y, scale, a, p->kc, m);
+    if (p->precision == PRECISION_I8) p->k->narrow->left_i8(y, scale, a, p->kc, m);
 }
 
 /* One tile: m rows of c, n columns from h on in the panel. */
@@ -230,7 +230,7 @@ static void tile(const product *p, float *c, const float *a, const float *a_scal
 {
     const int add = !p->first || p->o.accumulate;
     const narrow_kernels *w = p->k->narrow;
-    const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b->p;
+    const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b->p + h;
 
     switch (p->precision) {
     case PRECISION_F32:
@@ -240,7 +240,7 @@ static void tile(const product *p, float *c, const float *a, const float *a_scal
         w->tile_bf16(c, p->ldc, x, y, m, n, p->kc, add, ahead, step);
         break;
     case PRECISION_I8:
-        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale, b->sum, m, n, p->kc, add, ahead,
+        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale + h, b->sum + h, m, n, p->kc, add, ahead,
                    step);
         break;
     }
@@ -498,7 +498,7 @@ void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
     assert(n0 % GEMM_NR == 0 && n0 + n <= N);
     p.n = n;
     p.form = form;
-    if (x->k->narrow) p.precision = x->precision;
+    p.precision = narrow_precision(x->k, x->precision);
     if (form == WEIGHTS_I8) {
         p.scales = (const float *)packed + n0;
         b += padded(N) * sizeof(float);

@@ -2,37 +2,48 @@
  * faster so: bf16 pairs, or bytes with a scale for each row and each column of a block.
  * Sums are float32, or whole numbers of 32 bits within a block.
  *
- * Panels hold groups of k side by side: pairs [kc/2][m] of bf16, the even k in the low
- * half; quads [kc/4][m] of bytes, from the low one up.  Behind an uneven kc stand zeros.
- * Where a panel of float32 is made narrow, y may be x. */
+ * Panels hold groups of k side by side in 32 bits, from the low ones up: [kc/2][m] pairs
+ * of 16 bits or [kc/4][m] quads of bytes.  Behind an uneven kc stand zeros.  Where a
+ * panel of float32 is made narrow, y may be x. */
 #ifndef CLIPC_TENSOR_NARROW_H
 #define CLIPC_TENSOR_NARROW_H
 
-#include <stddef.h>
 #include <stdint.h>
 
+#include "tensor/exec.h"
+
 struct narrow_kernels {
-    /* -- bf16: a panel of m columns of float32; a weight panel of bf16, m = 32 -- */
+    /* -- bf16, in pairs; NULL where float32 is as fast -- */
+    /* A panel of m columns of float32. */
     void (*pairs)(uint32_t *y, const float *x, size_t kc, size_t m);
+    /* A weight panel of bf16, 32 columns. */
     void (*pairs_of_bf16)(uint32_t *y, const uint16_t *x, size_t kc);
     /* As kernels.tile, over pairs. */
     void (*tile_bf16)(float *c, size_t ldc, const uint32_t *a, const uint32_t *b,
                       size_t m, size_t n, size_t kc, int add, const char *ahead,
                       size_t step);
 
-    /* -- int8: x = scale * q, q from -127 to 127, scale [m] = the largest |x| / 127 -- */
-    /* q + 128, unsigned: the left operand. */
-    void (*quads_left)(uint32_t *y, float *scale, const float *x, size_t kc, size_t m);
-    /* q, signed: a panel of 32 columns of weights, and their sums times -128, which take
-     * away what the left operand's 128 adds. */
-    void (*quads_right)(uint32_t *y, float *scale, int32_t *sum, const float *x,
-                        size_t kc);
+    /* -- int8: x = scale * q, q from -127 to 127, scale [m] = the largest |x| / 127.
+     * Products and their sums are exact, so that tables agree; how a table holds q is
+     * its own affair: pairs, or quads. -- */
+    /* The left operand.  Quads hold q + 128, unsigned. */
+    void (*left_i8)(uint32_t *y, float *scale, const float *x, size_t kc, size_t m);
+    /* A panel of 32 columns of weights.  With quads, sum gets the columns' sums times
+     * -128, which take away what the left operand's 128 adds. */
+    void (*right_i8)(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc);
     /* The same of weights that are bytes. */
-    void (*quads_of_i8)(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc);
+    void (*right_of_i8)(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc);
     void (*tile_i8)(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
                     const uint32_t *b, const float *b_scale, const int32_t *b_sum,
                     size_t m, size_t n, size_t kc, int add, const char *ahead,
                     size_t step);
 };
+
+/* What is computed where `asked` is: float32 if a table has nothing faster. */
+static inline compute narrow_precision(const kernels *k, compute asked)
+{
+    const narrow_kernels *w = k->narrow;
+    return !w || (asked == PRECISION_BF16 && !w->tile_bf16) ? PRECISION_F32 : asked;
+}
 
 #endif
