@@ -104,7 +104,8 @@ ATTR_INLINE void pairs_of_columns(uint32_t *y, float *scale, const float *x, siz
     __m256 most = zero;
 
     for (size_t k = 0; k < kc; k++)
-        most = _mm256_max_ps(most, _mm256_andnot_ps(sign, _mm256_maskload_ps(x + k * m, in)));
+        most = _mm256_max_ps(most,
+                             _mm256_andnot_ps(sign, _mm256_maskload_ps(x + k * m, in)));
     const __m256 inverse = _mm256_and_ps(_mm256_cmp_ps(most, zero, _CMP_GT_OQ),
                                          _mm256_div_ps(_mm256_set1_ps(127.0f), most));
     _mm256_maskstore_ps(scale, in, _mm256_mul_ps(most, _mm256_set1_ps(1.0f / 127.0f)));
@@ -133,7 +134,8 @@ static void right_of_i8(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc)
     (void)sum;
     for (size_t k = 0; k < kc; k += 2, x += 2 * PANEL, y += PANEL)
         for (size_t i = 0; i < PANEL; i += 8) {
-            const __m256i even = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(x + i)));
+            const __m256i even =
+                _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(x + i)));
             const __m256i odd =
                 k + 1 < kc
                     ? _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(x + PANEL + i)))

@@ -147,8 +147,7 @@ static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t
         quads_of_columns(y + i, scale + i, NULL, x + i, kc, m, lanes16(m, i), 1);
 }
 
-static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x,
-                        size_t kc)
+static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc)
 {
     for (size_t i = 0; i < NR; i += 16)
         quads_of_columns(y + i, scale + i, sum + i, x + i, kc, NR, 0xffff, 0);

@@ -122,6 +122,7 @@ typedef struct product {
     size_t k0, kc; /* this block of K */
     size_t n0, n;  /* the columns of C that the panels cover */
     cut rows;
+    size_t panels;    /* of A in a block */
     size_t groups;    /* groups of panels of B that the work is cut into */
     bool first, last; /* of the blocks of K */
     gemm_opts o;
@@ -240,8 +241,8 @@ static void tile(const product *p, float *c, const float *a, const float *a_scal
         w->tile_bf16(c, p->ldc, x, y, m, n, p->kc, add, ahead, step);
         break;
     case PRECISION_I8:
-        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale + h, b->sum + h, m, n, p->kc, add, ahead,
-                   step);
+        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale + h, b->sum + h, m, n, p->kc, add,
+                   ahead, step);
         break;
     }
 }
@@ -253,7 +254,7 @@ static float *a_of(const product *p, size_t thread)
 }
 static float *scales_of(float *a)
 {
-    return a + GEMM_PANELS * GEMM_MR_MAX * GEMM_KC;
+    return a + GEMM_ROWS * GEMM_KC;
 }
 static float *b_of(float *a)
 {
@@ -294,7 +295,7 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                 const size_t at = cut_at(&p->rows, i) - first;
                 tile(p, c + at * p->ldc + h, a + at * kc, scales + at, &b, h,
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
-                     share / kc);
+                     (share + kc - 1) / kc);
             }
         /* While what was made lies in the second-level cache. */
         if (p->last && (j + 1 == j1 || (j + 1 - j0) % EPILOGUE_PANELS == 0)) {
@@ -312,7 +313,7 @@ static size_t panels_of(const product *p)
 
 static size_t row_blocks_of(const product *p)
 {
-    return (p->rows.n + GEMM_PANELS - 1) / GEMM_PANELS;
+    return (p->rows.n + p->panels - 1) / p->panels;
 }
 
 /* Pieces of one block of rows follow each other: a thread that goes on within one has its
@@ -325,7 +326,7 @@ static void block_task(void *arg, size_t thread, size_t i)
     const size_t panels = panels_of(p), rows = i / p->groups;
     const size_t turn = rows * p->x->threads / row_blocks_of(p) * p->groups;
     const size_t group = (i + turn / p->x->threads) % p->groups;
-    const size_t p0 = rows * GEMM_PANELS, p1 = min_size(p0 + GEMM_PANELS, p->rows.n);
+    const size_t p0 = rows * p->panels, p1 = min_size(p0 + p->panels, p->rows.n);
     exec_thread *mine = &p->x->of[thread];
     float *a = a_of(p, thread);
 
@@ -363,6 +364,7 @@ static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, size_t
                      .A = A,
                      .o = o,
                      .rows = cut_rows(M, x->k->mr),
+                     .panels = GEMM_ROWS / x->k->mr,
                      .x = x};
 }
 
@@ -527,8 +529,8 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
             for (size_t j = 0; j < panels_of(&p); j++)
                 pack_b(x->k, b + j * p.kc * GEMM_NR, B, k0, p.kc, p.n0 + j * GEMM_NR,
                        min_size(GEMM_NR, p.n - j * GEMM_NR));
-            for (size_t i = 0; i < p.rows.n; i += GEMM_PANELS) {
-                const size_t end = min_size(i + GEMM_PANELS, p.rows.n);
+            for (size_t i = 0; i < p.rows.n; i += p.panels) {
+                const size_t end = min_size(i + p.panels, p.rows.n);
                 pack_a(&p, a, i, end);
                 block(&p, a, i, end, 0, panels_of(&p));
             }
