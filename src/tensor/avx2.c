@@ -5,6 +5,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
 ISA_BEGIN("avx2,fma,f16c")
@@ -84,7 +85,12 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
 /* ---- int8 ---- */
 
 /* Numbers of 16 bits, two k a lane: one instruction multiplies and adds such pairs, twice
- * float32's products, exactly. */
+ * float32's products, exactly.  Bytes would be no faster, or not exact (the one that
+ * multiplies them keeps sums of 16 bits), so q has what bits GEMM_KC products leave of
+ * 31: a multiple of 127, of which bytes are whole parts. */
+enum { MOST = 22 * 127 };
+_Static_assert((int64_t)GEMM_KC *MOST *MOST <= INT32_MAX, "sums overflow");
+
 ATTR_INLINE __m256i pair_of(__m256i even, __m256i odd)
 {
     return _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xaa);
@@ -107,8 +113,8 @@ ATTR_INLINE void pairs_of_columns(uint32_t *y, float *scale, const float *x, siz
         most = _mm256_max_ps(most,
                              _mm256_andnot_ps(sign, _mm256_maskload_ps(x + k * m, in)));
     const __m256 inverse = _mm256_and_ps(_mm256_cmp_ps(most, zero, _CMP_GT_OQ),
-                                         _mm256_div_ps(_mm256_set1_ps(127.0f), most));
-    _mm256_maskstore_ps(scale, in, _mm256_mul_ps(most, _mm256_set1_ps(1.0f / 127.0f)));
+                                         _mm256_div_ps(_mm256_set1_ps(MOST), most));
+    _mm256_maskstore_ps(scale, in, _mm256_mul_ps(most, _mm256_set1_ps(1.0f / MOST)));
     for (size_t k = 0; k < kc; k += 2, x += 2 * m, y += m) {
         const __m256i even = whole(x, in, inverse);
         const __m256i odd =

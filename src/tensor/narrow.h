@@ -1,6 +1,6 @@
 /* tensor/narrow.h -- the matrix product in less than float32, where the processor is
- * faster so: bf16 pairs, or bytes with a scale for each row and each column of a block.
- * Sums are float32, or whole numbers of 32 bits within a block.
+ * faster so: bf16 pairs, or whole numbers with a scale for each row and each column of a
+ * block.  Sums are float32, or whole numbers of 32 bits within a block.
  *
  * Panels hold groups of k side by side in 32 bits, from the low ones up: [kc/2][m] pairs
  * of 16 bits or [kc/4][m] quads of bytes.  Behind an uneven kc stand zeros.  Where a
@@ -23,13 +23,13 @@ struct narrow_kernels {
                       size_t m, size_t n, size_t kc, int add, const char *ahead,
                       size_t step);
 
-    /* -- int8: x = scale * q, q from -127 to 127, scale [m] = the largest |x| / 127.
-     * Products and their sums are exact, so that tables agree; how a table holds q is
-     * its own affair: pairs, or quads. -- */
+    /* -- int8: x = scale * q, q whole, scale [m] = the largest |x| / the largest q, and
+     * exact sums of products.  q is from -127 to 127, held in quads, or of more bits
+     * where those are as fast, in pairs. -- */
     /* The left operand.  Quads hold q + 128, unsigned. */
     void (*left_i8)(uint32_t *y, float *scale, const float *x, size_t kc, size_t m);
-    /* A panel of 32 columns of weights.  With quads, sum gets the columns' sums times
-     * -128, which take away what the left operand's 128 adds. */
+    /* A panel of 32 columns of weights; with quads also their sums times -128, which
+     * take away what the left operand's 128 adds. */
     void (*right_i8)(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc);
     /* The same of weights that are bytes. */
     void (*right_of_i8)(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc);
