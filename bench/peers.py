@@ -74,10 +74,12 @@ ROWS = [
     Row("start-t2", "from exec to the first ViT-B/32 image vector", "first_vector", 150, threads=2),
     Row("memory", "memory of one ViT-B/32 context beside the weights", "context_memory", 40),
     Row("folder-t2", "folder of 12-megapixel JPEGs to vectors", "folder", 1.2, threads=2),
-    Row("train-t2", "training step, ViT-B/32, f32", "train", 1, threads=2, batch=32,
-        against="torch"),
-    Row("train-drawings-t2", "training step, recipes/drawings, f32", "train", 1, threads=2,
-        batch=256, model="drawings", against="torch"),
+    Row("train-full-t2", "training step, ViT-B/32, texts of 77 tokens, f32", "train", 1.6,
+        threads=2, batch=32, kind="full", against="torch"),
+    Row("train-natural-t2", "training step, ViT-B/32, texts of natural length, f32", "train", 2.5,
+        threads=2, batch=32, kind="natural", against="torch"),
+    Row("train-drawings-t2", "training step, recipes/drawings, texts of natural length, f32",
+        "train", 2.5, threads=2, batch=256, model="drawings", kind="natural", against="torch"),
 ]
 
 

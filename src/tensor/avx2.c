@@ -128,6 +128,13 @@ static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t
     pairs_of_columns(y, scale, x, kc, m, m);
 }
 
+static void left_rows_i8(uint32_t *y, float *scale, const float *const *rows, size_t m,
+                         size_t kc)
+{
+    op_gather((float *)y, m, rows, m, kc);
+    left_i8(y, scale, (const float *)y, kc, m);
+}
+
 static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc)
 {
     (void)sum;
@@ -135,19 +142,23 @@ static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, si
         pairs_of_columns(y + i, scale + i, x + i, kc, PANEL, 8);
 }
 
-static void right_of_i8(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc)
+static const uint32_t *right_of_i8(uint32_t *y, int32_t *sum, const uint32_t *x,
+                                   size_t kc)
 {
+    const uint32_t *panel = y;
+
     (void)sum;
-    for (size_t k = 0; k < kc; k += 2, x += 2 * PANEL, y += PANEL)
-        for (size_t i = 0; i < PANEL; i += 8) {
-            const __m256i even =
-                _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(x + i)));
-            const __m256i odd =
-                k + 1 < kc
-                    ? _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)(x + PANEL + i)))
-                    : _mm256_setzero_si256();
+    for (size_t k = 0; k < kc; k += 4, y += 2 * PANEL)
+        for (size_t i = 0; i < PANEL; i += 8, x += 8) {
+            const __m256i quads = _mm256_loadu_si256((const __m256i *)x);
+            const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(quads, 8), 8);
+            const __m256i odd = _mm256_srai_epi16(quads, 8);
             _mm256_storeu_si256((__m256i *)(y + i), pair_of(even, odd));
+            _mm256_storeu_si256(
+                (__m256i *)(y + PANEL + i),
+                _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xaa));
         }
+    return panel;
 }
 
 /* acc += two products a lane.  Not the intrinsics: gcc 12 multiplies for all accumulators
@@ -214,6 +225,7 @@ static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scal
 }
 
 static const narrow_kernels narrow = {.left_i8 = left_i8,
+                                      .left_rows_i8 = left_rows_i8,
                                       .right_i8 = right_i8,
                                       .right_of_i8 = right_of_i8,
                                       .tile_i8 = tile_i8};
@@ -365,6 +377,7 @@ const kernels kernels_avx2 = {.name = "avx2",
                               .tile = tile,
                               .narrow = &narrow,
                               .byte_rows = byte_rows_avx2,
+                              .gather = op_gather,
                               OPS_BODY_MEMBERS};
 ISA_END
 #else

@@ -14,10 +14,9 @@
 
 struct narrow_kernels {
     /* -- bf16, in pairs; NULL where float32 is as fast -- */
-    /* A panel of m columns of float32. */
+    /* A panel of m columns of float32, or m <= 16 rows of kc. */
     void (*pairs)(uint32_t *y, const float *x, size_t kc, size_t m);
-    /* A weight panel of bf16, 32 columns. */
-    void (*pairs_of_bf16)(uint32_t *y, const uint16_t *x, size_t kc);
+    void (*pairs_of_rows)(uint32_t *y, const float *const *rows, size_t m, size_t kc);
     /* As kernels.tile, over pairs. */
     void (*tile_bf16)(float *c, size_t ldc, const uint32_t *a, const uint32_t *b,
                       size_t m, size_t n, size_t kc, int add, const char *ahead,
@@ -28,11 +27,14 @@ struct narrow_kernels {
      * where those are as fast, in pairs. -- */
     /* The left operand.  Quads hold q + 128, unsigned. */
     void (*left_i8)(uint32_t *y, float *scale, const float *x, size_t kc, size_t m);
+    void (*left_rows_i8)(uint32_t *y, float *scale, const float *const *rows, size_t m,
+                         size_t kc); /* m <= 16 */
     /* A panel of 32 columns of weights; with quads also their sums times -128, which
      * take away what the left operand's 128 adds. */
     void (*right_i8)(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc);
-    /* The same of weights that are bytes. */
-    void (*right_of_i8)(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc);
+    /* The same of weights that are bytes, in quads; returns y, or x as it is. */
+    const uint32_t *(*right_of_i8)(uint32_t *y, int32_t *sum, const uint32_t *x,
+                                   size_t kc);
     void (*tile_i8)(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
                     const uint32_t *b, const float *b_scale, const int32_t *b_sum,
                     size_t m, size_t n, size_t kc, int add, const char *ahead,
