@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/cpus.h"
 #include "cli/session.h"
 
 typedef struct convert {
@@ -21,7 +22,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "origin") == 0) c->options.origin = value;
     if (strcmp(name, "force") == 0) c->options.overwrite = 1;
     if (strcmp(name, "threads") == 0)
-        return cli_number(&c->threads, c->command, name, value, 1, 256);
+        return cli_number(&c->threads, c->command, name, value, 1, CPUS_MOST);
     if (strcmp(name, "json") == 0) c->json = true;
     if (strcmp(name, "no-eval") == 0) c->no_eval = true;
     return strcmp(name, "image-size") == 0
@@ -152,7 +153,7 @@ int cmd_quantize(int argc, char **argv)
         {"precision", 'p', "TYPE",
          "int8 (a scale an output channel), f16 or bf16 (int8)"},
         {"json", 'j', NULL, "what was measured as one JSON object"},
-        {"threads", 't', "N", "compute threads (all cores)"},
+        {"threads", 't', "N", "compute threads (all it may use)"},
         {"no-eval", 0, NULL, "leave out the accuracy"},
         OUT_OPTS};
     static const opts_usage usage = {

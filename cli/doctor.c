@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/cpus.h"
 #include "base/opts.h"
 #include "cli/cli.h"
 
@@ -18,7 +18,7 @@ static int on_option(void *user, const char *name, const char *value)
     doctor *d = user;
 
     if (strcmp(name, "threads") == 0)
-        return cli_number(&d->options.threads, "doctor", name, value, 1, 256);
+        return cli_number(&d->options.threads, "doctor", name, value, 1, CPUS_MOST);
     if (strcmp(name, "model") == 0) d->model = value;
     if (strcmp(name, "files-only") == 0) d->options.files_only = 1;
     if (strcmp(name, "json") == 0) d->json = true;
@@ -72,11 +72,10 @@ static int conclude(const doctor *d, const clipc_checkup *c)
 
 static int check(doctor *d)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     clipc_checkup c;
     clipc_err err;
 
-    if (!d->options.threads) d->options.threads = cores > 0 ? (size_t)cores : 1;
+    if (!d->options.threads) d->options.threads = cpus_usable();
     if (d->json) printf("{\"findings\":[");
     if (clipc_check_model(&c, d->model, &d->options, show, d, &err) == CLIPC_OK)
         return conclude(d, &c);
@@ -87,7 +86,7 @@ int cmd_doctor(int argc, char **argv)
 {
     static const opt table[] = {
         {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"},
-        {"threads", 't', "N", "compute threads (all cores)"},
+        {"threads", 't', "N", "compute threads (all it may use)"},
         {"files-only", 0, NULL, "run nothing: no embeddings, no speed"},
         {"json", 'j', NULL, "one JSON object"}};
     static const opts_usage usage = {

@@ -3,7 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "base/cpus.h"
 
 static int set_precision(session *s, const char *value)
 {
@@ -34,7 +35,7 @@ int session_option(session *s, const char *name, const char *value)
     if (strcmp(name, "image-size") == 0)
         return cli_image_size(&s->open, s->command, value);
     if (strcmp(name, "threads") == 0)
-        return cli_number(&s->options.threads, s->command, name, value, 1, 256);
+        return cli_number(&s->options.threads, s->command, name, value, 1, CPUS_MOST);
     if (strcmp(name, "max-megapixels") != 0) return -1;
     s->options.max_megapixels = strtod(value, &end);
     if (end != value && !*end && s->options.max_megapixels > 0) return 0;
@@ -43,11 +44,10 @@ int session_option(session *s, const char *name, const char *value)
 
 int session_open(session *s)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     const char *name = s->model_name ? s->model_name : getenv("CLIPC_MODEL");
     int rc;
 
-    if (!s->options.threads) s->options.threads = cores > 0 ? (size_t)cores : 1;
+    if (!s->options.threads) s->options.threads = cpus_usable();
     rc = clipc_model_open_with(&s->model, name, &s->open, &s->err);
     if (rc == CLIPC_OK) rc = clipc_ctx_new(&s->ctx, s->model, &s->options, &s->err);
     if (rc == CLIPC_OK) s->info = clipc_model_info_of(s->model);

@@ -9,7 +9,7 @@
 /* First rows of an option table. */
 #define SESSION_OPTS                                                                 \
     {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"}, \
-        {"threads", 't', "N", "compute threads (all cores)"},                        \
+        {"threads", 't', "N", "compute threads (all it may use)"},                   \
         {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
         {"auto-orient", 0, NULL, "turn pictures upright as their EXIF says"},        \
         {"image-size", 0, "N", "other than the model's, also HxW: interpolated"},    \

@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpus.h"
 #include "base/opts.h"
 #include "cli/cli.h"
 
@@ -242,7 +242,7 @@ static int on_option(void *user, const char *name, const char *value)
     bench *m = user;
 
     if (strcmp(name, "threads") == 0)
-        return cli_number(&m->threads, "bench", name, value, 1, 256);
+        return cli_number(&m->threads, "bench", name, value, 1, CPUS_MOST);
     if (strcmp(name, "model") == 0) m->model_name = value;
     if (strcmp(name, "json") == 0) m->json = true;
     return 0;
@@ -252,7 +252,7 @@ int cmd_bench(int argc, char **argv)
 {
     static const opt table[] = {
         {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"},
-        {"threads", 't', "N", "beside one thread, so many (all cores)"},
+        {"threads", 't', "N", "beside one thread, so many (all it may use)"},
         {"json", 'j', NULL, "one JSON line a measurement"}};
     static const opts_usage usage = {
         "bench", "[MODEL] [options]",
@@ -261,9 +261,7 @@ int cmd_bench(int argc, char **argv)
         "bf16\n"
         "and int8 where the CPU is faster so, with how far those are off.",
         "  clipc bench\n  clipc bench ViT-B-32/ --threads 4\n"};
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    bench m = {.model_name = getenv("CLIPC_MODEL"),
-               .threads = cores > 0 ? (size_t)cores : 1};
+    bench m = {.model_name = getenv("CLIPC_MODEL"), .threads = cpus_usable()};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
     int rc;

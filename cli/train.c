@@ -23,7 +23,7 @@ static const opt table[] = {
     {"lr", 0, "X", "highest learning rate (0.001)"},
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
-    {"threads", 0, "N", "compute threads (all cores)"},
+    {"threads", 0, "N", "compute threads (all it may use)"},
     {"set", 0, "KEY=JSON", "any key of the config, e.g. --set accum=4"},
     {"plot", 0, "FILE.svg", "only draw the curves of --out's log into a picture"},
 };

@@ -23,7 +23,8 @@
  * drawing another than a picture's first caption batch_size 256, steps 2000, accum 1
  * (batches a step), lr 1e-3, warmup 200 (steps), beta1 0.9, beta2 0.98, eps 1e-6,
  * weight_decay 0.2, grad_clip 1.0 (0: none), logit_scale_max 100, seed 1 augment {ground
- * [4], rotate, scale [2], shift, crop [2], ratio [2], flip, grey} threads 0 (all cores),
+ * [4], rotate, scale [2], shift, crop [2], ratio [2], flip, grey} threads 0 (all that
+ * the process may use: its affinity mask, its control group's limit),
  * workers 2 (decoding), log_every 10, save_every 500, keep 3, val_every 500, val_samples
  * 2000, precision "f16" (of the saved model), max_megapixels 256 */
 #ifndef CLIPC_TRAIN_H

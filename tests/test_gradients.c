@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "levels.h"
 #include "model_rig.h"
 #include "nn/rows.h"
 #include "train/loss.h"
@@ -77,7 +78,7 @@ static void check_gradients(const char *folder)
 /* backward: every parameter's gradient of the contrastive loss, and the loss itself */
 static void test_gradients(void **state)
 {
-    (void)state;
+    level_kernels(state);
     check_gradients(MODELS "oc_vit_quick");
     check_gradients(MODELS "oc_vit_gelu");
     check_gradients(MODELS "oc_rn");
@@ -89,7 +90,7 @@ static void test_running_stats(void **state)
     size_t stats = 0;
     rig r;
 
-    (void)state;
+    level_kernels(state);
     rig_open(&r, MODELS "oc_rn", TOWER_TRAIN);
     rig_forward(&r);
     r.n->ops->update_stats(r.n->image, r.image_acts, r.B);
@@ -118,7 +119,7 @@ static void test_adamw(void **state)
                              .gscale = 1.0f};
     rig r;
 
-    (void)state;
+    level_kernels(state);
     rig_open(&r, MODELS "oc_vit_quick", TOWER_TRAIN);
     for (size_t i = 0; i < r.n->params.n; i++) {
         const param *p = &r.n->params.v[i];
@@ -136,8 +137,8 @@ static void test_adamw(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gradients),
-                                       cmocka_unit_test(test_running_stats),
-                                       cmocka_unit_test(test_adamw)};
+    const struct CMUnitTest tests[] = {EACH_LEVEL(test_gradients),
+                                       EACH_LEVEL(test_running_stats),
+                                       EACH_LEVEL(test_adamw)};
     return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "io/any_file.h"
+#include "levels.h"
 #include "model_rig.h"
 #include "nn/rows.h"
 
@@ -40,7 +41,7 @@ static void test_forward(void **state)
     static const char *const cases[] = {MODELS "oc_vit_quick", MODELS "oc_vit_gelu",
                                         MODELS "hf_vit", MODELS "hf_vit_old",
                                         MODELS "oc_rn"};
-    (void)state;
+    level_kernels(state);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_forward(cases[i], TOWER_INFER);
         check_forward(cases[i], TOWER_EVAL);
@@ -57,7 +58,7 @@ static void test_variants(void **state)
     json_t *errors;
     clipc_err err;
 
-    (void)state;
+    level_kernels(state);
     CHECK_OK(json_read(&root, VARIANTS "golden.json", &err), err);
     assert_true(json_object_size(json_object_get(root, "own_float32_error")) >= 23);
     json_object_foreach(json_object_get(root, "own_float32_error"), name, errors)
@@ -225,7 +226,7 @@ static void end_to_end(size_t batch)
  * probabilities */
 static void test_end_to_end(void **state)
 {
-    (void)state;
+    level_kernels(state);
     end_to_end(1);
     end_to_end(4);
 }
@@ -283,10 +284,12 @@ static void test_bad_checkpoints(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),        cmocka_unit_test(test_variants),
-        cmocka_unit_test(test_image_size),     cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_end_to_end),     cmocka_unit_test(test_index),
-        cmocka_unit_test(test_bad_checkpoints)};
+    const struct CMUnitTest tests[] = {EACH_LEVEL(test_forward),
+                                       EACH_LEVEL(test_variants),
+                                       cmocka_unit_test(test_image_size),
+                                       cmocka_unit_test(test_shapes),
+                                       EACH_LEVEL(test_end_to_end),
+                                       cmocka_unit_test(test_index),
+                                       cmocka_unit_test(test_bad_checkpoints)};
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

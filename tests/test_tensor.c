@@ -1,103 +1,273 @@
 /* The element-wise kernels of every instruction set that runs here, against formulas in
- * double. */
+ * double: all small sizes, nothing touched beyond the operands; and NaN. */
 #include "check.h"
 
-#include <stdbool.h>
-#include <stdlib.h>
+#include "sweep.h"
 
-#include "base/rng.h"
-#include "tensor/dtype.h"
+/* ---- n elements ---- */
 
-enum { N = 333 }; /* no multiple of any vector: tails count */
-
-static const char *const isas[] = {"ref", "avx2", "avx512", "avx512vnni"};
-
-static void each_isa(void (*check)(const kernels *k))
+static void sums(sweep *s, size_t n)
 {
-    for (size_t i = 0; i < sizeof isas / sizeof isas[0]; i++)
-        if (kernels_named(isas[i])) check(kernels_named(isas[i]));
+    float *x = sweep_floats(s, n), *y = sweep_floats(s, n), *was = sweep_copy(s, y, n);
+    double dot = 0.0, most = 0.0;
+
+    for (size_t i = 0; i < n; i++) {
+        dot += (double)x[i] * (double)y[i];
+        most = fmax(most, fabs((double)x[i]));
+    }
+    CHECK_NEAR(s->k->dot(x, y, n), dot, 3e-6);
+    assert_true((double)s->k->max_abs(x, n) == most);
+    s->k->axpy(y, -0.5f, x, n);
+    s->k->scale(y, 3.0f, n);
+    s->k->add(y, x, n);
+    s->k->mul(y, x, n);
+    for (size_t i = 0; i < n; i++) {
+        const double v = (double)x[i];
+        CHECK_NEAR(y[i], (3.0 * ((double)was[i] - 0.5 * v) + v) * v, 1e-5);
+    }
+    x[n - 1] = NAN;
+    assert_true(isnan(s->k->max_abs(x, n)));
 }
 
-static double act_double(double x, act f)
+/* sums: dot, axpy, scale, add, mul, and a largest value that sees NaN */
+static void test_sums(void **state)
 {
-    switch (f) {
-    case ACT_QUICK_GELU: return x / (1.0 + exp(-1.702 * x));
-    case ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2.0));
-    case ACT_GELU_TANH:
-        return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    case ACT_RELU: return x > 0.0 ? x : 0.0;
-    default: return x;
-    }
+    sweep_lengths(state, sums);
 }
 
-static void acts(const kernels *k)
+static void acts(sweep *s, size_t n)
 {
-    float x[N], y[N], dy[N], dx[N];
-    rng r = rng_seed(1, 0);
+    float *x = sweep_floats(s, n), *dy = sweep_floats(s, n);
+    float *y = sweep_floats(s, n), *dx = sweep_floats(s, n);
 
-    rng_fill_normal(&r, x, N, 0.0f, 4.0f);
-    rng_fill_normal(&r, dy, N, 0.0f, 1.0f);
-    x[0] = 0.5f, x[1] = 80.0f, x[2] = -80.0f;
-    for (int f = ACT_NONE; f <= ACT_RELU; f++) {
-        k->act_fwd(y, x, N, (act)f);
-        k->act_bwd(dx, dy, x, N, (act)f);
-        for (int i = 0; i < N; i++) {
-            const double v = (double)x[i], h = 1e-5;
-            const double slope =
-                (act_double(v + h, (act)f) - act_double(v - h, (act)f)) / (2 * h);
-            CHECK_NEAR(y[i], act_double(v, (act)f), 1e-6 * (1.0 + fabs(v)));
-            CHECK_NEAR(dx[i], (double)dy[i] * slope, 3e-6 * (1.0 + fabs((double)dy[i])));
-        }
+    for (size_t i = 0; i < n; i++) x[i] *= 4.0f;
+    x[n / 2] = n % 2 ? 80.0f : -80.0f;
+    for (int f = ACT_NONE; f <= ACT_SIGMOID; f++) {
+        s->k->act_fwd(y, x, n, (act)f);
+        for (size_t i = 0; i < n; i++)
+            CHECK_NEAR(y[i], act_double((double)x[i], (act)f),
+                       1e-6 * (1.0 + fabs((double)x[i])));
+        if (f == ACT_SIGMOID) break;
+        s->k->act_bwd(dx, dy, x, n, (act)f);
+        for (size_t i = 0; i < n; i++)
+            CHECK_NEAR(dx[i], (double)dy[i] * act_slope((double)x[i], (act)f),
+                       3e-6 * (1.0 + fabs((double)dy[i])));
+        s->k->act_bwd(dy, dy, x, n, (act)f); /* in place */
+        assert_memory_equal(dy, dx, n * sizeof *dx);
     }
-    x[5] = NAN;
-    for (int f = ACT_NONE; f <= ACT_RELU; f++) {
-        k->act_fwd(y, x, N, (act)f);
-        assert_true(isnan(y[5]));
+    x[n - 1] = NAN;
+    for (int f = ACT_NONE; f <= ACT_SIGMOID; f++) {
+        s->k->act_fwd(y, x, n, (act)f);
+        assert_true(isnan(y[n - 1]));
     }
+    s->k->act_fwd(x, x, n, ACT_SIGMOID);
+    assert_memory_equal(x, y, n * sizeof *x);
 }
 
-/* activations: values and slopes of all; NaN stays NaN */
+/* activations: values and slopes of all, in place too; NaN stays NaN */
 static void test_acts(void **state)
 {
-    (void)state;
-    each_isa(acts);
+    sweep_lengths(state, acts);
 }
 
-static void softmax(const kernels *k)
+static void adamw(sweep *s, size_t n)
 {
-    enum { R = 3, C = 37 };
-    float x[R * C], p[R * C], d[R * C], dy[R * C];
-    rng r = rng_seed(2, 0);
+    const adamw_step o = {.lr = 0.01f,
+                          .beta1 = 0.9f,
+                          .beta2 = 0.98f,
+                          .eps = 1e-6f,
+                          .weight_decay = 0.2f,
+                          .c1 = 0.19f,
+                          .c2 = 0.04f,
+                          .gscale = 0.5f};
+    const double b1 = (double)o.beta1, b2 = (double)o.beta2;
+    float *w = sweep_floats(s, n), *m = sweep_floats(s, n), *v = sweep_floats(s, n);
+    float *g = sweep_floats(s, n);
 
-    rng_fill_normal(&r, x, R * C, 50.0f, 30.0f);
-    rng_fill_normal(&r, dy, R * C, 0.0f, 1.0f);
-    memcpy(p, x, sizeof p);
-    memcpy(d, dy, sizeof d);
-    k->softmax_fwd(p, C, R, C, 0.125f);
-    k->softmax_bwd(d, C, p, C, R, C, 0.125f);
-    for (int n = 0; n < R; n++) {
-        double sum = 0.0, along = 0.0;
-        for (int c = 0; c < C; c++) sum += exp(0.125 * ((double)x[n * C + c] - 50.0));
-        for (int c = 0; c < C; c++)
-            along +=
-                (double)dy[n * C + c] * exp(0.125 * ((double)x[n * C + c] - 50.0)) / sum;
-        for (int c = 0; c < C; c++) {
-            const double want = exp(0.125 * ((double)x[n * C + c] - 50.0)) / sum;
-            CHECK_NEAR(p[n * C + c], want, 1e-6);
-            CHECK_NEAR(d[n * C + c], 0.125 * want * ((double)dy[n * C + c] - along),
-                       1e-6);
+    for (size_t i = 0; i < n; i++) v[i] = fabsf(v[i]);
+    float *w0 = sweep_copy(s, w, n), *m0 = sweep_copy(s, m, n), *v0 = sweep_copy(s, v, n);
+    s->k->adamw(w, m, v, g, n, &o);
+    for (size_t i = 0; i < n; i++) {
+        const double d = 0.5 * (double)g[i], want_m = b1 * (double)m0[i] + (1.0 - b1) * d;
+        const double want_v = b2 * (double)v0[i] + (1.0 - b2) * d * d;
+        CHECK_NEAR(m[i], want_m, 1e-6);
+        CHECK_NEAR(v[i], want_v, 1e-6);
+        CHECK_NEAR(w[i],
+                   (double)w0[i] * (1.0 - 0.01 * 0.2) -
+                       0.01 / 0.19 * want_m / (sqrt(want_v / 0.04) + 1e-6),
+                   3e-7 * (1.0 + fabs((double)w0[i])));
+    }
+}
+
+/* adamw: the formula of kernels.h */
+static void test_adamw(void **state)
+{
+    sweep_lengths(state, adamw);
+}
+
+/* ---- conversions ---- */
+
+static double half_value(uint16_t h)
+{
+    const int e = (h >> 10) & 31, m = h & 1023, sign = h >> 15 ? -1 : 1;
+    if (e == 31) return m ? (double)NAN : sign * (double)INFINITY;
+    return sign * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
+}
+
+static void halves(sweep *s, size_t n)
+{
+    uint16_t *x = guard_take(&s->g, n * sizeof *x),
+             *back = guard_take(&s->g, n * sizeof *x);
+    float *y = sweep_floats(s, n);
+
+    for (size_t i = 0; i < n; i++)
+        x[i] = (uint16_t)(rng_u64(&s->r) & 0xbfff); /* no NaN */
+    s->k->f16_to_f32(y, x, n);
+    for (size_t i = 0; i < n; i++) assert_true((double)y[i] == half_value(x[i]));
+    s->k->f32_to_f16(back, y, n);
+    assert_memory_equal(back, x, n * sizeof *x);
+    s->k->bf16_to_f32(y, x, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t bits = (uint32_t)x[i] << 16;
+        assert_memory_equal(&y[i], &bits, sizeof bits);
+    }
+    s->k->f32_to_bf16(back, y, n);
+    assert_memory_equal(back, x, n * sizeof *x);
+}
+
+/* f16 and bf16: any number of them */
+static void test_halves(void **state)
+{
+    sweep_lengths(state, halves);
+}
+
+enum { ALL = 1 << 16 };
+
+/* f16 and bf16: all values there and back; halves go to even */
+static void test_all_halves(void **state)
+{
+    static uint16_t in[ALL], back[ALL];
+    static float x[ALL], up[ALL];
+    const kernels *k = level_kernels(state);
+
+    for (int i = 0; i < ALL; i++) in[i] = (uint16_t)i;
+    k->f16_to_f32(x, in, ALL);
+    k->f32_to_f16(back, x, ALL);
+    for (int i = 0; i < ALL; i++) {
+        const double want = half_value(in[i]);
+        assert_true(isnan(want) ? isnan(x[i]) != 0 : (double)x[i] == want);
+        assert_true(isnan(want) ? (back[i] & 0x7fff) > 0x7c00 : back[i] == in[i]);
+        /* Half way to the next: to the even one of the two. */
+        up[i] = (float)(0.5 * (want + half_value((uint16_t)(in[i] + 1))));
+    }
+    k->f32_to_f16(back, up, ALL);
+    for (int i = 0; i < ALL; i++)
+        if ((i & 0x7fff) < 0x7bff) assert_int_equal(back[i], i & 1 ? i + 1 : i);
+    k->bf16_to_f32(x, in, ALL);
+    k->f32_to_bf16(back, x, ALL);
+    for (int i = 0; i < ALL; i++)
+        assert_true(isnan(x[i]) ? (back[i] & 0x7fff) > 0x7f80 : back[i] == in[i]);
+    const float round[] = {1.00390625f, 1.01171875f, 3e38f, 1.0f / 3.0f};
+    const uint16_t want[] = {0x3f80, 0x3f82, 0x7f62, 0x3eab};
+    k->f32_to_bf16(back, round, 4);
+    assert_memory_equal(back, want, sizeof want);
+}
+
+enum { PANEL = 32 };
+
+/* Panels of weights: two or four k of a column in each of PANEL words. */
+static void panels(sweep *s, size_t kc)
+{
+    uint32_t *pairs = guard_take(&s->g, (kc + 1) / 2 * PANEL * sizeof *pairs);
+    uint32_t *quads = guard_take(&s->g, (kc + 3) / 4 * PANEL * sizeof *quads);
+    float *scale = sweep_floats(s, PANEL), *y = sweep_floats(s, kc * PANEL);
+
+    for (size_t i = 0; i < (kc + 1) / 2 * PANEL; i++) pairs[i] = (uint32_t)rng_u64(&s->r);
+    for (size_t i = 0; i < (kc + 3) / 4 * PANEL; i++) quads[i] = (uint32_t)rng_u64(&s->r);
+    s->k->bf16_panel(y, pairs, kc);
+    for (size_t i = 0; i < kc * PANEL; i++) {
+        const size_t k = i / PANEL;
+        const uint32_t bits = pairs[k / 2 * PANEL + i % PANEL] >> 16 * (k % 2) << 16;
+        assert_memory_equal(&y[i], &bits, sizeof bits);
+    }
+    s->k->i8_panel(y, quads, scale, kc);
+    for (size_t i = 0; i < kc * PANEL; i++) {
+        const size_t k = i / PANEL;
+        const int8_t q = (int8_t)(quads[k / 4 * PANEL + i % PANEL] >> 8 * (k % 4));
+        assert_true(y[i] == (float)q * scale[i % PANEL]);
+    }
+}
+
+/* bf16_panel, i8_panel: weights as gemm.h packs them */
+static void test_panels(void **state)
+{
+    sweep_lengths(state, panels);
+}
+
+/* ---- rows ---- */
+
+static void layernorm(sweep *s, size_t N, size_t C)
+{
+    float *x = sweep_around(s, N * C, 3.0f), *y = sweep_floats(s, N * C);
+    float *w = sweep_floats(s, C), *b = sweep_floats(s, C);
+    float *mean = sweep_floats(s, N), *rstd = sweep_floats(s, N);
+
+    s->k->layernorm_fwd(y, mean, rstd, x, w, b, N, C, 1e-3f);
+    for (size_t n = 0; n < N; n++) {
+        const float *row = x + n * C;
+        double m = 0.0, var = 0.0;
+        for (size_t c = 0; c < C; c++) m += (double)row[c] / (double)C;
+        for (size_t c = 0; c < C; c++)
+            var += ((double)row[c] - m) * ((double)row[c] - m) / (double)C;
+        const double r = 1.0 / sqrt(var + 1e-3);
+        CHECK_NEAR(mean[n], m, 2e-6);
+        CHECK_NEAR(rstd[n], r, 6e-7 * r * r);
+        for (size_t c = 0; c < C; c++)
+            CHECK_NEAR(y[n * C + c],
+                       ((double)row[c] - m) * r * (double)w[c] + (double)b[c], 1e-5 * r);
+    }
+    s->k->layernorm_fwd(x, NULL, NULL, x, w, b, N, C, 1e-3f);
+    assert_memory_equal(x, y, N * C * sizeof *x);
+}
+
+/* dx, dw and db grow by layernorm's gradients. */
+static void layernorm_bwd(sweep *s, size_t N, size_t C)
+{
+    float *x = sweep_floats(s, N * C), *dy = sweep_floats(s, N * C);
+    float *dx = sweep_floats(s, N * C), *dx0 = sweep_copy(s, dx, N * C);
+    float *w = sweep_floats(s, C), *mean = sweep_floats(s, N), *rstd = sweep_floats(s, N);
+    float *dw = sweep_floats(s, C), *db = sweep_floats(s, C);
+    double want_w[SWEEP_MOST], want_b[SWEEP_MOST];
+
+    for (size_t c = 0; c < C; c++) want_w[c] = (double)dw[c], want_b[c] = (double)db[c];
+    s->k->layernorm_bwd(dx, dw, db, dy, x, w, mean, rstd, N, C);
+    for (size_t n = 0; n < N; n++) {
+        const double m = (double)mean[n], r = (double)rstd[n];
+        double g_avg = 0.0, gh_avg = 0.0;
+        for (size_t c = 0; c < C; c++) {
+            const double d = (double)dy[n * C + c], h = ((double)x[n * C + c] - m) * r;
+            g_avg += d * (double)w[c] / (double)C;
+            gh_avg += d * (double)w[c] * h / (double)C;
+            want_w[c] += d * h, want_b[c] += d;
+        }
+        for (size_t c = 0; c < C; c++) {
+            const double g = (double)dy[n * C + c] * (double)w[c];
+            const double h = ((double)x[n * C + c] - m) * r;
+            CHECK_NEAR(dx[n * C + c],
+                       (double)dx0[n * C + c] + r * (g - g_avg - h * gh_avg), 3e-5);
         }
     }
-    x[3] = NAN;
-    k->softmax_fwd(x, C, 1, C, 1.0f);
-    for (int c = 0; c < C; c++) assert_true(isnan(x[c]));
+    for (size_t c = 0; c < C; c++) {
+        CHECK_NEAR(dw[c], want_w[c], 5e-5);
+        CHECK_NEAR(db[c], want_b[c], 3e-5);
+    }
 }
 
-/* softmax: both passes; a NaN anywhere in a row is seen everywhere in it */
-static void test_softmax(void **state)
+/* layernorm: any number of rows and columns, in place too, and backward */
+static void test_layernorm(void **state)
 {
-    (void)state;
-    each_isa(softmax);
+    sweep_rows(state, layernorm);
+    sweep_rows(state, layernorm_bwd);
 }
 
 /* L = sum(dy * layernorm(x)), in double. */
@@ -114,8 +284,10 @@ static double norm_loss(const float *x, const float *w, const float *b, const fl
     return loss;
 }
 
-static void layernorm(const kernels *k)
+/* layernorm: the forward pass, and every gradient against central differences */
+static void test_gradients(void **state)
 {
+    const kernels *k = level_kernels(state);
     enum { C = 45 };
     float x[C], w[C], b[C], dy[C], y[C], dx[C] = {0}, dw[C] = {0}, db[C] = {0}, mean,
                                          rstd;
@@ -145,166 +317,150 @@ static void layernorm(const kernels *k)
     }
 }
 
-/* layernorm: the forward pass, and every gradient against central differences */
-static void test_layernorm(void **state)
+/* Rows further apart than they are long: what lies between stays as it was. */
+static void check_between(const float *x, const float *was, size_t ld, size_t N, size_t C)
 {
-    (void)state;
-    each_isa(layernorm);
+    for (size_t n = 0; n + 1 < N; n++)
+        assert_memory_equal(x + n * ld + C, was + n * ld + C, (ld - C) * sizeof *x);
 }
 
-static double half_value(uint16_t h)
+static void softmax(sweep *s, size_t N, size_t C)
 {
-    const int e = (h >> 10) & 31, m = h & 1023, sign = h >> 15 ? -1 : 1;
-    if (e == 31) return m ? (double)NAN : sign * (double)INFINITY;
-    return sign * (e ? ldexp(1024 + m, e - 25) : ldexp(m, -24));
-}
+    const size_t ld = C + 3, ld_d = C + 1, size = (N - 1) * ld + C;
+    const size_t size_d = (N - 1) * ld_d + C;
+    float *p = sweep_around(s, size, 50.0f), *x = sweep_copy(s, p, size);
+    float *d = sweep_floats(s, size_d), *dy = sweep_copy(s, d, size_d);
 
-static void halves(const kernels *k)
-{
-    for (uint32_t h = 0; h < 65536; h++) {
-        const uint16_t in = (uint16_t)h;
-        uint16_t back;
-        float x, up;
-
-        k->f16_to_f32(&x, &in, 1);
-        const double want = half_value(in);
-        assert_true(isnan(want) ? isnan(x) != 0 : (double)x == want);
-        k->f32_to_f16(&back, &x, 1);
-        assert_true(isnan(x) ? (back & 0x7fff) > 0x7c00 : back == in);
-        if (!isfinite(x) || (in & 0x7fff) == 0x7bff) continue;
-        /* Half way to the next: to the even one of the two. */
-        up = (float)(0.5 * (want + half_value((uint16_t)(in + 1))));
-        k->f32_to_f16(&back, &up, 1);
-        assert_int_equal(back, in & 1 ? in + 1 : in);
-    }
-    for (uint32_t h = 0; h < 65536; h++) {
-        const uint16_t in = (uint16_t)h;
-        uint16_t back;
-        float x;
-        k->bf16_to_f32(&x, &in, 1);
-        k->f32_to_bf16(&back, &x, 1);
-        assert_true(isnan(x) ? (back & 0x7fff) > 0x7f80 : back == in);
-    }
-    const float round[] = {1.00390625f, 1.01171875f, 3e38f, 1.0f / 3.0f};
-    const uint16_t want[] = {0x3f80, 0x3f82, 0x7f62, 0x3eab};
-    uint16_t got[4];
-    k->f32_to_bf16(got, round, 4);
-    assert_memory_equal(got, want, sizeof got);
-}
-
-/* f16 and bf16: all values there and back; halves go to even */
-static void test_halves(void **state)
-{
-    (void)state;
-    each_isa(halves);
-}
-
-static void sums(const kernels *k)
-{
-    float x[N], y[N], z[N];
-    rng r = rng_seed(4, 0);
-    double dot = 0.0, most = 0.0;
-
-    rng_fill_normal(&r, x, N, 0.0f, 1.0f);
-    rng_fill_normal(&r, y, N, 0.0f, 1.0f);
-    for (int i = 0; i < N; i++) {
-        dot += (double)x[i] * (double)y[i];
-        most = fmax(most, fabs((double)x[i]));
-    }
-    CHECK_NEAR(k->dot(x, y, N), dot, 1e-4);
-    CHECK_NEAR(k->max_abs(x, N), most, 0.0);
-    memcpy(z, y, sizeof z);
-    k->axpy(z, -0.5f, x, N);
-    k->scale(z, 3.0f, N);
-    k->add(z, x, N);
-    for (int i = 0; i < N; i++)
-        CHECK_NEAR(z[i], 3.0 * ((double)y[i] - 0.5 * (double)x[i]) + (double)x[i], 2e-6);
-    x[N - 1] = NAN;
-    assert_true(isnan(k->max_abs(x, N)));
-}
-
-/* sums: dot, add, axpy, scale, and a largest value that sees NaN */
-static void test_sums(void **state)
-{
-    (void)state;
-    each_isa(sums);
-}
-
-enum { BYTE_TAPS = 64, BYTE_OUT = 5, BYTE_ROWS = 8, BYTE_W = 75 };
-
-/* round(sum of n products), x in steps of `step`, clipped */
-static uint8_t byte_sum(const uint8_t *x, size_t step, const int32_t *w, size_t n)
-{
-    int64_t sum = 1 << (BYTE_SHIFT - 1);
-
-    for (size_t k = 0; k < n; k++) sum += (int64_t)x[k * step] * w[k];
-    sum >>= BYTE_SHIFT;
-    return (uint8_t)(sum < 0 ? 0 : sum > 255 ? 255 : sum);
-}
-
-/* Weights whose sizes add up to less than 2^23; a third of the outputs leans
- * to one. */
-static void random_filter(int32_t *w, size_t *bounds, rng *r)
-{
-    memset(w, 0, sizeof(int32_t) * BYTE_OUT * BYTE_TAPS);
-    for (size_t i = 0; i < BYTE_OUT; i++, w += BYTE_TAPS) {
-        const size_t n = 1 + rng_below(r, BYTE_TAPS), peak = rng_below(r, n);
-        const int32_t most = (1 << 22) / (int32_t)n;
-        bounds[2 * i] = rng_below(r, BYTE_W - n + 1);
-        bounds[2 * i + 1] = n;
-        for (size_t k = 0; k < n; k++)
-            w[k] = (int32_t)rng_below(r, 2 * (uint64_t)most) - most;
-        switch (rng_below(r, 3)) {
-        case 0: w[peak] += w[peak] < 0 ? 1 - (1 << 22) : (1 << 22) - 1; break;
-        case 1: w[peak] = 0x8000; break; /* where the lower half turns negative */
+    s->k->softmax_fwd(p, ld, N, C, 3.0f);
+    s->k->softmax_bwd(d, ld_d, p, ld, N, C, 3.0f);
+    for (size_t n = 0; n < N; n++) {
+        const float *in = x + n * ld, *dp = dy + n * ld_d;
+        double sum = 0.0, along = 0.0;
+        for (size_t c = 0; c < C; c++) sum += exp(3.0 * ((double)in[c] - 50.0));
+        for (size_t c = 0; c < C; c++)
+            along += (double)dp[c] * exp(3.0 * ((double)in[c] - 50.0)) / sum;
+        for (size_t c = 0; c < C; c++) {
+            const double want = exp(3.0 * ((double)in[c] - 50.0)) / sum;
+            CHECK_NEAR(p[n * ld + c], want, 6e-7);
+            CHECK_NEAR(d[n * ld_d + c], 3.0 * want * ((double)dp[c] - along), 2e-6);
         }
     }
+    check_between(p, x, ld, N, C);
+    check_between(d, dy, ld_d, N, C);
+    x[C / 2] = NAN;
+    s->k->softmax_fwd(x, ld, 1, C, 1.0f);
+    for (size_t c = 0; c < C; c++) assert_true(isnan(x[c]));
 }
 
-static void byte_filters(const kernels *k)
+/* softmax: both passes; a NaN anywhere in a row is seen everywhere in it */
+static void test_softmax(void **state)
 {
-    int32_t w[BYTE_OUT * BYTE_TAPS];
-    size_t bounds[BYTE_OUT * 2];
-    const byte_filter f = {BYTE_OUT, BYTE_TAPS, bounds, w};
-    rng r = rng_seed(5, 0);
+    sweep_rows(state, softmax);
+}
 
-    for (int i = 0; i < 400; i++) {
-        const size_t c = 1 + rng_below(&r, 4), rows = 1 + rng_below(&r, BYTE_ROWS);
-        const size_t stride = BYTE_W * c, n = rows * stride, n_out = rows * BYTE_OUT * c;
-        const bool white = rng_below(&r, 4) == 0; /* all sums at their extremes */
-        uint8_t *x = malloc(n + BYTE_STEP), *y = malloc(n_out); /* no byte to spare */
-        assert_non_null(x), assert_non_null(y);
-        random_filter(w, bounds, &r);
-        for (size_t j = 0; j < n + BYTE_STEP; j++)
-            x[j] = white ? 255 : (uint8_t)rng_below(&r, 256);
-        k->byte_rows(y, x, stride, rows, c, &f);
-        for (size_t j = 0; j < n_out; j++) {
-            const size_t at = j / c % BYTE_OUT, row = j / c / BYTE_OUT;
-            const uint8_t *in = x + row * stride + bounds[2 * at] * c + j % c;
-            assert_int_equal(y[j],
-                             byte_sum(in, c, w + at * BYTE_TAPS, bounds[2 * at + 1]));
+static void columns(sweep *s, size_t N, size_t C)
+{
+    float *x = sweep_floats(s, N * C), *a = sweep_floats(s, C), *b = sweep_floats(s, C);
+    float *y = sweep_floats(s, N * C), *was = sweep_copy(s, y, N * C);
+    float *sum = sweep_floats(s, C), *sum0 = sweep_copy(s, sum, C);
+
+    s->k->bias_add(y, b, N, C);
+    s->k->col_axpy(y, a, x, N, C);
+    s->k->col_sum(sum, x, N, C);
+    for (size_t c = 0; c < C; c++) {
+        double want = (double)sum0[c];
+        for (size_t i = c; i < N * C; i += C) {
+            want += (double)x[i];
+            CHECK_NEAR(y[i], (double)was[i] + (double)b[c] + (double)a[c] * (double)x[i],
+                       2e-6);
         }
-        const size_t m = n_out < stride ? n_out : stride;
-        k->byte_columns(y, x, stride, w, rows, m);
-        for (size_t j = 0; j < m; j++)
-            assert_int_equal(y[j], byte_sum(x + j, stride, w, rows));
-        free(x), free(y);
+        CHECK_NEAR(sum[c], want, 3e-5);
     }
 }
 
-/* pictures of bytes: rows and columns against sums of 64 bits; any size, the greatest
- * weights, nothing read beyond what is allowed (the sanitizers look) */
-static void test_byte_filters(void **state)
+/* Sums in double, for batch norm. */
+static void moments(sweep *s, size_t N, size_t C)
 {
-    (void)state;
-    each_isa(byte_filters);
+    float *x = sweep_floats(s, N * C), *z = sweep_floats(s, N * C);
+    float *mean = sweep_floats(s, C);
+    double *v[4];
+
+    for (int i = 0; i < 4; i++) {
+        v[i] = guard_take(&s->g, C * sizeof **v);
+        for (size_t c = 0; c < C; c++) v[i][c] = 1.0;
+    }
+    s->k->col_moments(v[0], v[1], x, N, C);
+    s->k->col_dots(v[2], v[3], x, z, mean, N, C);
+    for (size_t c = 0; c < C; c++) {
+        double sum = 1.0, sum2 = 1.0, dot = 1.0;
+        for (size_t i = c; i < N * C; i += C) {
+            const double d = (double)x[i];
+            sum += d, sum2 += d * d, dot += d * ((double)z[i] - (double)mean[c]);
+        }
+        CHECK_NEAR(v[0][c], sum, 1e-12);
+        CHECK_NEAR(v[1][c], sum2, 1e-12);
+        CHECK_NEAR(v[2][c], sum, 1e-12);
+        CHECK_NEAR(v[3][c], dot, 1e-12);
+    }
+}
+
+/* bias_add, col_axpy, col_sum, col_moments, col_dots */
+static void test_columns(void **state)
+{
+    sweep_rows(state, columns);
+    sweep_rows(state, moments);
+}
+
+static void affine(sweep *s, size_t N, size_t C)
+{
+    float *x = sweep_floats(s, N * C), *r = sweep_floats(s, N * C);
+    float *y = sweep_floats(s, N * C), *a = sweep_floats(s, C), *b = sweep_floats(s, C);
+
+    for (int f = ACT_NONE; f <= ACT_RELU; f += ACT_RELU)
+        for (int with = 0; with < 2; with++) {
+            s->k->affine(y, x, a, b, with ? r : NULL, N, C, (act)f);
+            for (size_t i = 0; i < N * C; i++) {
+                const double add = with ? (double)r[i] : 0.0;
+                const double v = (double)x[i] * (double)a[i % C] + (double)b[i % C] + add;
+                CHECK_NEAR(y[i], act_double(v, (act)f), 3e-6);
+            }
+        }
+    s->k->affine(r, x, a, b, r, N, C, ACT_RELU);
+    assert_memory_equal(r, y, N * C * sizeof *y);
+    s->k->affine(y, x, a, b, NULL, N, C, ACT_NONE);
+    s->k->affine(x, x, a, b, NULL, N, C, ACT_NONE);
+    assert_memory_equal(x, y, N * C * sizeof *y);
+}
+
+static void norm_bwd(sweep *s, size_t N, size_t C)
+{
+    float *g = sweep_floats(s, N * C), *z = sweep_floats(s, N * C);
+    float *dz = sweep_floats(s, N * C), *v[4];
+
+    for (int i = 0; i < 4; i++) v[i] = sweep_floats(s, C);
+    s->k->norm_bwd(dz, g, z, v[0], v[1], v[2], v[3], N, C);
+    for (size_t i = 0, c = 0; i < N * C; i++, c = i % C)
+        CHECK_NEAR(dz[i],
+                   (double)v[0][c] * ((double)g[i] - (double)v[1][c] -
+                                      ((double)z[i] - (double)v[2][c]) * (double)v[3][c]),
+                   4e-6);
+    s->k->norm_bwd(g, g, z, v[0], v[1], v[2], v[3], N, C);
+    assert_memory_equal(g, dz, N * C * sizeof *g);
+}
+
+/* batch norm: affine with its options, norm_bwd; in place too */
+static void test_affine(void **state)
+{
+    sweep_rows(state, affine);
+    sweep_rows(state, norm_bwd);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_acts),      cmocka_unit_test(test_softmax),
-        cmocka_unit_test(test_layernorm), cmocka_unit_test(test_halves),
-        cmocka_unit_test(test_sums),      cmocka_unit_test(test_byte_filters)};
+        EACH_LEVEL(test_sums),      EACH_LEVEL(test_acts),       EACH_LEVEL(test_adamw),
+        EACH_LEVEL(test_halves),    EACH_LEVEL(test_all_halves), EACH_LEVEL(test_panels),
+        EACH_LEVEL(test_layernorm), EACH_LEVEL(test_gradients),  EACH_LEVEL(test_softmax),
+        EACH_LEVEL(test_columns),   EACH_LEVEL(test_affine)};
     return cmocka_run_group_tests_name("tensor", tests, NULL, NULL);
 }

@@ -4,9 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/cpus.h"
 #include "tensor/block_sizes.h"
-
-enum { THREADS_MAX = 256 };
 
 static void take(exec *x, arena *mem)
 {
@@ -22,9 +21,9 @@ int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
     int rc = CLIPC_OK;
 
     *out = NULL;
-    if (threads < 1 || threads > THREADS_MAX)
+    if (threads < 1 || threads > CPUS_MOST)
         return clipc_fail(err, CLIPC_ERR_ARG, "%zu threads: wanted 1 to %d", threads,
-                          THREADS_MAX);
+                          CPUS_MOST);
     x = calloc(1, sizeof *x);
     if (!x) return clipc_fail_memory(err, "compute threads", sizeof *x);
     if ((rc = kernels_pick(&x->k, err)) != CLIPC_OK) goto done;

@@ -17,8 +17,6 @@ typedef enum compute { PRECISION_F32, PRECISION_BF16, PRECISION_I8 } compute;
 typedef struct exec_thread {
     _Alignas(ARENA_ALIGN) _Atomic size_t next; /* pieces of the job */
     size_t end;
-    uint64_t product; /* whose rows of A lie in its scratch, and which (gemm.c) */
-    size_t rows;
 } exec_thread;
 
 typedef struct exec {
@@ -27,7 +25,6 @@ typedef struct exec {
     thread_pool *pool; /* NULL: the calling thread alone */
     size_t threads;
     exec_thread *of;             /* [threads] */
-    uint64_t products;           /* of gemm so far, by blocks of K */
     _Atomic uint64_t operations; /* of matrix products so far; a multiply-add is two */
     float *pack_b;               /* shared by all threads: a packed block of B (gemm.c) */
     float *scratch;              /* threads * scratch_floats: thread i owns part i */

@@ -19,7 +19,7 @@
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
-enum { EPILOGUE_PANELS = 8, GROUPS_PER_THREAD = 2 };
+enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2 };
 
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
  * and 12 rather than 14, 14, 14 and 8. */
@@ -80,21 +80,23 @@ typedef struct product {
     float *C;
     size_t ldc;
     mat A;
-    const void *b; /* panels of this block: [panel][kc][32] */
+    const void *b;  /* panels of this block: [panel][kc][32] */
+    size_t b_first; /* the panel of them that is number 0 here */
     weight_form form;
     const float *scales; /* WEIGHTS_I8: [n] */
     compute precision;
     size_t k0, kc; /* this block of K */
+    size_t k_end;  /* behind the last whose panels lie at b and on */
+    size_t K, N;   /* of all of the product; of all panels that are packed */
     size_t n0, n;  /* the columns of C that the panels cover */
     cut rows;
-    size_t panels;    /* of A in a block */
-    size_t groups;    /* groups of panels of B that the work is cut into */
-    bool first, last; /* of the blocks of K */
+    size_t panels;         /* of A that a block holds at most */
+    size_t blocks, groups; /* of panels of A and of B, that the work is cut into */
+    bool first, last;      /* of the blocks of K */
     gemm_opts o;
     mat B; /* what pack_b_task reads */
     float *b_out;
     exec *x;
-    uint64_t id; /* of this block of K, for who keeps panels of A */
 } product;
 
 static size_t min_size(size_t a, size_t b)
@@ -144,7 +146,7 @@ static size_t panel_bytes(weight_form form, size_t kc)
 /* Panel j where it is. */
 static const void *panel_at(const product *p, size_t j)
 {
-    return (const char *)p->b + j * panel_bytes(p->form, p->kc);
+    return (const char *)p->b + (p->b_first + j) * panel_bytes(p->form, p->kc);
 }
 
 /* Panel j as float32: where it is, or widened into `wide`. */
@@ -255,21 +257,24 @@ static void pack_a(const product *p, float *a, size_t p0, size_t p1)
     }
 }
 
-/* Panels [p0,p1) of A, which lie in a, times panels [j0,j1) of B. */
-static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, size_t j1)
+/* Panels [p0,p1) of A, which lie in a, times panels [j0,j1) of B, beginning with the one
+ * `turn` further. */
+static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, size_t j1,
+                  size_t turn)
 {
     const size_t first = cut_at(&p->rows, p0), kc = p->kc, nr = p->k->nr;
-    const size_t bytes = panel_bytes(p->form, kc);
-    const size_t tiles = (p1 - p0) * (GEMM_NR / nr), share = bytes / tiles;
+    const size_t tiles = (p1 - p0) * (GEMM_NR / nr);
+    const size_t share = panel_bytes(p->form, kc) / tiles;
     const float *scales = scales_of(a);
-    size_t done = j0;
+    size_t j = j0 + turn, done = j;
 
-    for (size_t j = j0; j < j1; j++) {
+    for (size_t left = j1 - j0; left > 0; left--) {
         const size_t n = min_size(GEMM_NR, p->n - j * GEMM_NR);
+        const size_t next = j + 1 < j1 ? j + 1 : j0;
         float *c = p->C + first * p->ldc + p->n0 + j * GEMM_NR;
         /* Weights come from memory: each tile fetches its share of the panel after this.
          */
-        const char *ahead = (const char *)p->b + (j + 1) * bytes;
+        const char *ahead = panel_at(p, next);
         right b;
         right_panel(&b, p, b_of(a), j);
         for (size_t h = 0; h < n; h += nr)
@@ -280,11 +285,12 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                      (share + kc - 1) / kc);
             }
         /* While what was made lies in the second-level cache. */
-        if (p->last && (j + 1 == j1 || (j + 1 - j0) % EPILOGUE_PANELS == 0)) {
+        if (p->last && (left == 1 || next == j0 || j + 1 - done == EPILOGUE_PANELS)) {
             epilogue(p, first, cut_at(&p->rows, p1), p->n0 + done * GEMM_NR,
                      p->n0 + min_size((j + 1) * GEMM_NR, p->n));
-            done = j + 1;
+            done = next;
         }
+        j = next;
     }
 }
 
@@ -293,37 +299,54 @@ static size_t panels_of(const product *p)
     return (p->n + GEMM_NR - 1) / GEMM_NR;
 }
 
-static size_t row_blocks_of(const product *p)
+static void begin_block(product *p, size_t k0)
 {
-    return (p->rows.n + p->panels - 1) / p->panels;
+    p->k0 = k0;
+    p->kc = min_size(GEMM_KC, p->K - k0);
+    p->first = k0 == 0;
+    p->last = k0 + p->kc == p->K;
 }
 
-/* Pieces of one block of rows follow each other: a thread that goes on within one has its
- * panels of A still.  Threads are to be at different panels of B at a time: two that read
- * the same lines wait for each other's caches (20 % on two cores of Zen 4).  They are
- * where they begin for one block of rows; for several the groups are turned. */
+/* Goes on to the panels behind this block's; false: there are none. */
+static bool next_block(product *p)
+{
+    if (p->k0 + p->kc == p->k_end) return false;
+    p->b = (const char *)p->b + padded(p->N) / GEMM_NR * panel_bytes(p->form, p->kc);
+    begin_block(p, p->k0 + p->kc);
+    return true;
+}
+
+/* One block of rows, one group of panels of B, one block of K after the other.  Threads
+ * are to be at different panels at a time: two that read the same lines of weights wait
+ * for each other's caches (20 % on two cores of Zen 4). */
 static void block_task(void *arg, size_t thread, size_t i)
 {
-    const product *p = arg;
-    const size_t panels = panels_of(p), rows = i / p->groups;
-    const size_t turn = rows * p->x->threads / row_blocks_of(p) * p->groups;
-    const size_t group = (i + turn / p->x->threads) % p->groups;
-    const size_t p0 = rows * p->panels, p1 = min_size(p0 + p->panels, p->rows.n);
-    exec_thread *mine = &p->x->of[thread];
-    float *a = a_of(p, thread);
+    product p = *(const product *)arg;
+    const size_t panels = panels_of(&p), threads = p.x->threads;
+    const size_t rows = i / p.groups, group = i % p.groups;
+    const size_t p0 = rows * p.rows.n / p.blocks, p1 = (rows + 1) * p.rows.n / p.blocks;
+    const size_t j0 = group * panels / p.groups, j1 = (group + 1) * panels / p.groups;
+    const size_t turn = rows * threads / p.blocks * (j1 - j0) / threads;
+    float *a = a_of(&p, thread);
 
-    if (mine->product != p->id || mine->rows != rows) pack_a(p, a, p0, p1);
-    mine->product = p->id, mine->rows = rows;
-    block(p, a, p0, p1, group * panels / p->groups, (group + 1) * panels / p->groups);
+    do {
+        pack_a(&p, a, p0, p1);
+        block(&p, a, p0, p1, j0, j1, turn);
+    } while (next_block(&p));
 }
 
-static void run_block(exec *x, product *p)
+/* Enough pieces for every thread to have some to spare, but no more: each packs its rows
+ * of A again.  Blocks of rows as even as can be, and for every thread as many. */
+static void run_blocks(exec *x, product *p)
 {
-    /* Every thread has some to spare. */
-    p->groups =
-        x->threads == 1 ? 1 : min_size(GROUPS_PER_THREAD * x->threads, panels_of(p));
-    p->id = ++x->products;
-    exec_each(x, block_task, p, row_blocks_of(p) * p->groups);
+    const size_t threads = x->threads, fewest = (p->rows.n + p->panels - 1) / p->panels;
+    const size_t want = threads == 1 ? 1 : PIECES_PER_THREAD * threads;
+
+    p->blocks = fewest;
+    if (fewest > threads)
+        p->blocks = min_size((fewest + threads - 1) / threads * threads, p->rows.n);
+    p->groups = min_size((want + p->blocks - 1) / p->blocks, panels_of(p));
+    exec_each(x, block_task, p, p->blocks * p->groups);
 }
 
 static void pack_b_task(void *arg, size_t thread, size_t j)
@@ -343,19 +366,12 @@ static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, size_t
     return (product){.k = x->k,
                      .C = C,
                      .ldc = ldc,
+                     .K = K,
                      .A = A,
                      .o = o,
                      .rows = cut_rows(M, x->k->mr),
                      .panels = GEMM_ROWS / x->k->mr,
                      .x = x};
-}
-
-static void next_block(product *p, size_t k0, size_t K)
-{
-    p->k0 = k0;
-    p->kc = min_size(GEMM_KC, K - k0);
-    p->first = k0 == 0;
-    p->last = k0 + p->kc == K;
 }
 
 void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_t K,
@@ -370,9 +386,10 @@ void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_
     for (p.n0 = 0; p.n0 < N; p.n0 += GEMM_NC) {
         p.n = min_size(GEMM_NC, N - p.n0);
         for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
-            next_block(&p, k0, K);
+            begin_block(&p, k0);
+            p.k_end = k0 + p.kc;
             exec_each(x, pack_b_task, &p, panels_of(&p));
-            run_block(x, &p);
+            run_blocks(x, &p);
         }
     }
 }
@@ -496,18 +513,18 @@ void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
 
     assert(n0 % GEMM_NR == 0 && n0 + n <= N);
     p.n = n;
+    p.N = N;
     p.form = form;
     p.precision = narrow_precision(x->k, x->precision);
     if (form == WEIGHTS_I8) {
         p.scales = (const float *)packed + n0;
         b += padded(N) * sizeof(float);
     }
-    for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
-        next_block(&p, k0, K);
-        p.b = b + n0 / GEMM_NR * panel_bytes(form, p.kc);
-        run_block(x, &p);
-        b += padded(N) / GEMM_NR * panel_bytes(form, p.kc);
-    }
+    begin_block(&p, 0);
+    p.k_end = K;
+    p.b = b;
+    p.b_first = n0 / GEMM_NR;
+    run_blocks(x, &p);
 }
 
 void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, size_t M,
@@ -517,19 +534,18 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
     product p = product_of(x, C, ldc, A, M, N, K, o);
     float *a = a_of(&p, thread), *b = b_of(a);
 
-    x->of[thread].product = 0;
     p.b = b;
     for (p.n0 = 0; p.n0 < N; p.n0 += GEMM_SERIAL_NC) {
         p.n = min_size(GEMM_SERIAL_NC, N - p.n0);
         for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
-            next_block(&p, k0, K);
+            begin_block(&p, k0);
             for (size_t j = 0; j < panels_of(&p); j++)
                 pack_b(x->k, b + j * p.kc * GEMM_NR, B, k0, p.kc, p.n0 + j * GEMM_NR,
                        min_size(GEMM_NR, p.n - j * GEMM_NR));
             for (size_t i = 0; i < p.rows.n; i += p.panels) {
                 const size_t end = min_size(i + p.panels, p.rows.n);
                 pack_a(&p, a, i, end);
-                block(&p, a, i, end, 0, panels_of(&p));
+                block(&p, a, i, end, 0, panels_of(&p), 0);
             }
         }
     }

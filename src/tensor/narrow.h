@@ -25,7 +25,8 @@ struct narrow_kernels {
     /* -- int8: x = scale * q, q whole, scale [m] = the largest |x| / the largest q, and
      * exact sums of products.  q is from -127 to 127, held in quads, or of more bits
      * where those are as fast, in pairs. -- */
-    /* The left operand.  Quads hold q + 128, unsigned. */
+    /* The left operand.  Quads hold q + 128, unsigned.  Of rows, y has room for m * kc
+     * numbers, as a panel has. */
     void (*left_i8)(uint32_t *y, float *scale, const float *x, size_t kc, size_t m);
     void (*left_rows_i8)(uint32_t *y, float *scale, const float *const *rows, size_t m,
                          size_t kc); /* m <= 16 */

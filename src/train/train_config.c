@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/cpus.h"
 #include "base/file.h"
 
 static const char *const keys[] = {"model",
@@ -154,7 +154,7 @@ static const number sizes[] = {
     {"steps", AT(steps), 1, 1e12},
     {"accum", AT(accum), 1, 4096},
     {"warmup", AT(warmup), 0, 1e12},
-    {"threads", AT(threads), 0, 256},
+    {"threads", AT(threads), 0, CPUS_MOST},
     {"workers", AT(data.workers), 1, 256},
     {"log_every", AT(log_every), 1, 1e12},
     {"save_every", AT(save_every), 1, 1e12},
@@ -241,8 +241,6 @@ static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_
 
 static void set_defaults(train_cfg *c)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
     *c = (train_cfg){.steps = 2000,
                      .accum = 1,
                      .warmup = 200,
@@ -259,7 +257,6 @@ static void set_defaults(train_cfg *c)
                      .weight_decay = 0.2f,
                      .grad_clip = 1.0f,
                      .logit_scale_max = 100.0f};
-    c->threads = cores > 0 ? (size_t)cores : 1;
     c->data = (data_cfg){.batch = 256,
                          .workers = 2,
                          .alternative = 0.25f,
@@ -274,7 +271,6 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     int rc;
 
     set_defaults(out);
-    const size_t cores = out->threads;
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
     if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
@@ -291,7 +287,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
         train_config_free(out);
         return rc;
     }
-    if (!out->threads) out->threads = cores;
+    if (!out->threads) out->threads = cpus_usable();
     out->data.seed = out->seed;
     out->data.preprocess = out->model.preprocess;
     out->data.context_length = out->model.text.context_length;
