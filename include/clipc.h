@@ -149,9 +149,10 @@ typedef struct clipc_ctx_options {
     int precision;   /* CLIPC_PRECISION_*: what linear layers multiply in */
 } clipc_ctx_options;
 
-/* float32; or, on a CPU that is faster so (AVX-512 with BF16, VNNI and VBMI; others go on
- * in float32), bf16, or bytes with a scale for each row of 256 numbers, of weights of any
- * stored precision.  Sums, norms and attention stay in float32. */
+/* float32; or, on a CPU that is faster so, of weights of any stored precision: bf16
+ * (AVX-512 with BF16, VNNI and VBMI; others go on in float32), or bytes with a scale for
+ * each row of 256 numbers (the same; on AVX2 without AVX-512, 12 bits instead of 8, which
+ * are as fast there; others go on in float32).  Norms and attention stay in float32. */
 enum { CLIPC_PRECISION_F32, CLIPC_PRECISION_BF16, CLIPC_PRECISION_INT8 };
 
 /* A text with more tokens than context_length is cut, its end token kept, as in the

@@ -121,8 +121,8 @@ static void tile_i8(sweep *s, size_t m, size_t n, size_t kc, int add)
     const float *x = sweep_floats(s, kc * m), *w = sweep_floats(s, kc * PANEL);
     const tile_case t = tile_of(s, m, n, kc, add);
 
-    s->k->narrow->quads_left(a, a_scale, x, kc, m);
-    s->k->narrow->quads_right(b, b_scale, b_sum, w, kc);
+    s->k->narrow->left_i8(a, a_scale, x, kc, m);
+    s->k->narrow->right_i8(b, b_scale, b_sum, w, kc);
     bytes_of(qa, x, kc, m), bytes_of(qb, w, kc, PANEL);
     for (size_t k = 0; k < kc; k++)
         for (size_t at = 0; at < m * n; at++) {
@@ -256,35 +256,35 @@ static void check_quads(const uint32_t *y, int zero, const float *scale,
     }
 }
 
-static void quads_left(sweep *s, size_t m, size_t kc)
+static void left_i8(sweep *s, size_t m, size_t kc)
 {
     float *x = sweep_floats(s, kc * m), *scale = sweep_floats(s, m);
     uint32_t *y = guard_take(&s->g, (kc + 3) / 4 * m * sizeof *y);
 
     for (size_t k = 0; k < kc; k++) x[k * m + m / 2] = 0.0f;
-    s->k->narrow->quads_left(y, scale, x, kc, m);
+    s->k->narrow->left_i8(y, scale, x, kc, m);
     check_quads(y, 128, scale, NULL, x, kc, m);
-    s->k->narrow->quads_left((uint32_t *)x, scale, x, kc, m);
+    s->k->narrow->left_i8((uint32_t *)x, scale, x, kc, m);
     assert_memory_equal(x, y, (kc + 3) / 4 * m * sizeof *y);
 }
 
-static void quads_right(sweep *s, size_t kc)
+static void right_i8(sweep *s, size_t kc)
 {
     float *x = sweep_floats(s, kc * PANEL), *scale = sweep_floats(s, PANEL);
     uint32_t *y = guard_take(&s->g, (kc + 3) / 4 * PANEL * sizeof *y);
     int32_t *sum = guard_take(&s->g, PANEL * sizeof *sum);
 
     for (size_t k = 0; k < kc; k++) x[k * PANEL + kc % PANEL] = 0.0f;
-    s->k->narrow->quads_right(y, scale, sum, x, kc);
+    s->k->narrow->right_i8(y, scale, sum, x, kc);
     check_quads(y, 0, scale, sum, x, kc, PANEL);
     int32_t *again = guard_take(&s->g, PANEL * sizeof *again);
-    s->k->narrow->quads_sums(again, y, kc);
+    assert_ptr_equal(s->k->narrow->right_of_i8(NULL, again, y, kc), y);
     assert_memory_equal(again, sum, PANEL * sizeof *sum);
-    s->k->narrow->quads_right((uint32_t *)x, scale, sum, x, kc);
+    s->k->narrow->right_i8((uint32_t *)x, scale, sum, x, kc);
     assert_memory_equal(x, y, (kc + 3) / 4 * PANEL * sizeof *y);
 }
 
-static void quads_of_rows(sweep *s, size_t m, size_t kc)
+static void left_rows_i8(sweep *s, size_t m, size_t kc)
 {
     if (m > ROWS_MOST) return;
     const size_t size = (kc + 3) / 4 * m * sizeof(uint32_t);
@@ -293,19 +293,19 @@ static void quads_of_rows(sweep *s, size_t m, size_t kc)
     uint32_t *y = guard_take(&s->g, size), *want = guard_take(&s->g, size);
 
     for (size_t k = 0; k < kc; k++) x[k * m + m / 2] = 0.0f;
-    s->k->narrow->quads_of_rows(y, scale, rows_of(s, x, m, kc), m, kc);
-    s->k->narrow->quads_left(want, want_scale, x, kc, m);
+    s->k->narrow->left_rows_i8(y, scale, rows_of(s, x, m, kc), m, kc);
+    s->k->narrow->left_i8(want, want_scale, x, kc, m);
     assert_memory_equal(y, want, size);
     assert_memory_equal(scale, want_scale, m * sizeof *scale);
 }
 
-/* quads_left, quads_right, quads_sums: bytes, scales and sums, columns of zeros, in place
+/* left_i8, right_i8, right_of_i8: bytes, scales and sums, columns of zeros, in place
  * too; of rows the same */
 static void test_quads(void **state)
 {
-    sweep_rows(state, quads_left);
-    sweep_lengths(state, quads_right);
-    sweep_rows(state, quads_of_rows);
+    sweep_rows(state, left_i8);
+    sweep_lengths(state, right_i8);
+    sweep_rows(state, left_rows_i8);
 }
 
 int main(void)

@@ -5,11 +5,39 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+#include "tensor/block_sizes.h"
+#include "tensor/narrow.h"
+
 ISA_BEGIN("avx2,fma,f16c")
 #define OPS_VECTOR 8
 #include "tensor/ops_body.h"
 
 enum { MR = 6, NR = 16, PANEL = 32 };
+
+/* The lanes of columns [from, from + 8) that there are of n. */
+ATTR_INLINE __m256i lanes8(size_t n, size_t from)
+{
+    const __m256i column = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n - (int)from), column);
+}
+
+/* c (+)= y, its n columns. */
+ATTR_INLINE void put_row(float *c, __m256 y0, __m256 y1, size_t n, int add)
+{
+    const __m256i left = lanes8(n, 0), right = lanes8(n, 8);
+
+    if (add) {
+        y0 = _mm256_add_ps(y0, _mm256_maskload_ps(c, left));
+        y1 = _mm256_add_ps(y1, _mm256_maskload_ps(c + 8, right));
+    }
+    if (n == NR) { /* masked stores are slow on Zen */
+        _mm256_storeu_ps(c, y0);
+        _mm256_storeu_ps(c + 8, y1);
+    } else {
+        _mm256_maskstore_ps(c, left, y0);
+        _mm256_maskstore_ps(c + 8, right, y1);
+    }
+}
 
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
@@ -34,25 +62,8 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
             acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
         }
     }
-    if (n == NR) {
 #pragma GCC unroll 6
-        for (size_t i = 0; i < M; i++, c += ldc) {
-            if (add) {
-                acc[i][0] = _mm256_add_ps(acc[i][0], _mm256_loadu_ps(c));
-                acc[i][1] = _mm256_add_ps(acc[i][1], _mm256_loadu_ps(c + 8));
-            }
-            _mm256_storeu_ps(c, acc[i][0]);
-            _mm256_storeu_ps(c + 8, acc[i][1]);
-        }
-        return;
-    }
-#pragma GCC unroll 6
-    for (size_t i = 0; i < M; i++, c += ldc) {
-        float row[NR];
-        _mm256_storeu_ps(row, acc[i][0]);
-        _mm256_storeu_ps(row + 8, acc[i][1]);
-        for (size_t j = 0; j < n; j++) c[j] = row[j] + (add ? c[j] : 0.0f);
-    }
+    for (size_t i = 0; i < M; i++, c += ldc) put_row(c, acc[i][0], acc[i][1], n, add);
 }
 
 #define TILE(M) \
@@ -70,6 +81,154 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
         TILE(6);
     }
 }
+
+/* ---- int8 ---- */
+
+/* Numbers of 16 bits, two k a lane: one instruction multiplies and adds such pairs, twice
+ * float32's products, exactly.  Bytes would be no faster, or not exact (the one that
+ * multiplies them keeps sums of 16 bits), so q has what bits GEMM_KC products leave of
+ * 31: a multiple of 127, of which bytes are whole parts. */
+enum { MOST = 22 * 127 };
+_Static_assert((int64_t)GEMM_KC *MOST *MOST <= INT32_MAX, "sums overflow");
+
+ATTR_INLINE __m256i pair_of(__m256i even, __m256i odd)
+{
+    return _mm256_blend_epi16(even, _mm256_slli_epi32(odd, 16), 0xaa);
+}
+
+ATTR_INLINE __m256i whole(const float *x, __m256i in, __m256 inverse)
+{
+    return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_maskload_ps(x, in), inverse));
+}
+
+/* n <= 8 columns: their scales, and the pairs. */
+ATTR_INLINE void pairs_of_columns(uint32_t *y, float *scale, const float *x, size_t kc,
+                                  size_t m, size_t n)
+{
+    const __m256i in = lanes8(n, 0);
+    const __m256 sign = _mm256_set1_ps(-0.0f), zero = _mm256_setzero_ps();
+    __m256 most = zero;
+
+    for (size_t k = 0; k < kc; k++)
+        most = _mm256_max_ps(most,
+                             _mm256_andnot_ps(sign, _mm256_maskload_ps(x + k * m, in)));
+    const __m256 inverse = _mm256_and_ps(_mm256_cmp_ps(most, zero, _CMP_GT_OQ),
+                                         _mm256_div_ps(_mm256_set1_ps(MOST), most));
+    _mm256_maskstore_ps(scale, in, _mm256_mul_ps(most, _mm256_set1_ps(1.0f / MOST)));
+    for (size_t k = 0; k < kc; k += 2, x += 2 * m, y += m) {
+        const __m256i even = whole(x, in, inverse);
+        const __m256i odd =
+            k + 1 < kc ? whole(x + m, in, inverse) : _mm256_setzero_si256();
+        _mm256_maskstore_epi32((int *)y, in, pair_of(even, odd));
+    }
+}
+
+static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
+{
+    pairs_of_columns(y, scale, x, kc, m, m);
+}
+
+static void left_rows_i8(uint32_t *y, float *scale, const float *const *rows, size_t m,
+                         size_t kc)
+{
+    op_gather((float *)y, m, rows, m, kc);
+    left_i8(y, scale, (const float *)y, kc, m);
+}
+
+static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc)
+{
+    (void)sum;
+    for (size_t i = 0; i < PANEL; i += 8)
+        pairs_of_columns(y + i, scale + i, x + i, kc, PANEL, 8);
+}
+
+static const uint32_t *right_of_i8(uint32_t *y, int32_t *sum, const uint32_t *x,
+                                   size_t kc)
+{
+    const uint32_t *panel = y;
+
+    (void)sum;
+    for (size_t k = 0; k < kc; k += 4, y += 2 * PANEL)
+        for (size_t i = 0; i < PANEL; i += 8, x += 8) {
+            const __m256i quads = _mm256_loadu_si256((const __m256i *)x);
+            const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(quads, 8), 8);
+            const __m256i odd = _mm256_srai_epi16(quads, 8);
+            _mm256_storeu_si256((__m256i *)(y + i), pair_of(even, odd));
+            _mm256_storeu_si256(
+                (__m256i *)(y + PANEL + i),
+                _mm256_blend_epi16(_mm256_srli_epi32(even, 16), odd, 0xaa));
+        }
+    return panel;
+}
+
+/* acc += two products a lane.  Not the intrinsics: gcc 12 multiplies for all accumulators
+ * before it adds, which then do not fit the registers. */
+ATTR_INLINE __m256i add_pairs(__m256i acc, __m256i x, __m256i y)
+{
+    __m256i both;
+
+    __asm__("vpmaddwd %2, %3, %1\n\tvpaddd %1, %0, %0"
+            : "+x"(acc), "=&x"(both)
+            : "x"(x), "x"(y));
+    return acc;
+}
+
+ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
+                           const uint32_t *b, const float *b_scale, const size_t M,
+                           size_t n, size_t kc, int add, const char *ahead, size_t step)
+{
+    const __m256 s0 = _mm256_loadu_ps(b_scale), s1 = _mm256_loadu_ps(b_scale + 8);
+    __m256i acc[MR][2];
+
+#pragma GCC unroll 6
+    for (size_t i = 0; i < M; i++) {
+        acc[i][0] = acc[i][1] = _mm256_setzero_si256();
+        _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
+    }
+    for (size_t k = 0; k < kc; k += 2, a += M, b += PANEL, ahead += 2 * step) {
+        const __m256i b0 = _mm256_loadu_si256((const __m256i *)b);
+        const __m256i b1 = _mm256_loadu_si256((const __m256i *)(b + 8));
+        _mm_prefetch(ahead, _MM_HINT_T1);
+#pragma GCC unroll 6
+        for (size_t i = 0; i < M; i++) {
+            const __m256i x = _mm256_set1_epi32((int)a[i]);
+            acc[i][0] = add_pairs(acc[i][0], x, b0);
+            acc[i][1] = add_pairs(acc[i][1], x, b1);
+        }
+    }
+#pragma GCC unroll 6
+    for (size_t i = 0; i < M; i++, c += ldc) {
+        const __m256 s = _mm256_set1_ps(a_scale[i]);
+        put_row(c, _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][0]), _mm256_mul_ps(s, s0)),
+                _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][1]), _mm256_mul_ps(s, s1)), n,
+                add);
+    }
+}
+
+#define TILE_I8(M) \
+    case M: tile_i8_m(c, ldc, a, a_scale, b, b_scale, M, n, kc, add, ahead, step); break
+
+static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
+                    const uint32_t *b, const float *b_scale, const int32_t *b_sum,
+                    size_t m, size_t n, size_t kc, int add, const char *ahead,
+                    size_t step)
+{
+    (void)b_sum;
+    switch (m) {
+        TILE_I8(1);
+        TILE_I8(2);
+        TILE_I8(3);
+        TILE_I8(4);
+        TILE_I8(5);
+        TILE_I8(6);
+    }
+}
+
+static const narrow_kernels narrow = {.left_i8 = left_i8,
+                                      .left_rows_i8 = left_rows_i8,
+                                      .right_i8 = right_i8,
+                                      .right_of_i8 = right_of_i8,
+                                      .tile_i8 = tile_i8};
 
 /* ---- bytes ---- */
 
@@ -216,6 +375,7 @@ const kernels kernels_avx2 = {.name = "avx2",
                               .mr = MR,
                               .nr = NR,
                               .tile = tile,
+                              .narrow = &narrow,
                               .byte_rows = byte_rows_avx2,
                               .gather = op_gather,
                               OPS_BODY_MEMBERS};

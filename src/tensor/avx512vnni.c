@@ -147,7 +147,7 @@ ATTR_INLINE void quads_of_columns(uint32_t *y, float *scale, int32_t *sum, const
                                  _mm512_sub_epi32(_mm512_setzero_si512(), total));
 }
 
-static void quads_left(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
+static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
 {
     for (size_t i = 0; i < m; i += 16)
         quads_of_columns(y + i, scale + i, NULL, x + i, kc, m, lanes16(m, i), 1);
@@ -174,8 +174,8 @@ ATTR_INLINE __m512 row_of_quads(const float *x, const size_t n, float inverse)
     return (__m512)_mm512_xor_si512(quads, _mm512_set1_epi32((int)0x80808080));
 }
 
-static void quads_of_rows(uint32_t *y, float *scale, const float *const *rows, size_t m,
-                          size_t kc)
+static void left_rows_i8(uint32_t *y, float *scale, const float *const *rows, size_t m,
+                         size_t kc)
 {
     float inverse[16];
 
@@ -199,25 +199,28 @@ static void quads_of_rows(uint32_t *y, float *scale, const float *const *rows, s
     }
 }
 
-static void quads_right(uint32_t *y, float *scale, int32_t *sum, const float *x,
-                        size_t kc)
+static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc)
 {
     for (size_t i = 0; i < NR; i += 16)
         quads_of_columns(y + i, scale + i, sum + i, x + i, kc, NR, 0xffff, 0);
 }
 
-static void quads_sums(int32_t *sum, const uint32_t *x, size_t kc)
+static const uint32_t *right_of_i8(uint32_t *y, int32_t *sum, const uint32_t *x,
+                                   size_t kc)
 {
+    const uint32_t *quads = x;
     const __m512i plus = _mm512_set1_epi32((int)0x80808080);
     __m512i total[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 
-    for (size_t k = 0; k < kc; k += 4, x += NR) {
-        total[0] = _mm512_dpbusd_epi32(total[0], plus, _mm512_loadu_si512(x));
-        total[1] = _mm512_dpbusd_epi32(total[1], plus, _mm512_loadu_si512(x + 16));
+    (void)y;
+    for (size_t k = 0; k < kc; k += 4, quads += NR) {
+        total[0] = _mm512_dpbusd_epi32(total[0], plus, _mm512_loadu_si512(quads));
+        total[1] = _mm512_dpbusd_epi32(total[1], plus, _mm512_loadu_si512(quads + 16));
     }
     for (size_t h = 0; h < 2; h++)
         _mm512_storeu_si512(sum + 16 * h,
                             _mm512_sub_epi32(_mm512_setzero_si512(), total[h]));
+    return x;
 }
 
 /* acc += four products a lane, unsigned times signed.  Not the intrinsic: gcc 12 keeps
@@ -279,10 +282,10 @@ static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scal
 const narrow_kernels narrow_avx512vnni = {.pairs = pairs,
                                           .pairs_of_rows = pairs_of_rows,
                                           .tile_bf16 = tile_bf16,
-                                          .quads_left = quads_left,
-                                          .quads_of_rows = quads_of_rows,
-                                          .quads_right = quads_right,
-                                          .quads_sums = quads_sums,
+                                          .left_i8 = left_i8,
+                                          .left_rows_i8 = left_rows_i8,
+                                          .right_i8 = right_i8,
+                                          .right_of_i8 = right_of_i8,
                                           .tile_i8 = tile_i8};
 ISA_END
 #else

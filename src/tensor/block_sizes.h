@@ -4,14 +4,14 @@
 
 enum {
     GEMM_KC = 256,   /* depth of a block: a panel of B (32 columns) fills 32 KB, L1 */
-    GEMM_PANELS = 8, /* panels of A in a block: 8 * 14 * KC floats, 112 KB, in L2 */
+    GEMM_ROWS = 112, /* of A in a block, in whole panels: 112 KB, in L2 */
     GEMM_MR_MAX = 16,
     GEMM_NR = 32,              /* columns of a panel of B, whatever the instruction set */
     GEMM_NC = 1536,            /* columns of B packed at a time: 1.5 MB, in L2 and L3 */
     GEMM_C_FLOATS = 192 << 10, /* of C that stay while K goes by: 768 KB, in L2 */
     GEMM_SERIAL_NC = 256,      /* the same for gemm_serial: 256 KB */
     /* The panels, and a scale for each row. */
-    GEMM_A_FLOATS = GEMM_PANELS * GEMM_MR_MAX * (GEMM_KC + 1),
+    GEMM_A_FLOATS = GEMM_ROWS * (GEMM_KC + 1),
     GEMM_SERIAL_FLOATS = GEMM_A_FLOATS + GEMM_SERIAL_NC * GEMM_KC
 };
 

@@ -9,8 +9,8 @@
 #include "tensor/kernels.h"
 #include "tensor/threads.h"
 
-/* What gemm_packed multiplies in.  Less than float32 only where that is faster: a
- * processor without such instructions takes float32. */
+/* What gemm_packed multiplies in.  Less than float32 only where that is faster: tables of
+ * kernels without such products take float32 (narrow_precision). */
 typedef enum compute { PRECISION_F32, PRECISION_BF16, PRECISION_I8 } compute;
 
 /* What is one thread's alone, but that others take of its pieces once they have none. */

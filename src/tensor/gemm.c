@@ -90,6 +90,7 @@ typedef struct product {
     size_t K, N;   /* of all of the product; of all panels that are packed */
     size_t n0, n;  /* the columns of C that the panels cover */
     cut rows;
+    size_t panels;         /* of A that a block holds at most */
     size_t blocks, groups; /* of panels of A and of B, that the work is cut into */
     bool first, last;      /* of the blocks of K */
     gemm_opts o;
@@ -182,12 +183,10 @@ static void right_panel(right *b, const product *p, float *wide, size_t j)
         if (p->form == WEIGHTS_BF16) b->p = panel_at(p, j);
         else w->pairs((uint32_t *)wide, panel_b(p, wide, j), p->kc, GEMM_NR);
     } else if (p->form == WEIGHTS_I8) {
-        b->p = panel_at(p, j);
+        b->p = w->right_of_i8((uint32_t *)wide, b->sum, panel_at(p, j), p->kc);
         b->scale = p->scales + j * GEMM_NR;
-        w->quads_sums(b->sum, b->p, p->kc);
     } else {
-        w->quads_right((uint32_t *)wide, b->scale_mem, b->sum, panel_b(p, wide, j),
-                       p->kc);
+        w->right_i8((uint32_t *)wide, b->scale_mem, b->sum, panel_b(p, wide, j), p->kc);
     }
 }
 
@@ -201,12 +200,12 @@ static void left_panel(const product *p, float *a, float *scale, size_t m0, size
     if (p->precision == PRECISION_F32 || p->A.panel || p->A.cs != 1) {
         pack_panel(p->k, a, &p->A, m0, m, p->k0, p->kc, m);
         if (p->precision == PRECISION_BF16) w->pairs(y, a, p->kc, m);
-        if (p->precision == PRECISION_I8) w->quads_left(y, scale, a, p->kc, m);
+        if (p->precision == PRECISION_I8) w->left_i8(y, scale, a, p->kc, m);
         return;
     }
     for (size_t i = 0; i < m; i++) rows[i] = p->A.p + (m0 + i) * p->A.rs + p->k0;
     if (p->precision == PRECISION_BF16) w->pairs_of_rows(y, rows, m, p->kc);
-    else w->quads_of_rows(y, scale, rows, m, p->kc);
+    else w->left_rows_i8(y, scale, rows, m, p->kc);
 }
 
 /* One tile: m rows of c, n columns from h on in the panel. */
@@ -216,7 +215,7 @@ static void tile(const product *p, float *c, const float *a, const float *a_scal
 {
     const int add = !p->first || p->o.accumulate;
     const narrow_kernels *w = p->k->narrow;
-    const uint32_t *x = (const uint32_t *)a, *y = b->p;
+    const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b->p + h;
 
     switch (p->precision) {
     case PRECISION_F32:
@@ -226,8 +225,8 @@ static void tile(const product *p, float *c, const float *a, const float *a_scal
         w->tile_bf16(c, p->ldc, x, y, m, n, p->kc, add, ahead, step);
         break;
     case PRECISION_I8:
-        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale, b->sum, m, n, p->kc, add, ahead,
-                   step);
+        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale + h, b->sum + h, m, n, p->kc, add,
+                   ahead, step);
         break;
     }
 }
@@ -239,7 +238,7 @@ static float *a_of(const product *p, size_t thread)
 }
 static float *scales_of(float *a)
 {
-    return a + GEMM_PANELS * GEMM_MR_MAX * GEMM_KC;
+    return a + GEMM_ROWS * GEMM_KC;
 }
 static float *b_of(float *a)
 {
@@ -283,7 +282,7 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                 const size_t at = cut_at(&p->rows, i) - first;
                 tile(p, c + at * p->ldc + h, a + at * kc, scales + at, &b, h,
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
-                     share / kc);
+                     (share + kc - 1) / kc);
             }
         /* While what was made lies in the second-level cache. */
         if (p->last && (left == 1 || next == j0 || j + 1 - done == EPILOGUE_PANELS)) {
@@ -347,7 +346,7 @@ static size_t div_up(size_t a, size_t b)
  * every thread as many. */
 static void run_blocks(exec *x, product *p)
 {
-    const size_t threads = x->threads, fewest = div_up(p->rows.n, GEMM_PANELS);
+    const size_t threads = x->threads, fewest = div_up(p->rows.n, p->panels);
     const size_t want = threads == 1 ? 1 : PIECES_PER_THREAD * threads;
 
     p->blocks = fewest;
@@ -381,6 +380,7 @@ static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, size_t
                      .A = A,
                      .o = o,
                      .rows = cut_rows(M, x->k->mr),
+                     .panels = GEMM_ROWS / x->k->mr,
                      .x = x};
 }
 
@@ -525,7 +525,7 @@ void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
     p.n = n;
     p.N = N;
     p.form = form;
-    if (x->k->narrow) p.precision = x->precision;
+    p.precision = narrow_precision(x->k, x->precision);
     if (form == WEIGHTS_I8) {
         p.scales = (const float *)packed + n0;
         b += padded(N) * sizeof(float);
@@ -552,8 +552,8 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
             for (size_t j = 0; j < panels_of(&p); j++)
                 pack_b(x->k, b + j * p.kc * GEMM_NR, B, k0, p.kc, p.n0 + j * GEMM_NR,
                        min_size(GEMM_NR, p.n - j * GEMM_NR));
-            for (size_t i = 0; i < p.rows.n; i += GEMM_PANELS) {
-                const size_t end = min_size(i + GEMM_PANELS, p.rows.n);
+            for (size_t i = 0; i < p.rows.n; i += p.panels) {
+                const size_t end = min_size(i + p.panels, p.rows.n);
                 pack_a(&p, a, i, end);
                 block(&p, a, i, end, 0, panels_of(&p), 0);
             }

@@ -48,9 +48,8 @@ enum { BYTE_STEP = 16, BYTE_SHIFT = 22, KERNELS_DW_BLOCK = 64 };
 typedef struct narrow_kernels narrow_kernels;
 
 typedef struct kernels {
-    const char *name; /* "ref", "avx2", "avx512", "avx512vnni" */
-    const narrow_kernels
-        *narrow; /* tensor/narrow.h; NULL: nothing is faster than float32 */
+    const char *name;             /* "ref", "avx2", "avx512", "avx512vnni" */
+    const narrow_kernels *narrow; /* tensor/narrow.h; NULL: float32 alone */
 
     /* -- matrix product: see gemm.h, the only caller -- */
     size_t mr, nr; /* rows and columns of a register tile; nr divides 32 */

@@ -36,7 +36,7 @@ double kernels_peak(const kernels *k, compute precision)
     panels p = {{0}, {0}, {0}, {0}, {0}};
     double best = 0.0;
 
-    if (precision != PRECISION_F32 && !k->narrow) return 0.0;
+    if (narrow_precision(k, precision) != precision) return 0.0;
     for (int round = 0; round < ROUNDS; round++) {
         const double begin = clock_now();
         double done = 0.0, seconds;
