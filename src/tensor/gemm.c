@@ -1,13 +1,14 @@
 /* tensor/gemm.c -- the loops around the register tile, after BLIS (Van Zee and van de
  * Geijn, "BLIS: A Framework for Rapidly Instantiating BLAS Functionality", 2015):
  *
- *   for column blocks of B (only where B is packed here)
+ *   spread over threads: (block of panels of A) x (group of panels of B)
  *     for blocks of K, in order
- *       pack the block of B into panels [kc][32]
- *       spread over threads: (block of panels of A) x (group of panels of B)
- *         pack that block of A into panels [kc][m]
- *         for each panel of B, for each panel of A: one tile
- *         after the last block of K: the epilogue
+ *       pack that block of A into panels [kc][m]
+ *       for each panel of B [kc][32], for each panel of A: one tile
+ *       after the last block of K: the epilogue
+ *
+ * B that is not packed already is packed here, by all threads, a block of columns and of
+ * K at a time; then there is one block of K in the loop above.
  */
 #include "tensor/gemm.h"
 
@@ -74,7 +75,7 @@ static void pack_b(const kernels *k, float *dst, mat B, size_t k0, size_t kc, si
         memset(dst + r * GEMM_NR + n, 0, (GEMM_NR - n) * sizeof *dst);
 }
 
-/* One product, or the part of it that a block of B covers. */
+/* One product, or the part of it whose panels of B lie packed. */
 typedef struct product {
     const kernels *k;
     float *C;
@@ -104,6 +105,11 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+static size_t div_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
 static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n1)
 {
     const gemm_opts *o = &p->o;
@@ -127,7 +133,7 @@ static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n
 /* Columns that a block of n takes, zeros included. */
 static size_t padded(size_t n)
 {
-    return (n + GEMM_NR - 1) / GEMM_NR * GEMM_NR;
+    return div_up(n, GEMM_NR) * GEMM_NR;
 }
 
 /* Numbers of one column that stand side by side. */
@@ -140,7 +146,7 @@ static size_t panel_bytes(weight_form form, size_t kc)
 {
     const size_t group = group_of(form), size = form == WEIGHTS_F16 ? 2 : 4 / group;
 
-    return (kc + group - 1) / group * group * GEMM_NR * size;
+    return div_up(kc, group) * group * GEMM_NR * size;
 }
 
 /* Panel j where it is. */
@@ -282,7 +288,7 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                 const size_t at = cut_at(&p->rows, i) - first;
                 tile(p, c + at * p->ldc + h, a + at * kc, scales + at, &b, h,
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
-                     (share + kc - 1) / kc);
+                     div_up(share, kc));
             }
         /* While what was made lies in the second-level cache. */
         if (p->last && (left == 1 || next == j0 || j + 1 - done == EPILOGUE_PANELS)) {
@@ -296,7 +302,7 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
 
 static size_t panels_of(const product *p)
 {
-    return (p->n + GEMM_NR - 1) / GEMM_NR;
+    return div_up(p->n, GEMM_NR);
 }
 
 static void begin_block(product *p, size_t k0)
@@ -333,11 +339,6 @@ static void block_task(void *arg, size_t thread, size_t i)
         pack_a(&p, a, p0, p1);
         block(&p, a, p0, p1, j0, j1, turn);
     } while (next_block(&p));
-}
-
-static size_t div_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
 }
 
 /* Enough pieces for every thread to have some to spare, and so small that the
