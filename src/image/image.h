@@ -57,9 +57,17 @@ int image_alloc(image *im, size_t w, size_t h, image_mode mode, const char *name
 int image_decode(image *out, const void *data, size_t size, const char *name,
                  double max_megapixels, clipc_err *err);
 
+/* The same, but a JPEG comes at a half, a quarter or an eighth of its size, the smallest
+ * of which no side has less than `enough` pixels: of each block of 8 x 8 only the lower
+ * frequencies are transformed, which saves half the time or more.  enough 0: as it is. */
+int image_decode_fast(image *out, const void *data, size_t size, const char *name,
+                      size_t enough, double max_megapixels, clipc_err *err);
+
 /* The decoders behind it, and what they share. */
 int jpeg_decode(image *out, const uint8_t *data, size_t size, const char *name,
                 double max_megapixels, clipc_err *err);
+int jpeg_decode_fast(image *out, const uint8_t *data, size_t size, const char *name,
+                     size_t enough, double max_megapixels, clipc_err *err);
 int png_decode(image *out, const uint8_t *data, size_t size, const char *name,
                double max_megapixels, clipc_err *err);
 int webp_decode(image *out, const uint8_t *data, size_t size, const char *name,

@@ -1,10 +1,12 @@
 #include "image/preprocess.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "image/lab.h"
+#include "image/orient.h"
 
 preprocess_cfg preprocess_default(size_t h, size_t w)
 {
@@ -201,6 +203,22 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
     rgb_on_white(rgb.px, im);
     rc = crop_of(crop, work, &rgb, cfg, err);
     image_free(&rgb);
+    return rc;
+}
+
+int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,
+                    const char *name, const open_cfg *open, const preprocess_cfg *cfg,
+                    clipc_err *err)
+{
+    const size_t side = cfg->h > cfg->w ? cfg->h : cfg->w;
+    image im = {0};
+    int rc = image_decode_fast(&im, data, size, name, open->fast ? (size_t)(atof(getenv("FM")) * (double)side) : 0,
+                               open->max_megapixels, err);
+
+    if (rc == CLIPC_OK && open->auto_orient)
+        rc = image_orient(&im, orient_of_file(data, size), name, err);
+    if (rc == CLIPC_OK) rc = preprocess_u8(crop, work, &im, cfg, err);
+    image_free(&im);
     return rc;
 }
 
