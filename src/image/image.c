@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* madvise */
 #include "image/image.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +23,11 @@ bool image_is_wide(image_mode mode)
     return mode == IMAGE_I16 || mode == IMAGE_I16B || mode == IMAGE_I || mode == IMAGE_F;
 }
 
+double image_side(size_t pixels, double spill)
+{
+    return (double)pixels - fabs(spill);
+}
+
 void image_free(image *im)
 {
     if (!im) return;
@@ -30,8 +36,8 @@ void image_free(image *im)
     im->w = im->h = 0;
 }
 
-/* Memory of a large picture comes in huge pages, where the system has them: touching 36 MB
- * for the first time in small ones takes half as long as decoding a JPEG into it. */
+/* Memory of a large picture comes in huge pages, where the system has them: touching 36
+ * MB for the first time in small ones takes half as long as decoding a JPEG into it. */
 static void *take_memory(size_t bytes)
 {
     enum { PAGE = 2 << 20, LARGE = 4 * PAGE };

@@ -36,12 +36,18 @@ typedef struct image {
     int palette_alpha;       /* IMAGE_P: some entry is transparent */
     int has_key;             /* pixels that become this RGB are transparent */
     uint8_t key[3];
+    /* How much of the last column or row, or if negative of the first, is not the
+     * picture's: one decoded at an eighth of its size has up to 7/8 of a pixel too many.
+     */
+    double spill_x, spill_y;
 } image;
 
 /* Bytes of a pixel. */
 size_t image_channels(image_mode mode);
 /* Pixels are numbers of more than 8 bits. */
 bool image_is_wide(image_mode mode);
+/* Of w or h pixels, with what spills over, what is the picture's. */
+double image_side(size_t pixels, double spill);
 void image_free(image *im);
 
 /* w*h pixels of a mode, checked; im is overwritten.  Pixels are not set. */

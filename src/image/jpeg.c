@@ -85,6 +85,8 @@ int jpeg_decode_fast(image *out, const uint8_t *data, size_t size, const char *n
     if (rc == CLIPC_OK)
         rc = image_alloc(out, d.output_width, d.output_height, mode, name, err);
     if (rc == CLIPC_OK) {
+        out->spill_x = d.output_width - (double)d.image_width / d.scale_denom;
+        out->spill_y = d.output_height - (double)d.image_height / d.scale_denom;
         jpeg_start_decompress(&d);
         const size_t row = out->w * image_channels(mode);
         while (d.output_scanline < d.output_height) {

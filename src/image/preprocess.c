@@ -1,7 +1,6 @@
 #include "image/preprocess.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -95,7 +94,7 @@ static bool covers_rectangle(const preprocess_cfg *cfg)
 /* Sides of the whole picture when resized. */
 static void resized(size_t *w, size_t *h, const image *im, const preprocess_cfg *cfg)
 {
-    const double iw = (double)im->w, ih = (double)im->h;
+    const double iw = image_side(im->w, im->spill_x), ih = image_side(im->h, im->spill_y);
     const double rw = iw / (double)cfg->w, rh = ih / (double)cfg->h;
     const double ratio = (cfg->resize == RESIZE_LONGEST) == (rw > rh) ? rw : rh;
 
@@ -106,12 +105,12 @@ static void resized(size_t *w, size_t *h, const image *im, const preprocess_cfg 
         /* Pillow refuses sides of 0. */
         if (!*w) *w = 1;
         if (!*h) *h = 1;
-    } else if (im->w < im->h) {
+    } else if (iw < ih) {
         /* int(size * long / short): the product first, then Python's true division,
          * truncated. */
-        *h = (size_t)((double)(cfg->h * im->h) / iw);
+        *h = (size_t)((double)cfg->h * ih / iw);
     } else {
-        *w = (size_t)((double)(cfg->w * im->w) / ih);
+        *w = (size_t)((double)cfg->w * iw / ih);
     }
 }
 
@@ -200,11 +199,15 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
         return crop_of(crop, work, im, cfg, err);
     rc = image_alloc(&rgb, im->w, im->h, IMAGE_RGB, "picture", err);
     if (rc != CLIPC_OK) return rc;
+    rgb.spill_x = im->spill_x, rgb.spill_y = im->spill_y;
     rgb_on_white(rgb.px, im);
     rc = crop_of(crop, work, &rgb, cfg, err);
     image_free(&rgb);
     return rc;
 }
+
+/* docs/pixels.md: 1 gives five times the drift, 3 half of it. */
+enum { FAST_MARGIN = 2 };
 
 int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,
                     const char *name, const open_cfg *open, const preprocess_cfg *cfg,
@@ -212,8 +215,10 @@ int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t s
 {
     const size_t side = cfg->h > cfg->w ? cfg->h : cfg->w;
     image im = {0};
-    int rc = image_decode_fast(&im, data, size, name, open->fast ? (size_t)(atof(getenv("FM")) * (double)side) : 0,
-                               open->max_megapixels, err);
+    int rc =
+        image_decode_fast(&im, data, size, name,
+                          open->fast ? FAST_MARGIN * side : 0,
+                          open->max_megapixels, err);
 
     if (rc == CLIPC_OK && open->auto_orient)
         rc = image_orient(&im, orient_of_file(data, size), name, err);

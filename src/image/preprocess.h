@@ -38,7 +38,7 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
 typedef struct open_cfg {
     double max_megapixels;
     bool auto_orient; /* as EXIF or XMP says */
-    bool fast;        /* image_decode_fast, with more pixels than will be left */
+    bool fast;        /* image_decode_fast, to no less than twice the crop's sides */
 } open_cfg;
 
 /* crop [h,w,3] of the picture in a file's bytes; name is for messages. */
