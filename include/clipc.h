@@ -148,8 +148,8 @@ typedef struct clipc_ctx_options {
     int long_texts;  /* CLIPC_LONG_*: what becomes of texts that do not fit */
     int precision;   /* CLIPC_PRECISION_*: what linear layers multiply in */
     int fast_decode; /* large JPEGs are decoded at a half, a quarter or an eighth of
-                        their size, as fits the model: a third of the time, and
-                        embeddings that are off by about as much as int8's */
+                        their size, which leaves no side less than twice the model's:
+                        about twice as fast; docs/pixels.md has how far embeddings move */
 } clipc_ctx_options;
 
 /* float32; or, on a CPU that is faster so (AVX-512 with BF16, VNNI and VBMI; others go on

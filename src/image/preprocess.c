@@ -206,7 +206,7 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
     return rc;
 }
 
-/* docs/pixels.md: 1 gives five times the drift, 3 half of it. */
+/* docs/pixels.md has what others cost and how far they move the vectors. */
 enum { FAST_MARGIN = 2 };
 
 int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,
@@ -215,10 +215,8 @@ int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t s
 {
     const size_t side = cfg->h > cfg->w ? cfg->h : cfg->w;
     image im = {0};
-    int rc =
-        image_decode_fast(&im, data, size, name,
-                          open->fast ? FAST_MARGIN * side : 0,
-                          open->max_megapixels, err);
+    int rc = image_decode_fast(&im, data, size, name, open->fast ? FAST_MARGIN * side : 0,
+                               open->max_megapixels, err);
 
     if (rc == CLIPC_OK && open->auto_orient)
         rc = image_orient(&im, orient_of_file(data, size), name, err);

@@ -22,9 +22,9 @@ run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
 }
 one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
 expect() { # expect NAME COMMAND...
-    name=$1
+    title=$1
     shift
-    if "$@"; then say "$name" 0; else say "$name" 1; fi
+    if "$@"; then say "$title" 0; else say "$title" 1; fi
 }
 
 classify_golden() {
