@@ -9,8 +9,13 @@ FLAGS = "avx2 fma avx_vnni avx512f avx512_vnni avx512_bf16 amx_tile amx_bf16 amx
 
 # Medians on quiet machines of two cores, which a run must come near: the peak of one core in
 # GFLOP/s (float32), and OpenVINO 2026.4.1's milliseconds.
-KNOWN_PEAKS = {"Zen 3": 99, "Zen 5": 267}
-KNOWN_TIMES = {"Zen 5": {
+KNOWN_PEAKS = {"Zen 3": 99, "Zen 4": 116, "Zen 5": 267}
+KNOWN_TIMES = {"Zen 4": {
+    "vit-b32-b1-t1": 96.4, "vit-b32-b1-t2": 52.6, "vit-b32-b32-t1": 2718, "vit-b32-b32-t2": 1414,
+    "vit-b16-b1-t1": 339, "vit-b16-b1-t2": 190,
+    "rn50-b1-t1": 110.8, "rn50-b1-t2": 60.5, "text-b1-t1": 61.6,
+    "bf16-b1-t1": 46.8, "bf16-b1-t2": 25.7,
+    "int8-b1-t1": 27.2, "int8-b1-t2": 15.9, "int8-b32-t2": 399}, "Zen 5": {
     "vit-b32-b1-t1": 48.8, "vit-b32-b1-t2": 29.0, "vit-b32-b32-t1": 1313, "vit-b32-b32-t2": 666,
     "rn50-b1-t1": 51.6, "rn50-b1-t2": 28.7, "text-b1-t1": 30.5,
     "bf16-b1-t1": 25.9, "bf16-b1-t2": 15.6, "bf16-b32-t1": 644, "bf16-b32-t2": 331,

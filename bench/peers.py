@@ -77,10 +77,12 @@ ROWS = [
     Row("folder-fast-t2", "folder of 12-megapixel JPEGs to vectors, --fast", "folder", 2.5,
         threads=2, fast=True),
     Row("folder-exact-t2", "folder of 12-megapixel JPEGs to vectors", "folder", 1.2, threads=2),
-    Row("train-t2", "training step, ViT-B/32, f32", "train", 1, threads=2, batch=32,
-        against="torch"),
-    Row("train-drawings-t2", "training step, recipes/drawings, f32", "train", 1, threads=2,
-        batch=256, model="drawings", against="torch"),
+    Row("train-full-t2", "training step, ViT-B/32, texts of 77 tokens, f32", "train", 1.6,
+        threads=2, batch=32, kind="full", against="torch"),
+    Row("train-natural-t2", "training step, ViT-B/32, texts of natural length, f32", "train", 2.5,
+        threads=2, batch=32, kind="natural", against="torch"),
+    Row("train-drawings-t2", "training step, recipes/drawings, texts of natural length, f32",
+        "train", 2.5, threads=2, batch=256, model="drawings", kind="natural", against="torch"),
 ]
 
 

@@ -223,9 +223,10 @@ def train(row):
             model = json.load(f)["model"]
     else:
         model = models.config(row.model)
+    caption = train_step.FULL if row.kind == "full" else train_step.CAPTION
     with tempfile.TemporaryDirectory(dir="build") as work:
-        off = train_step.disagreement(model, work)
-    keep, builds = train_step.builds(model, row.batch, row.threads)
+        off = train_step.disagreement(model, work, caption)
+    keep, builds = train_step.builds(model, row.batch, row.threads, caption)
     result = race(row, {name: functools.partial(dict, b) for name, b in builds.items()},
                   lambda c: ({"error": off}, off <= AGREES_STEP))
     keep.cleanup()

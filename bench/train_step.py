@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from clipc import Error, check, lib
 
 CAPTION = "a drawing of thing number {} in some colour"
+FULL = CAPTION + ", then of another" * 40  # more tokens than fit
 AS_IT_IS = {"ground": [1, 0, 0, 0], "rotate": 0, "scale": [1, 1], "shift": 0, "crop": [1, 1],
             "ratio": [1, 1], "flip": 0, "grey": 0}
 
@@ -49,13 +50,13 @@ class Trainer:
 
 
 class TorchTrainer:
-    def __init__(self, model, batch, threads):
+    def __init__(self, model, batch, threads, caption):
         torch.set_num_threads(threads)
         self.net = open_clip.model.CLIP(**json.loads(json.dumps(model)))
         self.optimizer = torch.optim.AdamW(self.net.parameters(), lr=1e-3)
         size = model["vision_cfg"]["image_size"]
         self.pixels = torch.randn(batch, 3, size, size)
-        self.ids = tokens(model, range(batch))
+        self.ids = tokens(model, range(batch), caption)
 
     def step(self):
         self.optimizer.zero_grad()
@@ -64,23 +65,23 @@ class TorchTrainer:
         self.optimizer.step()
 
 
-def tokens(model, numbers):
+def tokens(model, numbers, caption):
     tokenize = open_clip.SimpleTokenizer(context_length=model["text_cfg"]["context_length"])
-    return tokenize([CAPTION.format(i) for i in numbers])
+    return tokenize([caption.format(i) for i in numbers])
 
 
-def write_pairs(folder, n, size):
+def write_pairs(folder, n, size, caption):
     """Pictures that cost little to decode: the step is what is measured."""
     rng = np.random.default_rng(0)
     os.makedirs(folder)
     for i in range(n):
         with open(f"{folder}/{i}.txt", "w") as f:
-            f.write(CAPTION.format(i) + "\n")
+            f.write(caption.format(i) + "\n")
         Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(f"{folder}/{i}.png")
     return folder
 
 
-def torch_loss(model, folder, pairs):
+def torch_loss(model, folder, pairs, caption):
     """Loss and gradient's norm of the model in a folder for the batch of all its pairs."""
     net = open_clip.model.CLIP(**json.loads(json.dumps(model)))
     net.load_state_dict(load_file(f"{folder}/open_clip_model.safetensors"), strict=False)
@@ -88,16 +89,17 @@ def torch_loss(model, folder, pairs):
     x = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255
     mean, std = (torch.tensor(v).reshape(1, 3, 1, 1) for v in (
         open_clip.OPENAI_DATASET_MEAN, open_clip.OPENAI_DATASET_STD))
-    loss = ClipLoss()(*net((x - mean) / std, tokens(model, range(2))))
+    loss = ClipLoss()(*net((x - mean) / std, tokens(model, range(2), caption)))
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(net.parameters(), math.inf)
     return loss.item(), norm.item()
 
 
-def disagreement(model, work):
+def disagreement(model, work, caption):
     """Of loss and gradient's norm in a first step, relative.  Two pairs in a batch of two: half of
     all batches hold both, in some order, and the first seed that drew so is compared."""
-    pairs, worst = write_pairs(f"{work}/two", 2, model["vision_cfg"]["image_size"]), math.inf
+    pairs, worst = write_pairs(
+        f"{work}/two", 2, model["vision_cfg"]["image_size"], caption), math.inf
     for seed in range(1, 9):
         out = f"{work}/seed{seed}"
         trainer = Trainer(model, pairs, out, 2, os.cpu_count(), lr=1e-30, warmup=0, seed=seed,
@@ -105,7 +107,7 @@ def disagreement(model, work):
         stats = trainer.step()
         if stats.grad_norm > 0:
             trainer.save()
-            want = torch_loss(model, out, pairs)
+            want = torch_loss(model, out, pairs, caption)
             worst = max(abs(a / b - 1) for a, b in zip((stats.loss, stats.grad_norm), want))
         trainer.close()
         if worst < 1e-3:
@@ -113,10 +115,11 @@ def disagreement(model, work):
     return worst
 
 
-def builds(model, batch, threads):
+def builds(model, batch, threads, caption):
     """What timing.best_setting takes, of both programs, and a folder to keep until the end."""
     work = tempfile.TemporaryDirectory()
-    pairs = write_pairs(f"{work.name}/pairs", 64, model["vision_cfg"]["image_size"])
+    pairs = write_pairs(f"{work.name}/pairs", 64, model["vision_cfg"]["image_size"], caption)
     return work, {
-        "clipc": {"": lambda: Trainer(model, pairs, f"{work.name}/run", batch, threads).step},
-        "torch": {"eager": lambda: TorchTrainer(model, batch, threads).step}}
+        "clipc": {"": lambda: Trainer(model, pairs, f"{work.name}/run", batch, threads,
+                                      augment=AS_IT_IS).step},
+        "torch": {"eager": lambda: TorchTrainer(model, batch, threads, caption).step}}

@@ -207,7 +207,7 @@ static int read_own(model_source *s, clipc_err *err)
     int rc;
 
     s->format = "clipc", s->config_by = "clipc.config", s->packed = true;
-    if (!version || strcmp(version, "1") != 0)
+    if (!version || strcmp(version, "2") != 0)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: version %.20s of clipc's format, this clipc reads 1",
                           s->path, version ? version : "(none)");

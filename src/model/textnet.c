@@ -54,7 +54,7 @@ typedef struct textnet_acts {
     size_t *path_start, *path; /* [B+1], [B*positions] seqs.shared; not to train */
     uint8_t *hidden;           /* [rows] with a class token: seqs.hidden */
     float *x;           /* [rows,C] the residual stream; its gradient in backward */
-    float *picked;      /* [B,C] the rows that are pooled, as entries; not to train */
+    float *picked;      /* [B,C] the rows that are pooled, as entries; their gradient */
     float *last;        /* [B,C] the same in the batch's order */
     float *mean, *rstd; /* train: [B] of ln_final */
     float *final;       /* [B,C] after ln_final */
@@ -199,6 +199,7 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     a->pooled = arena_take(mem, a->B, sizeof *a->pooled);
     a->hidden = arena_take(mem, t->cfg.embed_cls ? a->rows : 0, sizeof *a->hidden);
     a->x = ARENA_FLOATS(mem, a->rows * C);
+    a->picked = ARENA_FLOATS(mem, a->B * C);
     a->last = ARENA_FLOATS(mem, a->B * C);
     a->final = ARENA_FLOATS(mem, a->B * C);
     for (size_t i = 0; i < (train ? t->cfg.layers : 1); i++)
@@ -207,7 +208,6 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     if (!train) {
         a->path_start = arena_take(mem, a->B + 1, sizeof *a->path_start);
         a->path = arena_take(mem, a->B * positions(&t->cfg), sizeof *a->path);
-        a->picked = ARENA_FLOATS(mem, a->B * C);
         return;
     }
     a->mean = ARENA_FLOATS(mem, a->B);
@@ -429,7 +429,7 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const size_t C = t->cfg.width, whole = t->cfg.layers - !train;
+    const size_t C = t->cfg.width, last = t->cfg.layers - 1;
     const queries shared = {
         .B = B, .start = a->path_start, .row = a->path, .first = a->start};
     seqs s = seqs_of(t, a, B);
@@ -440,22 +440,18 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     if (s.shared) lay_out_shared(a, B);
     else lay_out(t, a, B);
     embed(e, t, a, B);
-    for (size_t i = 0; i < whole; i++)
+    for (size_t i = 0; i < last; i++)
         block_fwd(e, a->x, &t->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
-    if (!train)
-        block_fwd_rows(e, a->picked, a->x, &t->blocks[whole], a->blocks, &bc, &s,
-                       a->pooled);
-
-    for (size_t b = 0; b < B; b++) {
-        const float *row = train ? a->x + a->pooled[b] * C : a->picked + b * C;
-        memcpy(a->last + a->entries[b].at * C, row, C * sizeof *row);
-    }
+    block_fwd_rows(e, a->picked, a->x, &t->blocks[last], &a->blocks[train ? last : 0],
+                   &bc, &s, a->pooled);
+    for (size_t b = 0; b < B; b++)
+        memcpy(a->last + a->entries[b].at * C, a->picked + b * C, C * sizeof *a->last);
     rows_layernorm_fwd(e, a->final, a->mean, a->rstd, a->last, t->stem.ln_final_w,
                        t->stem.ln_final_b, B, C, t->cfg.eps);
     project(e, out, t, a, B);
 }
 
-/* The gradient of the rows, from those where texts end. */
+/* a->picked = the gradient of the rows where texts end, behind the last block. */
 static void last_bwd(exec *e, const textnet *t, textnet *g, textnet_acts *a,
                      const float *dout, size_t B)
 {
@@ -469,9 +465,8 @@ static void last_bwd(exec *e, const textnet *t, textnet *g, textnet_acts *a,
     memset(d_last, 0, B * C * sizeof(float));
     rows_layernorm_bwd(e, d_last, g->stem.ln_final_w, g->stem.ln_final_b, a->work.part,
                        d_final, a->last, t->stem.ln_final_w, a->mean, a->rstd, B, C);
-    memset(a->x, 0, a->start[B] * C * sizeof(float));
     for (size_t b = 0; b < B; b++)
-        memcpy(a->x + a->pooled[b] * C, d_last + b * C, C * sizeof(float));
+        memcpy(a->picked + b * C, d_last + a->entries[b].at * C, C * sizeof *d_last);
 }
 
 static void textnet_bwd(exec *e, const void *tower, void *gradients, void *acts,
@@ -481,11 +476,13 @@ static void textnet_bwd(exec *e, const void *tower, void *gradients, void *acts,
     textnet *grads = gradients;
     textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
-    const size_t C = t->cfg.width;
+    const size_t C = t->cfg.width, last = t->cfg.layers - 1;
     const seqs s = seqs_of(t, a, B);
 
     last_bwd(e, t, grads, a, dout, B);
-    for (size_t i = t->cfg.layers; i-- > 0;)
+    block_bwd_rows(e, a->x, a->picked, &t->blocks[last], &grads->blocks[last],
+                   &a->blocks[last], &a->work, &bc, &s, a->pooled);
+    for (size_t i = last; i-- > 0;)
         block_bwd(e, a->x, &t->blocks[i], &grads->blocks[i], &a->blocks[i], &a->work, &bc,
                   &s);
 

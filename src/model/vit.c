@@ -511,29 +511,26 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
         rows_layernorm_fwd(e, a->x, a->mean_pre, a->rstd_pre, x0, v->stem.ln_pre_w,
                            v->stem.ln_pre_b, N, C, v->cfg.eps);
     const bool token = !v->cfg.pooler && v->cfg.pool == POOL_TOK;
-    const size_t last = v->cfg.layers - 1, whole = v->cfg.layers - (token && !train);
+    const size_t last = v->cfg.layers - 1, whole = v->cfg.layers - token;
     for (size_t i = 0; i < whole; i++)
         block_fwd(e, a->x, &v->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
 
     if (!token) {
         pool_tokens(e, v, a, B);
     } else {
-        if (!train)
-            block_fwd_rows(e, a->token, a->x, &v->blocks[last], a->blocks, &bc, &s,
-                           a->start);
-        for (size_t b = 0; train && b < B; b++)
-            memcpy(a->token + b * C, a->x + b * v->T * C, C * sizeof(float));
+        block_fwd_rows(e, a->token, a->x, &v->blocks[last], &a->blocks[train ? last : 0],
+                       &bc, &s, a->start);
         rows_layernorm_fwd(e, a->post, a->mean_post, a->rstd_post, a->token,
                            v->stem.ln_post_w, v->stem.ln_post_b, B, C, v->cfg.eps);
     }
     project(e, out, v, a, B);
 }
 
-/* The gradient of the sequence's rows, from that of token 0 alone. */
+/* a->token = the gradient of token 0 behind the last block. */
 static void token_bwd(exec *e, const vit *v, vit *g, vit_acts *a, const float *dout,
                       size_t B)
 {
-    const size_t C = v->cfg.width, E = v->cfg.embed_dim, N = B * v->T;
+    const size_t C = v->cfg.width, E = v->cfg.embed_dim;
     float *d_post = a->work.d_row;   /* [B,C] */
     float *d_token = a->work.d_wide; /* [B,C] */
 
@@ -544,9 +541,7 @@ static void token_bwd(exec *e, const vit *v, vit *g, vit_acts *a, const float *d
     rows_layernorm_bwd(e, d_token, g->stem.ln_post_w, g->stem.ln_post_b, a->work.part,
                        d_post, a->token, v->stem.ln_post_w, a->mean_post, a->rstd_post, B,
                        C);
-    memset(a->x, 0, N * C * sizeof(float));
-    for (size_t b = 0; b < B; b++)
-        memcpy(a->x + b * v->T * C, d_token + b * C, C * sizeof(float));
+    memcpy(a->token, d_token, B * C * sizeof(float));
 }
 
 static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
@@ -557,13 +552,15 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const size_t C = v->cfg.width, P = v->rows * v->cols, N = B * v->T;
-    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
+    const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, last = v->cfg.layers - 1;
     const seqs s = {.B = B, .start = a->start};
     float *dx = a->x, *dx0 = a->work.d_row;
 
     (void)pixels; /* their patches were kept */
     token_bwd(e, v, g, a, dout, B);
-    for (size_t i = v->cfg.layers; i-- > 0;)
+    block_bwd_rows(e, dx, a->token, &v->blocks[last], &g->blocks[last], &a->blocks[last],
+                   &a->work, &bc, &s, a->start);
+    for (size_t i = last; i-- > 0;)
         block_bwd(e, dx, &v->blocks[i], &g->blocks[i], &a->blocks[i], &a->work, &bc, &s);
 
     memset(dx0, 0, N * C * sizeof(float));

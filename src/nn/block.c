@@ -306,8 +306,17 @@ static void pick(float *to, const float *from, const size_t *rows, size_t n, siz
     for (size_t i = 0; i < n; i++) memcpy(to + i * C, from + rows[i] * C, C * sizeof *to);
 }
 
-void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a,
-                    const block_cfg *cfg, const seqs *s, const size_t *rows)
+/* The other way, zeros elsewhere. */
+static void put_back(float *to, const float *from, const size_t *rows, size_t n, size_t N,
+                     size_t C)
+{
+    memset(to, 0, N * C * sizeof *to);
+    for (size_t i = 0; i < n; i++) memcpy(to + rows[i] * C, from + i * C, C * sizeof *to);
+}
+
+/* a->ctx [B,C] of the rows alone, from their queries and everyone's keys and values. */
+static void attend_rows(exec *e, float *y, const block *blk, block_acts *a,
+                        const block_cfg *cfg, const seqs *s, const size_t *rows)
 {
     const size_t N = seqs_rows(s), B = s->B, C = cfg->C;
     /* Keys and values, from where a panel of weights begins. */
@@ -317,42 +326,91 @@ void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a
                          .start = s->shared ? s->shared->start : s->start,
                          .row = s->shared ? s->shared->row : NULL};
 
-    if (block_extras_any(&cfg->extras) || cfg->rope || s->hidden) {
-        block_fwd(e, x, blk, a, cfg, s);
-        pick(y, x, rows, B, C);
-        return;
-    }
-    rows_layernorm_fwd(e, a->ln_1, NULL, NULL, x, blk->ln_1_w, blk->ln_1_b, N, C,
-                       cfg->eps);
     linear_fwd_part(e, a->qkv, a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C, from, wide,
                     (gemm_opts){.bias = blk->qkv_b + from});
     pick(y, a->ln_1, rows, B, C);
     linear_fwd_part(e, a->q, y, blk->qkv_w, cfg->form, B, C, 3 * C, 0, C,
                     (gemm_opts){.bias = blk->qkv_b});
     queries_fwd(e, a->ctx, a->q, C, k, k + C, wide, &one, C, cfg->H);
+}
+
+void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a,
+                    const block_cfg *cfg, const seqs *s, const size_t *rows)
+{
+    const size_t N = seqs_rows(s), B = s->B, C = cfg->C;
+    const bool train = a->x_in;
+
+    if (block_extras_any(&cfg->extras) || cfg->rope || s->hidden) {
+        block_fwd(e, x, blk, a, cfg, s);
+        pick(y, x, rows, B, C);
+        return;
+    }
+    if (train) memcpy(a->x_in, x, N * C * sizeof *x);
+    rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b, N,
+                       C, cfg->eps);
+    if (train) { /* attention's backward pass wants all of it */
+        linear_fwd(e, a->qkv, a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
+                   (gemm_opts){.bias = blk->qkv_b});
+        attend(e, blk, a, cfg, s);
+        pick(y, a->ctx, rows, B, C);
+        memcpy(a->ctx, y, B * C * sizeof *y);
+    } else {
+        attend_rows(e, y, blk, a, cfg, s, rows);
+    }
     pick(y, x, rows, B, C);
     attend_out(e, y, blk, a, cfg, B);
+    if (train) memcpy(a->x_mid, y, B * C * sizeof *y);
     mlp(e, y, blk, a, cfg, B);
 }
 
-void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,
-               block_work *w, const block_cfg *cfg, const seqs *s)
+/* x_out = x_mid + c_proj(act(c_fc(ln_2(x_mid)))): dx flows past the branch unchanged, and
+ * the branch's own gradient is added by the layer norm's backward pass. */
+static void mlp_bwd(exec *e, float *dx, const block *blk, block *grad,
+                    const block_acts *a, block_work *w, const block_cfg *cfg, size_t N)
 {
-    const size_t N = seqs_rows(s), C = cfg->C, F = cfg->F;
+    const size_t C = cfg->C, F = cfg->F;
 
-    /* x_out = x_mid + c_proj(act(c_fc(ln_2(x_mid)))): dx flows past the branch unchanged,
-     * and the branch's own gradient is added by the layer norm's backward pass. */
     linear_bwd(e, w->d_wide, grad->proj_w, grad->proj_b, dx, a->fc, blk->proj_w, N, F, C);
     rows_act_bwd(e, w->d_wide, w->d_wide, a->fc_pre, N * F, cfg->act);
     linear_bwd(e, w->d_row, grad->fc_w, grad->fc_b, w->d_wide, a->ln_2, blk->fc_w, N, C,
                F);
     rows_layernorm_bwd(e, dx, grad->ln_2_w, grad->ln_2_b, w->part, w->d_row, a->x_mid,
                        blk->ln_2_w, a->mean_2, a->rstd_2, N, C);
+}
 
-    linear_bwd(e, w->d_row, grad->out_w, grad->out_b, dx, a->ctx, blk->out_w, N, C, C);
+/* The same for attention; w->d_row: the gradient of its output ctx. */
+static void attend_bwd(exec *e, float *dx, const block *blk, block *grad,
+                       const block_acts *a, block_work *w, const block_cfg *cfg,
+                       const seqs *s)
+{
+    const size_t N = seqs_rows(s), C = cfg->C;
+
     attention_bwd(e, w->d_wide, w->d_row, a->p, a->qkv, s, C, cfg->H, cfg->causal);
     linear_bwd(e, w->d_row, grad->qkv_w, grad->qkv_b, w->d_wide, a->ln_1, blk->qkv_w, N,
                C, 3 * C);
     rows_layernorm_bwd(e, dx, grad->ln_1_w, grad->ln_1_b, w->part, w->d_row, a->x_in,
                        blk->ln_1_w, a->mean_1, a->rstd_1, N, C);
+}
+
+void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,
+               block_work *w, const block_cfg *cfg, const seqs *s)
+{
+    const size_t N = seqs_rows(s), C = cfg->C;
+
+    mlp_bwd(e, dx, blk, grad, a, w, cfg, N);
+    linear_bwd(e, w->d_row, grad->out_w, grad->out_b, dx, a->ctx, blk->out_w, N, C, C);
+    attend_bwd(e, dx, blk, grad, a, w, cfg, s);
+}
+
+void block_bwd_rows(exec *e, float *dx, float *dy, const block *blk, block *grad,
+                    const block_acts *a, block_work *w, const block_cfg *cfg,
+                    const seqs *s, const size_t *rows)
+{
+    const size_t N = seqs_rows(s), B = s->B, C = cfg->C;
+
+    mlp_bwd(e, dy, blk, grad, a, w, cfg, B);
+    linear_bwd(e, dx, grad->out_w, grad->out_b, dy, a->ctx, blk->out_w, B, C, C);
+    put_back(w->d_row, dx, rows, B, N, C);
+    put_back(dx, dy, rows, B, N, C);
+    attend_bwd(e, dx, blk, grad, a, w, cfg, s);
 }

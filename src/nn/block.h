@@ -102,8 +102,8 @@ void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N);
 void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
                const seqs *s);
 
-/* y [B,C] = what it would make of one row of each sequence, at inference, without making
- * the others: rows [B], of causal sequences the last.  x may be used up. */
+/* y [B,C] = what it would make of one row of each sequence, without making all of the
+ * others: rows [B], of causal sequences the last.  x may be used up. */
 void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a,
                     const block_cfg *cfg, const seqs *s, const size_t *rows);
 
@@ -111,5 +111,10 @@ void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a
  * without extras. */
 void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,
                block_work *w, const block_cfg *cfg, const seqs *s);
+
+/* After block_fwd_rows.  dy [B,C]: the gradient of y, used up; dx [N,C]: that of x. */
+void block_bwd_rows(exec *e, float *dx, float *dy, const block *blk, block *grad,
+                    const block_acts *a, block_work *w, const block_cfg *cfg,
+                    const seqs *s, const size_t *rows);
 
 #endif

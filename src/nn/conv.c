@@ -119,6 +119,16 @@ static void panel_left(const kernels *kern, float *dst, const void *from, size_t
     }
 }
 
+/* A run of channels; NULL: zeros.  Runs as long as a panel is wide, or half, are most. */
+static inline void copy_run(float *dst, const float *x, size_t n)
+{
+    const float *from = x ? x : zeros;
+
+    if (n == GEMM_NR) memcpy(dst, from, GEMM_NR * sizeof *dst);
+    else if (n == GEMM_NR / 2) memcpy(dst, from, GEMM_NR / 2 * sizeof *dst);
+    else memcpy(dst, from, n * sizeof *dst);
+}
+
 /* Columns i0.. of patches k0..: runs of channels, copied. */
 static void panel_right(const kernels *kern, float *dst, const void *from, size_t i0,
                         size_t m, size_t k0, size_t kc, size_t stride)
@@ -137,8 +147,7 @@ static void panel_right(const kernels *kern, float *dst, const void *from, size_
             const size_t tap = (i0 + i) / s->I, c = (i0 + i) % s->I;
             const float *x = tap_of(&at, s, tap / s->k, tap % s->k);
             run = s->I - c < m - i ? s->I - c : m - i;
-            if (x) memcpy(dst + i, x + c, run * sizeof *dst);
-            else memset(dst + i, 0, run * sizeof *dst);
+            copy_run(dst + i, x ? x + c : NULL, run);
         }
     }
 }

@@ -217,6 +217,7 @@ const kernels kernels_avx2 = {.name = "avx2",
                               .nr = NR,
                               .tile = tile,
                               .byte_rows = byte_rows_avx2,
+                              .gather = op_gather,
                               OPS_BODY_MEMBERS};
 ISA_END
 #else

@@ -12,6 +12,31 @@ ISA_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 
 enum { MR = 14, NR = 32 };
 
+/* Columns [k, k + n) of sixteen rows, of which m are wanted. */
+ATTR_INLINE void gather_some(float *dst, size_t stride, const float *const rows[16],
+                             size_t m, size_t k, const size_t n)
+{
+    const __mmask16 in = lanes16(n, 0);
+    __m512 v[16];
+
+#pragma GCC unroll 16
+    for (size_t i = 0; i < 16; i++) v[i] = _mm512_maskz_loadu_ps(in, rows[i] + k);
+    put_turned(dst + k * stride, stride, v, m, n);
+}
+
+static void gather(float *dst, size_t stride, const float *const *rows, size_t m,
+                   size_t n)
+{
+    for (size_t i = 0; i < m; i += 16, dst += 16) {
+        const size_t some = m - i < 16 ? m - i : 16;
+        const float *r[16];
+        size_t k = 0;
+        for (size_t j = 0; j < 16; j++) r[j] = rows[i + (j < some ? j : 0)];
+        for (; k + 16 <= n; k += 16) gather_some(dst, stride, r, some, k, 16);
+        if (k < n) gather_some(dst, stride, r, some, k, n - k);
+    }
+}
+
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
@@ -63,8 +88,9 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-#define AVX512_MEMBERS \
-    .mr = MR, .nr = NR, .tile = tile, .byte_rows = byte_rows_avx2, OPS_BODY_MEMBERS
+#define AVX512_MEMBERS                                                               \
+    .mr = MR, .nr = NR, .tile = tile, .gather = gather, .byte_rows = byte_rows_avx2, \
+    OPS_BODY_MEMBERS
 const kernels kernels_avx512 = {.name = "avx512", AVX512_MEMBERS};
 const kernels kernels_avx512vnni = {
     .name = "avx512vnni", .narrow = &narrow_avx512vnni, AVX512_MEMBERS};

@@ -36,21 +36,27 @@ static void pairs(uint32_t *y, const float *x, size_t kc, size_t m)
         }
 }
 
-static void pairs_of_bf16(uint32_t *y, const uint16_t *x, size_t kc)
+/* Columns [k, k + n) of m rows. */
+ATTR_INLINE void pairs_of_some(uint32_t *y, const float *const *rows, size_t m, size_t k,
+                               const size_t n)
 {
-    /* Words of two rows in turns; those of columns 16 to 31 lie 16 further. */
-    const __m512i low =
-        _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39,
-                         7, 38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-    const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+    const __mmask16 low = lanes16(n, 0), high = lanes16(n, 16);
+    __m512 v[16];
 
-    for (size_t k = 0; k < kc; k += 2, x += 2 * NR, y += NR) {
-        const __m512i even = _mm512_loadu_si512(x);
-        const __m512i odd =
-            k + 1 < kc ? _mm512_loadu_si512(x + NR) : _mm512_setzero_si512();
-        _mm512_storeu_si512(y, _mm512_permutex2var_epi16(even, low, odd));
-        _mm512_storeu_si512(y + 16, _mm512_permutex2var_epi16(even, high, odd));
+    for (size_t i = 0; i < 16; i++) {
+        const float *x = rows[i < m ? i : 0] + k;
+        v[i] = (__m512)_mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, x + 16),
+                                           _mm512_maskz_loadu_ps(low, x));
     }
+    put_turned((float *)y + k / 2 * m, m, v, m, (n + 1) / 2);
+}
+
+static void pairs_of_rows(uint32_t *y, const float *const *rows, size_t m, size_t kc)
+{
+    size_t k = 0;
+
+    for (; k + 32 <= kc; k += 32) pairs_of_some(y, rows, m, k, 32);
+    if (k < kc) pairs_of_some(y, rows, m, k, kc - k);
 }
 
 ATTR_INLINE void tile_bf16_m(float *c, size_t ldc, const uint32_t *a, const uint32_t *b,
@@ -147,6 +153,52 @@ static void quads_left(uint32_t *y, float *scale, const float *x, size_t kc, siz
         quads_of_columns(y + i, scale + i, NULL, x + i, kc, m, lanes16(m, i), 1);
 }
 
+ATTR_INLINE __m512i rounded(const float *x, __mmask16 in, __m512 inverse)
+{
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(in, x), inverse));
+}
+
+/* n <= 64 numbers as bytes, 128 added. */
+ATTR_INLINE __m512 row_of_quads(const float *x, const size_t n, float inverse)
+{
+    const __m512 by = _mm512_set1_ps(inverse);
+    const __m512i a = _mm512_packs_epi32(rounded(x, lanes16(n, 0), by),
+                                         rounded(x + 16, lanes16(n, 16), by));
+    const __m512i b = _mm512_packs_epi32(rounded(x + 32, lanes16(n, 32), by),
+                                         rounded(x + 48, lanes16(n, 48), by));
+    /* Packing goes by 128 bits: quad 4 i + j is at 4 j + i. */
+    const __m512i order =
+        _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    const __m512i quads = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
+
+    return (__m512)_mm512_xor_si512(quads, _mm512_set1_epi32((int)0x80808080));
+}
+
+static void quads_of_rows(uint32_t *y, float *scale, const float *const *rows, size_t m,
+                          size_t kc)
+{
+    float inverse[16];
+
+    for (size_t i = 0; i < m; i++) {
+        __m512 most = _mm512_setzero_ps();
+        for (size_t k = 0; k < kc; k += 16)
+            most = _mm512_max_ps(most, _mm512_abs_ps(_mm512_maskz_loadu_ps(
+                                           lanes16(kc - k, 0), rows[i] + k)));
+        const float all = _mm512_reduce_max_ps(most);
+        scale[i] = all * (1.0f / 127.0f);
+        inverse[i] = all > 0.0f ? 127.0f / all : 0.0f;
+    }
+    for (size_t k = 0; k < kc; k += 64, y += 16 * m) {
+        __m512 v[16];
+        for (size_t i = 0; i < m; i++)
+            v[i] = kc - k < 64 ? row_of_quads(rows[i] + k, kc - k, inverse[i])
+                               : row_of_quads(rows[i] + k, 64, inverse[i]);
+        for (size_t i = m; i < 16; i++) v[i] = _mm512_setzero_ps();
+        if (kc - k < 64) put_turned((float *)y, m, v, m, (kc - k + 3) / 4);
+        else put_turned((float *)y, m, v, m, 16);
+    }
+}
+
 static void quads_right(uint32_t *y, float *scale, int32_t *sum, const float *x,
                         size_t kc)
 {
@@ -154,29 +206,14 @@ static void quads_right(uint32_t *y, float *scale, int32_t *sum, const float *x,
         quads_of_columns(y + i, scale + i, sum + i, x + i, kc, NR, 0xffff, 0);
 }
 
-static void quads_of_i8(uint32_t *y, int32_t *sum, const int8_t *x, size_t kc)
+static void quads_sums(int32_t *sum, const uint32_t *x, size_t kc)
 {
-    /* Bytes of four rows in turns, rows 0 and 1 in one register, 2 and 3 in the other. */
-    const __m512i first = _mm512_set_epi32(
-        0x6f4f2f0f, 0x6e4e2e0e, 0x6d4d2d0d, 0x6c4c2c0c, 0x6b4b2b0b, 0x6a4a2a0a,
-        0x69492909, 0x68482808, 0x67472707, 0x66462606, 0x65452505, 0x64442404,
-        0x63432303, 0x62422202, 0x61412101, 0x60402000);
-    const __m512i second = _mm512_add_epi8(first, _mm512_set1_epi8(16));
-    const __m512i minus = _mm512_set1_epi32((int)0x80808080);
+    const __m512i plus = _mm512_set1_epi32((int)0x80808080);
     __m512i total[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
 
-    for (size_t k = 0; k < kc; k += 4, x += 4 * NR, y += NR) {
-        const size_t bytes = kc - k < 4 ? (kc - k) * NR : 4 * NR;
-        const __mmask64 all = ~(__mmask64)0, two = bytes >= 64 ? all : 0xffffffff;
-        const __mmask64 four = bytes >= 128 ? all : bytes > 64 ? 0xffffffff : 0;
-        const __m512i a = _mm512_maskz_loadu_epi8(two, x);
-        const __m512i b = _mm512_maskz_loadu_epi8(four, x + 64);
-        const __m512i q0 = _mm512_permutex2var_epi8(a, first, b);
-        const __m512i q1 = _mm512_permutex2var_epi8(a, second, b);
-        total[0] = _mm512_dpbusd_epi32(total[0], minus, q0);
-        total[1] = _mm512_dpbusd_epi32(total[1], minus, q1);
-        _mm512_storeu_si512(y, q0);
-        _mm512_storeu_si512(y + 16, q1);
+    for (size_t k = 0; k < kc; k += 4, x += NR) {
+        total[0] = _mm512_dpbusd_epi32(total[0], plus, _mm512_loadu_si512(x));
+        total[1] = _mm512_dpbusd_epi32(total[1], plus, _mm512_loadu_si512(x + 16));
     }
     for (size_t h = 0; h < 2; h++)
         _mm512_storeu_si512(sum + 16 * h,
@@ -242,11 +279,12 @@ static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scal
 }
 
 const narrow_kernels narrow_avx512vnni = {.pairs = pairs,
-                                          .pairs_of_bf16 = pairs_of_bf16,
+                                          .pairs_of_rows = pairs_of_rows,
                                           .tile_bf16 = tile_bf16,
                                           .quads_left = quads_left,
+                                          .quads_of_rows = quads_of_rows,
                                           .quads_right = quads_right,
-                                          .quads_of_i8 = quads_of_i8,
+                                          .quads_sums = quads_sums,
                                           .tile_i8 = tile_i8};
 ISA_END
 #else

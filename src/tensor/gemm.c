@@ -19,8 +19,6 @@
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
-typedef float v4 __attribute__((vector_size(16)));
-
 enum { EPILOGUE_PANELS = 8, GROUPS_PER_THREAD = 2 };
 
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
@@ -40,42 +38,6 @@ static size_t cut_at(const cut *c, size_t i)
     return i * c->base + (i < c->extra ? i : c->extra);
 }
 
-/* dst[k*m + i] = src[i*ld + k]: the transpose of m rows of kc, four by four. */
-static void pack_transposed(float *dst, const float *src, size_t ld, size_t m, size_t kc,
-                            size_t stride)
-{
-    size_t i = 0;
-
-    for (; i + 4 <= m; i += 4) {
-        const float *s = src + i * ld;
-        float *d = dst + i;
-        size_t k = 0;
-        for (; k + 4 <= kc; k += 4, d += 4 * stride) {
-            v4 a, b, c, e;
-            memcpy(&a, s + k, sizeof a);
-            memcpy(&b, s + ld + k, sizeof b);
-            memcpy(&c, s + 2 * ld + k, sizeof c);
-            memcpy(&e, s + 3 * ld + k, sizeof e);
-            const v4 ab = __builtin_shufflevector(a, b, 0, 4, 1, 5);
-            const v4 ab2 = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-            const v4 ce = __builtin_shufflevector(c, e, 0, 4, 1, 5);
-            const v4 ce2 = __builtin_shufflevector(c, e, 2, 6, 3, 7);
-            const v4 r0 = __builtin_shufflevector(ab, ce, 0, 1, 4, 5);
-            const v4 r1 = __builtin_shufflevector(ab, ce, 2, 3, 6, 7);
-            const v4 r2 = __builtin_shufflevector(ab2, ce2, 0, 1, 4, 5);
-            const v4 r3 = __builtin_shufflevector(ab2, ce2, 2, 3, 6, 7);
-            memcpy(d, &r0, sizeof r0);
-            memcpy(d + stride, &r1, sizeof r1);
-            memcpy(d + 2 * stride, &r2, sizeof r2);
-            memcpy(d + 3 * stride, &r3, sizeof r3);
-        }
-        for (; k < kc; k++, d += stride)
-            for (size_t r = 0; r < 4; r++) d[r] = s[r * ld + k];
-    }
-    for (; i < m; i++)
-        for (size_t k = 0; k < kc; k++) dst[k * stride + i] = src[i * ld + k];
-}
-
 /* dst[k*stride + i] = element (i0+i, k0+k) of A; i < m, k < kc. */
 static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0, size_t m,
                        size_t k0, size_t kc, size_t stride)
@@ -91,7 +53,10 @@ static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0,
         for (size_t k = 0; k < kc; k++)
             memcpy(dst + k * stride, src + k * cs, m * sizeof *dst);
     } else if (cs == 1) {
-        pack_transposed(dst, src, rs, m, kc, stride);
+        const float *rows[GEMM_NR];
+        assert(m <= GEMM_NR);
+        for (size_t i = 0; i < m; i++) rows[i] = src + i * rs;
+        kern->gather(dst, stride, rows, m, kc);
     } else {
         for (size_t k = 0; k < kc; k++)
             for (size_t i = 0; i < m; i++) dst[k * stride + i] = src[i * rs + k * cs];
@@ -162,30 +127,42 @@ static size_t padded(size_t n)
     return (n + GEMM_NR - 1) / GEMM_NR * GEMM_NR;
 }
 
-static size_t form_size(weight_form form)
+/* Numbers of one column that stand side by side. */
+static size_t group_of(weight_form form)
 {
-    return form == WEIGHTS_I8 ? 1 : form == WEIGHTS_F16 || form == WEIGHTS_BF16 ? 2 : 4;
+    return form == WEIGHTS_I8 ? 4 : form == WEIGHTS_BF16 ? 2 : 1;
+}
+
+static size_t panel_bytes(weight_form form, size_t kc)
+{
+    const size_t group = group_of(form), size = form == WEIGHTS_F16 ? 2 : 4 / group;
+
+    return (kc + group - 1) / group * group * GEMM_NR * size;
+}
+
+/* Panel j where it is. */
+static const void *panel_at(const product *p, size_t j)
+{
+    return (const char *)p->b + j * panel_bytes(p->form, p->kc);
 }
 
 /* Panel j as float32: where it is, or widened into `wide`. */
 static const float *panel_b(const product *p, float *wide, size_t j)
 {
-    const size_t n = p->kc * GEMM_NR, at = j * n;
+    const void *b = panel_at(p, j);
 
     switch (p->form) {
-    case WEIGHTS_F16: p->k->f16_to_f32(wide, (const uint16_t *)p->b + at, n); break;
-    case WEIGHTS_BF16: p->k->bf16_to_f32(wide, (const uint16_t *)p->b + at, n); break;
-    case WEIGHTS_I8:
-        p->k->i8_panel(wide, (const int8_t *)p->b + at, p->scales + j * GEMM_NR, p->kc);
-        break;
-    default: return (const float *)p->b + at;
+    case WEIGHTS_F16: p->k->f16_to_f32(wide, b, p->kc * GEMM_NR); break;
+    case WEIGHTS_BF16: p->k->bf16_panel(wide, b, p->kc); break;
+    case WEIGHTS_I8: p->k->i8_panel(wide, b, p->scales + j * GEMM_NR, p->kc); break;
+    default: return b;
     }
     return wide;
 }
 
 /* A panel of B as a tile takes it; `scale` and `sum` of PRECISION_I8. */
 typedef struct right {
-    const float *p;
+    const void *p;
     float scale_mem[GEMM_NR];
     const float *scale;
     int32_t sum[GEMM_NR];
@@ -194,33 +171,40 @@ typedef struct right {
 static void right_panel(right *b, const product *p, float *wide, size_t j)
 {
     const narrow_kernels *w = p->k->narrow;
-    uint32_t *y = (uint32_t *)wide;
-    const size_t at = j * p->kc * GEMM_NR;
 
     b->p = wide;
     b->scale = b->scale_mem;
     if (p->precision == PRECISION_F32) {
         b->p = panel_b(p, wide, j);
     } else if (p->precision == PRECISION_BF16) {
-        if (p->form == WEIGHTS_BF16)
-            w->pairs_of_bf16(y, (const uint16_t *)p->b + at, p->kc);
-        else w->pairs(y, panel_b(p, wide, j), p->kc, GEMM_NR);
+        if (p->form == WEIGHTS_BF16) b->p = panel_at(p, j);
+        else w->pairs((uint32_t *)wide, panel_b(p, wide, j), p->kc, GEMM_NR);
     } else if (p->form == WEIGHTS_I8) {
-        w->quads_of_i8(y, b->sum, (const int8_t *)p->b + at, p->kc);
+        b->p = panel_at(p, j);
         b->scale = p->scales + j * GEMM_NR;
+        w->quads_sums(b->sum, b->p, p->kc);
     } else {
-        w->quads_right(y, b->scale_mem, b->sum, panel_b(p, wide, j), p->kc);
+        w->quads_right((uint32_t *)wide, b->scale_mem, b->sum, panel_b(p, wide, j),
+                       p->kc);
     }
 }
 
 /* A panel of m rows of A; scale [m] of PRECISION_I8. */
 static void left_panel(const product *p, float *a, float *scale, size_t m0, size_t m)
 {
+    const narrow_kernels *w = p->k->narrow;
     uint32_t *y = (uint32_t *)a;
+    const float *rows[GEMM_MR_MAX];
 
-    pack_panel(p->k, a, &p->A, m0, m, p->k0, p->kc, m);
-    if (p->precision == PRECISION_BF16) p->k->narrow->pairs(y, a, p->kc, m);
-    if (p->precision == PRECISION_I8) p->k->narrow->quads_left(y, scale, a, p->kc, m);
+    if (p->precision == PRECISION_F32 || p->A.panel || p->A.cs != 1) {
+        pack_panel(p->k, a, &p->A, m0, m, p->k0, p->kc, m);
+        if (p->precision == PRECISION_BF16) w->pairs(y, a, p->kc, m);
+        if (p->precision == PRECISION_I8) w->quads_left(y, scale, a, p->kc, m);
+        return;
+    }
+    for (size_t i = 0; i < m; i++) rows[i] = p->A.p + (m0 + i) * p->A.rs + p->k0;
+    if (p->precision == PRECISION_BF16) w->pairs_of_rows(y, rows, m, p->kc);
+    else w->quads_of_rows(y, scale, rows, m, p->kc);
 }
 
 /* One tile: m rows of c, n columns from h on in the panel. */
@@ -230,11 +214,11 @@ static void tile(const product *p, float *c, const float *a, const float *a_scal
 {
     const int add = !p->first || p->o.accumulate;
     const narrow_kernels *w = p->k->narrow;
-    const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b->p;
+    const uint32_t *x = (const uint32_t *)a, *y = b->p;
 
     switch (p->precision) {
     case PRECISION_F32:
-        p->k->tile(c, p->ldc, a, b->p + h, m, n, p->kc, add, ahead, step);
+        p->k->tile(c, p->ldc, a, (const float *)b->p + h, m, n, p->kc, add, ahead, step);
         break;
     case PRECISION_BF16:
         w->tile_bf16(c, p->ldc, x, y, m, n, p->kc, add, ahead, step);
@@ -276,7 +260,7 @@ static void pack_a(const product *p, float *a, size_t p0, size_t p1)
 static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, size_t j1)
 {
     const size_t first = cut_at(&p->rows, p0), kc = p->kc, nr = p->k->nr;
-    const size_t bytes = kc * GEMM_NR * form_size(p->form);
+    const size_t bytes = panel_bytes(p->form, kc);
     const size_t tiles = (p1 - p0) * (GEMM_NR / nr), share = bytes / tiles;
     const float *scales = scales_of(a);
     size_t done = j0;
@@ -396,7 +380,9 @@ void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_
 size_t gemm_packed_bytes(weight_form form, size_t N, size_t K)
 {
     const size_t scales = form == WEIGHTS_I8 ? padded(N) * sizeof(float) : 0;
-    return scales + padded(N) * K * form_size(form);
+    const size_t whole = K / GEMM_KC * panel_bytes(form, GEMM_KC);
+
+    return scales + padded(N) / GEMM_NR * (whole + panel_bytes(form, K % GEMM_KC));
 }
 
 typedef struct packer {
@@ -407,22 +393,35 @@ typedef struct packer {
     float *scales; /* [padded(N)] */
 } packer;
 
+/* y = x [kc][32] in groups. */
+static void group_bf16(const kernels *k, uint16_t *y, const float *x, size_t kc)
+{
+    uint16_t half[GEMM_KC * GEMM_NR];
+
+    k->f32_to_bf16(half, x, kc * GEMM_NR);
+    memset(y, 0, panel_bytes(WEIGHTS_BF16, kc));
+    for (size_t i = 0; i < kc; i++)
+        for (size_t c = 0; c < GEMM_NR; c++)
+            y[(i / 2 * GEMM_NR + c) * 2 + i % 2] = half[i * GEMM_NR + c];
+}
+
+static void group_i8(int8_t *y, const float *x, const float *scales, size_t kc)
+{
+    memset(y, 0, panel_bytes(WEIGHTS_I8, kc));
+    for (size_t i = 0; i < kc; i++)
+        for (size_t c = 0; c < GEMM_NR; c++, x++)
+            if (scales[c] > 0.0f)
+                y[(i / 4 * GEMM_NR + c) * 4 + i % 4] = (int8_t)lrintf(*x / scales[c]);
+}
+
 /* The panel from column j on, at x. */
 static void narrow(const packer *p, void *dst, const float *x, size_t j, size_t kc)
 {
-    const size_t n = kc * GEMM_NR;
-    int8_t *q = dst;
-
     switch (p->form) {
-    case WEIGHTS_F16: p->k->f32_to_f16(dst, x, n); break;
-    case WEIGHTS_BF16: p->k->f32_to_bf16(dst, x, n); break;
-    case WEIGHTS_I8:
-        for (size_t i = 0; i < n; i++) {
-            const float s = p->scales[j + i % GEMM_NR];
-            q[i] = (int8_t)(s > 0.0f ? lrintf(x[i] / s) : 0);
-        }
-        break;
-    default: memcpy(dst, x, n * sizeof *x);
+    case WEIGHTS_F16: p->k->f32_to_f16(dst, x, kc * GEMM_NR); break;
+    case WEIGHTS_BF16: group_bf16(p->k, dst, x, kc); break;
+    case WEIGHTS_I8: group_i8(dst, x, p->scales + j, kc); break;
+    default: memcpy(dst, x, kc * GEMM_NR * sizeof *x);
     }
 }
 
@@ -456,7 +455,7 @@ void gemm_pack(const kernels *k, void *packed, weight_form form, mat B, size_t N
         for (size_t j = 0, kc = min_size(GEMM_KC, K - k0); j < N; j += GEMM_NR) {
             pack_b(k, x, B, k0, kc, j, min_size(GEMM_NR, N - j));
             narrow(&p, dst, x, j, kc);
-            dst += kc * GEMM_NR * form_size(form);
+            dst += panel_bytes(form, kc);
         }
 }
 
@@ -477,7 +476,7 @@ void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form for
             if (b != wide) memcpy(wide, b, p.kc * GEMM_NR * sizeof *wide);
             for (size_t r = 0; r < p.kc; r++) w[n * K + k0 + r] = wide[r * GEMM_NR + c];
         }
-        p.b = (const char *)p.b + padded(N) * p.kc * form_size(form);
+        p.b = (const char *)p.b + padded(N) / GEMM_NR * panel_bytes(form, p.kc);
     }
 }
 
@@ -505,9 +504,9 @@ void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
     }
     for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
         next_block(&p, k0, K);
-        p.b = b + n0 * p.kc * form_size(form);
+        p.b = b + n0 / GEMM_NR * panel_bytes(form, p.kc);
         run_block(x, &p);
-        b += padded(N) * p.kc * form_size(form);
+        b += padded(N) / GEMM_NR * panel_bytes(form, p.kc);
     }
 }
 

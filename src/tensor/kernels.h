@@ -135,8 +135,10 @@ typedef struct kernels {
                          size_t count, size_t n);
 
     /* -- conversions; y and x do not overlap -- */
-    /* y[r,c] = x[r,c] * scale[c], rows of 32: a panel of int8 weights */
-    void (*i8_panel)(float *y, const int8_t *x, const float *scale, size_t rows);
+    /* Panels of weights as gemm.h packs them, to y [kc][32]; those of bytes times
+     * scale[32] */
+    void (*bf16_panel)(float *y, const uint32_t *pairs, size_t kc);
+    void (*i8_panel)(float *y, const uint32_t *quads, const float *scale, size_t kc);
     void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);
     void (*bf16_to_f32)(float *y, const uint16_t *x, size_t n);
     void (*f32_to_f16)(uint16_t *y, const float *x, size_t n); /* round to nearest even */

@@ -457,6 +457,7 @@ static void op_dw_row(float *y, const float *b, const float *const *rows, const 
     }
 }
 
+#if OPS_VECTOR < 16 /* avx512.c has its own */
 /* Four rows at a time, four by four. */
 static void op_gather(float *dst, size_t stride, const float *const *rows, size_t m,
                       size_t n)
@@ -487,6 +488,7 @@ static void op_gather(float *dst, size_t stride, const float *const *rows, size_
     for (; i < m; i++)
         for (size_t k = 0; k < n; k++) dst[k * stride + i] = rows[i][k];
 }
+#endif
 
 /* Exponent and mantissa move into place by a shift; a multiplication by 2^112 mends the
  * exponent's bias and makes halves' denormals normal. */
@@ -500,10 +502,22 @@ static void op_f16_to_f32(float *y, const uint16_t *x, size_t n)
     }
 }
 
-static void op_i8_panel(float *y, const int8_t *x, const float *scale, size_t rows)
+static void op_bf16_panel(float *y, const uint32_t *pairs, size_t kc)
 {
-    for (size_t r = 0; r < rows; r++, y += 32, x += 32)
-        for (size_t c = 0; c < 32; c++) y[c] = (float)x[c] * scale[c];
+    for (size_t k = 0; k < kc; k++, y += 32) {
+        const uint32_t *x = pairs + k / 2 * 32, odd = k % 2;
+        for (size_t c = 0; c < 32; c++)
+            y[c] = bits_float(odd ? x[c] & 0xffff0000u : x[c] << 16);
+    }
+}
+
+static void op_i8_panel(float *y, const uint32_t *quads, const float *scale, size_t kc)
+{
+    for (size_t k = 0; k < kc; k++, y += 32) {
+        const uint32_t *x = quads + k / 4 * 32, up = 24 - k % 4 * 8;
+        for (size_t c = 0; c < 32; c++)
+            y[c] = (float)((int32_t)(x[c] << up) >> 24) * scale[c];
+    }
 }
 
 static void op_bf16_to_f32(float *y, const uint16_t *x, size_t n)
@@ -587,6 +601,6 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
     .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,     \
     .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,           \
     .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                 \
-    .unpool2 = op_unpool2, .gather = op_gather, .byte_columns = op_byte_columns,         \
+    .unpool2 = op_unpool2, .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel, \
     .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

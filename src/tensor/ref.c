@@ -38,4 +38,5 @@ const kernels kernels_ref = {.name = "ref",
                              .nr = REF_NR,
                              .tile = tile,
                              .byte_rows = byte_rows,
+                             .gather = op_gather,
                              OPS_BODY_MEMBERS};
