@@ -15,7 +15,8 @@ class Options(c.Structure):
     """clipc_ctx_options; what newer versions add behind it is zero, which means default."""
     _fields_ = [("threads", c.c_size_t), ("max_batch", c.c_size_t), ("max_megapixels", c.c_double),
                 ("auto_orient", c.c_int), ("compat", c.c_int), ("raw", c.c_int), ("long_texts", c.c_int),
-                ("precision", c.c_int), ("newer", c.c_char * 64)]
+                ("precision", c.c_int), ("fast_decode", c.c_int),
+                ("newer", c.c_char * 64)]
 
 
 lib = c.CDLL(LIBRARY)

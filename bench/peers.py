@@ -33,6 +33,7 @@ class Row:
     against: str = "openvino"
     peers: tuple = ("openvino", "onnxruntime", "torch")
     isa: str = None          # CLIPC_ISA
+    fast: bool = False       # decoding by --fast
     quick: bool = False
 
 
@@ -73,7 +74,9 @@ ROWS = [
     Row("file-b1-t1", "ViT-B/32 image from a PNG, f32", "from_file", 1, against="faster-clip"),
     Row("start-t2", "from exec to the first ViT-B/32 image vector", "first_vector", 150, threads=2),
     Row("memory", "memory of one ViT-B/32 context beside the weights", "context_memory", 40),
-    Row("folder-t2", "folder of 12-megapixel JPEGs to vectors", "folder", 1.2, threads=2),
+    Row("folder-fast-t2", "folder of 12-megapixel JPEGs to vectors, --fast", "folder", 2.5,
+        threads=2, fast=True),
+    Row("folder-exact-t2", "folder of 12-megapixel JPEGs to vectors", "folder", 1.2, threads=2),
     Row("train-full-t2", "training step, ViT-B/32, texts of 77 tokens, f32", "train", 1.6,
         threads=2, batch=32, kind="full", against="torch"),
     Row("train-natural-t2", "training step, ViT-B/32, texts of natural length, f32", "train", 2.5,

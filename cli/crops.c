@@ -93,6 +93,7 @@ static int begin(preprocess *m)
     if (m->crop.recipe) {
         m->crop.max_megapixels = m->s.options.max_megapixels;
         m->crop.auto_orient = m->s.options.auto_orient;
+        m->crop.fast_decode = m->s.options.fast_decode;
         m->rows = m->crop.rows ? m->crop.rows : 224;
         m->columns = m->crop.columns ? m->crop.columns : m->rows;
     } else if ((rc = session_open(&m->s)) == CLIPC_OK) {

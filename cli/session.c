@@ -23,6 +23,7 @@ int session_option(session *s, const char *name, const char *value)
 
     if (strcmp(name, "model") == 0) return s->model_name = value, 0;
     if (strcmp(name, "auto-orient") == 0) return s->options.auto_orient = 1, 0;
+    if (strcmp(name, "fast") == 0) return s->options.fast_decode = 1, 0;
     if (strcmp(name, "compat") == 0) return s->options.compat = 1, 0;
     if (strcmp(name, "precision") == 0) return set_precision(s, value);
     if (strcmp(name, "strict") == 0) return s->options.long_texts = CLIPC_LONG_ERROR, 0;

@@ -12,6 +12,7 @@
         {"threads", 't', "N", "compute threads (all it may use)"},                   \
         {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
         {"auto-orient", 0, NULL, "turn pictures upright as their EXIF says"},        \
+        {"fast", 0, NULL, "decode large JPEGs at a part of their size: less exact"}, \
         {"image-size", 0, "N", "other than the model's, also HxW: interpolated"},    \
     {                                                                                \
         "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \

@@ -1,7 +1,6 @@
 /* Any bytes as a picture: what decodes is turned and preprocessed. */
 #include <stdlib.h>
 
-#include "image/orient.h"
 #include "image/preprocess.h"
 
 /* dav1d 1.0 loses 40 bytes where libheif gives up on a damaged AVIF. */
@@ -14,15 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     preprocess_cfg cfg = preprocess_default(16, size % 2 ? 16 : 9);
     uint8_t crop[16 * 16 * 3];
+    const open_cfg open = {0.25, true, size % 7 < 3};
     resize_work work = {0};
-    image im;
 
     cfg.resize = (resize_mode)(size % 3);
     cfg.rgb_first = size % 5 == 0;
-    if (image_decode(&im, data, size, "fuzz", 0.25, NULL) == CLIPC_OK &&
-        image_orient(&im, orient_of_file(data, size), "fuzz", NULL) == CLIPC_OK)
-        preprocess_u8(crop, &work, &im, &cfg, NULL);
+    preprocess_file(crop, &work, data, size, "fuzz", &open, &cfg, NULL);
     resize_work_free(&work);
-    image_free(&im);
     return 0;
 }

@@ -147,6 +147,9 @@ typedef struct clipc_ctx_options {
     int raw;         /* 0; 1: embeddings are not brought to unit length */
     int long_texts;  /* CLIPC_LONG_*: what becomes of texts that do not fit */
     int precision;   /* CLIPC_PRECISION_*: what linear layers multiply in */
+    int fast_decode; /* large JPEGs are decoded at a half, a quarter or an eighth of
+                        their size, which leaves no side less than twice the model's:
+                        about twice as fast; docs/pixels.md has how far embeddings move */
 } clipc_ctx_options;
 
 /* float32; or, on a CPU that is faster so, of weights of any stored precision: bf16
@@ -211,7 +214,8 @@ typedef struct clipc_crop_options {
     size_t rows, columns;  /* of the crop; 0: 224, and as many columns as rows */
     int bilinear;          /* else bicubic */
     double max_megapixels; /* 0: 256 */
-    int auto_orient;       /* as in clipc_ctx_options */
+    int auto_orient;       /* as in clipc_ctx_options, */
+    int fast_decode;       /* and this too */
 } clipc_crop_options;
 
 /* rgb [rows,columns,3] of a file; "-" is standard input.  CLIPC_ERR_ARG for an unknown

@@ -3,7 +3,6 @@
 
 #include "base/file.h"
 #include "clipc.h"
-#include "image/orient.h"
 #include "image/preprocess.h"
 
 enum { FILE_LIMIT = 1 << 30, SIDE_MAX = 1 << 14 };
@@ -43,20 +42,16 @@ static int settings(preprocess_cfg *cfg, const clipc_crop_options *o, clipc_err 
 int clipc_crop_file(uint8_t *rgb, const char *path, const clipc_crop_options *options,
                     clipc_err *err)
 {
-    const double most = options->max_megapixels > 0 ? options->max_megapixels : 256;
+    const open_cfg open = {options->max_megapixels > 0 ? options->max_megapixels : 256,
+                           options->auto_orient != 0, options->fast_decode != 0};
     resize_work work = {0};
     preprocess_cfg cfg;
     buf file = {0};
-    image im = {0};
     int rc = settings(&cfg, options, err);
 
     if (rc == CLIPC_OK) rc = file_read(&file, path, FILE_LIMIT, err);
-    if (rc == CLIPC_OK) rc = image_decode(&im, file.data, file.len, path, most, err);
-    if (rc == CLIPC_OK && options->auto_orient)
-        rc = image_orient(&im, orient_of_file((const uint8_t *)file.data, file.len), path,
-                          err);
-    if (rc == CLIPC_OK) rc = preprocess_u8(rgb, &work, &im, &cfg, err);
-    image_free(&im);
+    if (rc == CLIPC_OK)
+        rc = preprocess_file(rgb, &work, file.data, file.len, path, &open, &cfg, err);
     resize_work_free(&work);
     buf_free(&file);
     return rc;

@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "clip/model.h"
-#include "image/orient.h"
 #include "nn/rows.h"
 
 enum { FILE_LIMIT = 1 << 30 };
@@ -161,23 +160,14 @@ int clipc_encode_image_crops(clipc_ctx *c, float *out, const uint8_t *rgb, size_
 }
 
 /* crop [H,W,3] of a picture. */
-static int crop_of(uint8_t *crop, const clipc_ctx *c, picture_work *w, const image *im,
-                   clipc_err *err)
-{
-    return preprocess_u8(crop, &w->resize, im, &c->m->source.cfg.preprocess, err);
-}
-
 static int crop_of_bytes(uint8_t *crop, const clipc_ctx *c, picture_work *w,
                          const void *data, size_t size, const char *name, clipc_err *err)
 {
-    image im = {0};
-    int rc = image_decode(&im, data, size, name, c->options.max_megapixels, err);
+    const open_cfg open = {c->options.max_megapixels, c->options.auto_orient != 0,
+                           c->options.fast_decode != 0};
 
-    if (rc == CLIPC_OK && c->options.auto_orient)
-        rc = image_orient(&im, orient_of_file(data, size), name, err);
-    if (rc == CLIPC_OK) rc = crop_of(crop, c, w, &im, err);
-    image_free(&im);
-    return rc;
+    return preprocess_file(crop, &w->resize, data, size, name, &open,
+                           &c->m->source.cfg.preprocess, err);
 }
 
 static int crop_of_file(uint8_t *crop, const clipc_ctx *c, picture_work *w,
@@ -219,7 +209,8 @@ int clipc_encode_image_pixels(clipc_ctx *c, float *out, const uint8_t *rgb, size
     picture_work *w = c->pictures;
     int rc = image_check_size(width, height, c->options.max_megapixels, "pixels", err);
 
-    if (rc == CLIPC_OK) rc = crop_of(w->crop, c, w, &im, err);
+    if (rc == CLIPC_OK)
+        rc = preprocess_u8(w->crop, &w->resize, &im, &c->m->source.cfg.preprocess, err);
     return encode_crop(c, out, rc, err);
 }
 

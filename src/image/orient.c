@@ -174,6 +174,10 @@ int image_orient(image *im, int orientation, const char *name, clipc_err *err)
             memcpy(to.px + (y * to.w + x) * c, from.px + (v * from.w + u) * c, c);
         }
     im->px = to.px, im->w = to.w, im->h = to.h;
+    const double spill_x = mirror_x ? -from.spill_x : from.spill_x;
+    const double spill_y = mirror_y ? -from.spill_y : from.spill_y;
+    im->spill_x = swap ? spill_y : spill_x;
+    im->spill_y = swap ? spill_x : spill_y;
     free(from.px);
     return CLIPC_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "image/lab.h"
+#include "image/orient.h"
 
 preprocess_cfg preprocess_default(size_t h, size_t w)
 {
@@ -93,7 +94,7 @@ static bool covers_rectangle(const preprocess_cfg *cfg)
 /* Sides of the whole picture when resized. */
 static void resized(size_t *w, size_t *h, const image *im, const preprocess_cfg *cfg)
 {
-    const double iw = (double)im->w, ih = (double)im->h;
+    const double iw = image_side(im->w, im->spill_x), ih = image_side(im->h, im->spill_y);
     const double rw = iw / (double)cfg->w, rh = ih / (double)cfg->h;
     const double ratio = (cfg->resize == RESIZE_LONGEST) == (rw > rh) ? rw : rh;
 
@@ -104,12 +105,12 @@ static void resized(size_t *w, size_t *h, const image *im, const preprocess_cfg 
         /* Pillow refuses sides of 0. */
         if (!*w) *w = 1;
         if (!*h) *h = 1;
-    } else if (im->w < im->h) {
+    } else if (iw < ih) {
         /* int(size * long / short): the product first, then Python's true division,
          * truncated. */
-        *h = (size_t)((double)(cfg->h * im->h) / iw);
+        *h = (size_t)((double)cfg->h * ih / iw);
     } else {
-        *w = (size_t)((double)(cfg->w * im->w) / ih);
+        *w = (size_t)((double)cfg->w * iw / ih);
     }
 }
 
@@ -198,9 +199,29 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
         return crop_of(crop, work, im, cfg, err);
     rc = image_alloc(&rgb, im->w, im->h, IMAGE_RGB, "picture", err);
     if (rc != CLIPC_OK) return rc;
+    rgb.spill_x = im->spill_x, rgb.spill_y = im->spill_y;
     rgb_on_white(rgb.px, im);
     rc = crop_of(crop, work, &rgb, cfg, err);
     image_free(&rgb);
+    return rc;
+}
+
+/* docs/pixels.md has what others cost and how far they move the vectors. */
+enum { FAST_MARGIN = 2 };
+
+int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,
+                    const char *name, const open_cfg *open, const preprocess_cfg *cfg,
+                    clipc_err *err)
+{
+    const size_t side = cfg->h > cfg->w ? cfg->h : cfg->w;
+    image im = {0};
+    int rc = image_decode_fast(&im, data, size, name, open->fast ? FAST_MARGIN * side : 0,
+                               open->max_megapixels, err);
+
+    if (rc == CLIPC_OK && open->auto_orient)
+        rc = image_orient(&im, orient_of_file(data, size), name, err);
+    if (rc == CLIPC_OK) rc = preprocess_u8(crop, work, &im, cfg, err);
+    image_free(&im);
     return rc;
 }
 

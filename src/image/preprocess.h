@@ -3,7 +3,7 @@
  * resize and crop or pad to H x W -> convert("RGB") -> / 255 -> (x - mean) / std.
  * RESIZE_SHORTEST with a square is OpenAI's.  transformers' processors (CLIP's and
  * SigLIP's with Pillow) convert first, transparency on white, and crop half a pixel
- * elsewhere.  EXIF orientation is not applied. */
+ * elsewhere.  EXIF orientation is not applied unless asked for. */
 #ifndef CLIPC_IMAGE_PREPROCESS_H
 #define CLIPC_IMAGE_PREPROCESS_H
 
@@ -33,6 +33,18 @@ preprocess_cfg preprocess_default(size_t h, size_t w);
 /* crop [h,w,3] */
 int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
                   const preprocess_cfg *cfg, clipc_err *err);
+
+/* How a file becomes a picture. */
+typedef struct open_cfg {
+    double max_megapixels;
+    bool auto_orient; /* as EXIF or XMP says */
+    bool fast;        /* image_decode_fast, to no less than twice the crop's sides */
+} open_cfg;
+
+/* crop [h,w,3] of the picture in a file's bytes; name is for messages. */
+int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,
+                    const char *name, const open_cfg *open, const preprocess_cfg *cfg,
+                    clipc_err *err);
 
 /* chw [3,h,w] = (crop / 255 - mean) / std, in float32 as ToTensor and Normalize do it. */
 void preprocess_normalize(float *chw, const uint8_t *crop, const preprocess_cfg *cfg);

@@ -56,25 +56,28 @@ static double bicubic(double x)
 }
 
 /* Weights held for an output: as many as there can be, and up to a whole step. */
-static size_t taps_of(size_t in, size_t out, filter f, double *scale, double *support)
+static size_t taps_of(double side, size_t out, filter f, double *scale, double *support)
 {
-    *scale = (double)in / (double)out;
+    *scale = side / (double)out;
     const double wide = *scale < 1.0 ? 1.0 : *scale;
     *support = (f == FILTER_BICUBIC ? 2.0 : 1.0) * wide;
     return ((size_t)ceil(*support) * 2 + BYTE_STEP) / BYTE_STEP * BYTE_STEP;
 }
 
-/* Fills weights and bounds for outputs [from, from+n) of an axis resized from `in` to
- * `out`: in fixed point (w is scratch of taps), or, fixed NULL, as they are, w [n,taps].
+/* Fills weights and bounds for outputs [from, from+n) of an axis of `in` pixels, of which
+ * `spill` as in image: in fixed point (w is scratch of taps), or, fixed NULL, as they
+ * are, w [n,taps].
  */
 static void fill_axis(int32_t *fixed, size_t *bounds, double *w, size_t taps, size_t in,
-                      double scale, double support, size_t from, size_t n, filter f)
+                      double spill, double scale, double support, size_t from, size_t n,
+                      filter f)
 {
     double (*kernel)(double) = f == FILTER_BICUBIC ? bicubic : bilinear;
     const double wide = scale < 1.0 ? 1.0 : scale, inv = 1.0 / wide;
+    const double begin = spill < 0.0 ? -spill : 0.0;
 
     for (size_t i = 0; i < n; i++) {
-        const double center = ((double)(from + i) + 0.5) * scale;
+        const double center = begin + ((double)(from + i) + 0.5) * scale;
         /* Truncation of a negative number rounds up to 0: the clip below is then no
          * change. */
         long lo = (long)(center - support + 0.5), hi = (long)(center + support + 0.5);
@@ -186,8 +189,8 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
 {
     const size_t c = image_channels(im->mode);
     double scale_x, support_x, scale_y, support_y;
-    const size_t tx = taps_of(im->w, w, f, &scale_x, &support_x);
-    const size_t ty = taps_of(im->h, h, f, &scale_y, &support_y);
+    const size_t tx = taps_of(image_side(im->w, im->spill_x), w, f, &scale_x, &support_x);
+    const size_t ty = taps_of(image_side(im->h, im->spill_y), h, f, &scale_y, &support_y);
     int rc = GROW(work, weights, tx > ty ? tx : ty, err);
 
     if (rc == CLIPC_OK) rc = GROW(work, fixed_x, cw * tx, err);
@@ -195,10 +198,10 @@ static int resample(uint8_t *out, resize_work *work, const uint8_t *px, const im
     if (rc == CLIPC_OK) rc = GROW(work, fixed_y, ch * ty, err);
     if (rc == CLIPC_OK) rc = GROW(work, bounds_y, ch * 2, err);
     if (rc != CLIPC_OK) return rc;
-    fill_axis(work->fixed_x, work->bounds_x, work->weights, tx, im->w, scale_x, support_x,
-              x0, cw, f);
-    fill_axis(work->fixed_y, work->bounds_y, work->weights, ty, im->h, scale_y, support_y,
-              y0, ch, f);
+    fill_axis(work->fixed_x, work->bounds_x, work->weights, tx, im->w, im->spill_x,
+              scale_x, support_x, x0, cw, f);
+    fill_axis(work->fixed_y, work->bounds_y, work->weights, ty, im->h, im->spill_y,
+              scale_y, support_y, y0, ch, f);
 
     const byte_filter fx = {cw, tx, work->bounds_x, work->fixed_x};
     const byte_filter fy = {ch, ty, work->bounds_y, work->fixed_y};
@@ -275,18 +278,18 @@ static int resample_wide(uint8_t *out, resize_work *work, const image *im, size_
 {
     const size_t c = image_channels(im->mode);
     double scale_x, support_x, scale_y, support_y;
-    const size_t tx = taps_of(im->w, w, f, &scale_x, &support_x);
-    const size_t ty = taps_of(im->h, h, f, &scale_y, &support_y);
+    const size_t tx = taps_of(image_side(im->w, im->spill_x), w, f, &scale_x, &support_x);
+    const size_t ty = taps_of(image_side(im->h, im->spill_y), h, f, &scale_y, &support_y);
     int rc = GROW(work, exact_x, cw * tx, err);
 
     if (rc == CLIPC_OK) rc = GROW(work, bounds_x, cw * 2, err);
     if (rc == CLIPC_OK) rc = GROW(work, exact_y, ch * ty, err);
     if (rc == CLIPC_OK) rc = GROW(work, bounds_y, ch * 2, err);
     if (rc != CLIPC_OK) return rc;
-    fill_axis(NULL, work->bounds_x, work->exact_x, tx, im->w, scale_x, support_x, x0, cw,
-              f);
-    fill_axis(NULL, work->bounds_y, work->exact_y, ty, im->h, scale_y, support_y, y0, ch,
-              f);
+    fill_axis(NULL, work->bounds_x, work->exact_x, tx, im->w, im->spill_x, scale_x,
+              support_x, x0, cw, f);
+    fill_axis(NULL, work->bounds_y, work->exact_y, ty, im->h, im->spill_y, scale_y,
+              support_y, y0, ch, f);
 
     const bool columns = columns_first(im, w, h);
     const size_t first = work->bounds_y[0];

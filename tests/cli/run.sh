@@ -22,9 +22,9 @@ run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
 }
 one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
 expect() { # expect NAME COMMAND...
-    name=$1
+    title=$1
     shift
-    if "$@"; then say "$name" 0; else say "$name" 1; fi
+    if "$@"; then say "$title" 0; else say "$title" 1; fi
 }
 
 classify_golden() {
@@ -173,14 +173,14 @@ benches() { # every tower, precision and batch that there is, as text and as JSO
         grep -q '"threads":2,"batch":8,"seconds":[0-9.e-]*,"per_second":[0-9.e+]*,' "$T/out" &&
         run 2 bench a b && one_line && run 3 bench no-such-model && one_line
 }
-golden_crop() { # golden_crop FOLDER NAME: its crop of 16 x 16 by the recipe hf
-    at=$(sed -n "s/^$2 16 16 hf bicubic 0 //p" "tests/golden/$1/index.txt")
+golden_crop() { # golden_crop FOLDER NAME RECIPE: its crop of 16 x 16
+    at=$(sed -n "s/^$2 16 16 $3 bicubic 0 //p" "tests/golden/$1/index.txt")
     tail -c +$((at + 1)) "tests/golden/$1/crops.bin" | head -c 768
 }
 auto_orient() {
     O=tests/golden/oriented
     for name in exif_6_II.jpg exif_5.png exif_8.webp; do
-        golden_crop oriented $name >"$T/want"
+        golden_crop oriented $name hf >"$T/want"
         run 0 preprocess $O/$name --recipe hf --size 16 --auto-orient -f -o "$T/o.npy" || return 1
         tail -c 768 "$T/o.npy" | cmp -s - "$T/want" || return 1
         run 0 preprocess $O/$name --recipe hf --size 16 -f -o "$T/o.npy" || return 1
@@ -188,6 +188,21 @@ auto_orient() {
     done
     run 0 embed $O/exif_6_II.jpg -m $M && cp "$T/out" "$T/want" &&
         run 0 embed $O/exif_6_II.jpg -m $M --auto-orient && ! cmp -s "$T/out" "$T/want"
+}
+fast() { # JPEGs as Pillow makes them small; a smaller limit still counts; other formats as ever
+    F=tests/golden/fast
+    for name in 420.jpg exif_6.jpg; do
+        golden_crop fast $name shortest >"$T/want"
+        run 0 preprocess $F/$name --recipe openai --size 16 --auto-orient --fast -f -o "$T/o.npy" || return 1
+        tail -c 768 "$T/o.npy" | cmp -s - "$T/want" || return 1
+        run 0 preprocess $F/$name --recipe openai --size 16 --auto-orient -f -o "$T/o.npy" || return 1
+        tail -c 768 "$T/o.npy" | cmp -s - "$T/want" && return 1
+    done
+    run 3 preprocess $F/420.jpg --recipe openai --fast --max-megapixels 0.01 -f -o "$T/o.npy" && one_line || return 1
+    run 0 embed $F/420.jpg -m $M --image-size 32 && cp "$T/out" "$T/want" &&
+        run 0 embed $F/420.jpg -m $M --image-size 32 --fast && ! cmp -s "$T/out" "$T/want" &&
+        run 0 embed $M/drawing.png -m $M --image-size 32 && cp "$T/out" "$T/want" &&
+        run 0 embed $M/drawing.png -m $M --image-size 32 --fast && cmp -s "$T/out" "$T/want"
 }
 formats_in_folder() { # in order of name; what needs a library that is not there says so
     mkdir "$T/all" && cp tests/golden/modern/RGB_37x29.* tests/golden/modern/RGB_lossy.jxl \
@@ -537,6 +552,7 @@ expect 'doctor' doctors
 expect 'preprocess' preprocesses
 expect 'preprocess: recipes' recipes
 expect 'preprocess: --auto-orient' auto_orient
+expect 'fast decoding' fast
 expect 'preprocess: folders of every format' formats_in_folder
 expect 'preprocess: huge claims' huge_claims
 expect 'preprocess: as Hugging Face' crops_as_hf

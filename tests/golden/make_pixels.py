@@ -1,17 +1,19 @@
 """Pixel goldens: small pictures of every mode, drawn procedurally, and the crop that OpenAI's
 transform, or open_clip's with other settings, makes of them with Pillow and torchvision.  Writes
 tests/golden/pixels/: the files, and crops.bin with index.txt ("file rows columns resize_mode
-interpolation fill_color offset").
+interpolation fill_color offset"); and tests/golden/fast/, the same for JPEGs that Pillow decodes at
+a part of their size (Image.draft), no side less than twice the crop's, and resizes from a box of
+fractions of pixels where the last row or column spills over.
 
 usage: python3 tests/golden/make_pixels.py      (from the project's root; requirements.txt)
 """
 import io, os
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 from open_clip.transform import image_transform
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-ROOT = "tests/golden/pixels"
+ROOT, FAST = "tests/golden/pixels", "tests/golden/fast"
 rng = np.random.default_rng(7)
 
 
@@ -78,25 +80,68 @@ def open_clips(h, w, mode, interpolation, fill):
     return Compose(steps[:-2])  # not to a tensor, not normalized
 
 
+def fast_cases():
+    picture = photo(150, 131)
+    yield "420.jpg", picture, {"quality": 85, "subsampling": 2}
+    yield "444.jpg", picture, {"quality": 85, "subsampling": 0}
+    yield "progressive.jpg", picture, {"quality": 85, "progressive": True}
+    yield "grey.jpg", picture.convert("L"), {"quality": 85}
+    yield "cmyk.jpg", picture.convert("CMYK"), {"quality": 85}
+    yield "blocks.jpg", photo(128, 160), {"quality": 85}  # nothing spills over
+    for turn in (3, 6, 8):
+        exif = Image.Exif()
+        exif[274] = turn
+        yield f"exif_{turn}.jpg", picture, {"quality": 85, "exif": exif}
+
+
+def fast_crop(path, size):
+    im = Image.open(path)
+    w, h = im.size
+    scale = next(s for s in (8, 4, 2, 1) if s == 1 or -(-min(w, h) // s) >= 2 * size)
+    im.draft(None, (w // scale, h // scale))
+    w, h, turn = w / scale, h / scale, im.getexif().get(274, 1)
+    x, y = im.width - w, im.height - h  # what spills over
+    box = {1: (0, 0, w, h), 3: (x, y, x + w, y + h), 6: (y, 0, y + h, w), 8: (0, x, h, x + w)}[turn]
+    im = ImageOps.exif_transpose(im)
+    w, h = box[2] - box[0], box[3] - box[1]
+    to = (size, int(size * h / w)) if w < h else (int(size * w / h), size)
+    return CenterCrop(size)(im.resize(to, Image.Resampling.BICUBIC, box=box)).convert("RGB")
+
+
+class Crops:
+    """What is written beside the files of a folder."""
+
+    def __init__(self, root):
+        os.makedirs(root, exist_ok=True)
+        self.root, self.crops, self.index = root, io.BytesIO(), []
+
+    def add(self, name, crop, *settings):
+        self.index.append(" ".join(map(str, (name, *settings, self.crops.tell()))) + "\n")
+        self.crops.write(crop.tobytes())
+
+    def write(self):
+        open(f"{self.root}/crops.bin", "wb").write(self.crops.getvalue())
+        open(f"{self.root}/index.txt", "w").writelines(self.index)
+
+
 def main():
-    os.makedirs(ROOT, exist_ok=True)
-    crops, index = io.BytesIO(), []
-
-    def write(name, crop, *settings):
-        index.append(" ".join(map(str, (name, *settings, crops.tell()))) + "\n")
-        crops.write(crop.tobytes())
-
+    out = Crops(ROOT)
     for name, im, options in cases():
         im.save(f"{ROOT}/{name}", **options)
         for size in (32, 224) if name in ("rgb_64x64.png", "rgba.png") else (32,):
             transform = Compose([Resize(size, InterpolationMode.BICUBIC), CenterCrop(size)])
             crop = transform(Image.open(f"{ROOT}/{name}")).convert("RGB")
-            write(name, crop, size, size, "shortest", "bicubic", 0)
+            out.add(name, crop, size, size, "shortest", "bicubic", 0)
     for *settings, names in SETTINGS:
         for name in names:
-            write(name, open_clips(*settings)(Image.open(f"{ROOT}/{name}")), *settings)
-    open(f"{ROOT}/crops.bin", "wb").write(crops.getvalue())
-    open(f"{ROOT}/index.txt", "w").writelines(index)
+            out.add(name, open_clips(*settings)(Image.open(f"{ROOT}/{name}")), *settings)
+    out.write()
+    out = Crops(FAST)
+    for name, im, options in fast_cases():
+        im.save(f"{FAST}/{name}", **options)
+        for size in (8, 16, 32):  # an eighth, a quarter, a half
+            out.add(name, fast_crop(f"{FAST}/{name}", size), size, size, "shortest", "bicubic", 0)
+    out.write()
 
 
 main()
