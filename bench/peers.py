@@ -76,6 +76,8 @@ ROWS = [
     Row("memory", "memory of one ViT-B/32 context beside the weights", "context_memory", 40),
     Row("folder-fast-t2", "folder of 12-megapixel JPEGs to vectors, --fast", "folder", 2.5,
         threads=2, fast=True),
+    Row("folder-fast-int8-t2", "folder of 12-megapixel JPEGs to vectors, --fast, int8", "folder",
+        2.5, threads=2, precision="int8", fast=True),
     Row("folder-exact-t2", "folder of 12-megapixel JPEGs to vectors", "folder", 1.2, threads=2),
     Row("train-full-t2", "training step, ViT-B/32, texts of 77 tokens, f32", "train", 1.6,
         threads=2, batch=32, kind="full", against="torch"),

@@ -201,14 +201,16 @@ def folder(row):
         write_photographs(f"{work}/in", PHOTOGRAPHS // (3 if row.quick else 1))
 
         def ours(*options):
-            subprocess.run([models.CLIPC, "embed", "-m", models.own(row.model), "-t",
-                            str(row.threads), "--no-normalize", "-f", "-o", f"{work}/out.npy",
-                            f"{work}/in", *options], check=True, capture_output=True)
+            subprocess.run([models.CLIPC, "embed", "-t", str(row.threads), "--no-normalize", "-f",
+                            "-o", f"{work}/out.npy", f"{work}/in", *options],
+                           check=True, capture_output=True)
             with open(f"{work}/out.npy.jsonl") as f:
                 names = [json.loads(line)["image"] for line in f]
             return np.load(f"{work}/out.npy")[np.argsort(names)]
         peer = folder_peer.Pool(models.onnx(row.model, "image"), row.threads)
-        want, options = ours(), ["--fast"] * row.fast
+        want = ours("-m", models.own(row.model))
+        options = ["-m", models.own(row.model, row.precision), "--precision", row.precision]
+        options += ["--fast"] * row.fast
         try:
             return race(row, {"clipc": lambda: {"": lambda: functools.partial(ours, *options)},
                               "openvino": lambda: peer.builds(f"{work}/in")},
