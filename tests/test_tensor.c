@@ -193,7 +193,7 @@ static void panels(sweep *s, size_t kc)
     s->k->i8_panel(y, quads, scale, kc);
     for (size_t i = 0; i < kc * PANEL; i++) {
         const size_t k = i / PANEL;
-        const int8_t q = (int8_t)(quads[k / 4 * PANEL + i % PANEL] >> 8 * (k % 4));
+        const int q = (uint8_t)(quads[k / 4 * PANEL + i % PANEL] >> 8 * (k % 4)) - 128;
         assert_true(y[i] == (float)q * scale[i % PANEL]);
     }
 }

@@ -117,12 +117,12 @@ static void tile_i8(sweep *s, size_t m, size_t n, size_t kc, int add)
     uint32_t *a = guard_take(&s->g, quads * m * sizeof *a);
     uint32_t *b = guard_take(&s->g, quads * PANEL * sizeof *b);
     float *a_scale = sweep_floats(s, m), *b_scale = sweep_floats(s, PANEL);
-    int32_t *b_sum = guard_take(&s->g, PANEL * sizeof *b_sum);
+    int32_t *a_sum = guard_take(&s->g, m * sizeof *a_sum);
     const float *x = sweep_floats(s, kc * m), *w = sweep_floats(s, kc * PANEL);
     const tile_case t = tile_of(s, m, n, kc, add);
 
-    s->k->narrow->left_i8(a, a_scale, x, kc, m);
-    s->k->narrow->right_i8(b, b_scale, b_sum, w, kc);
+    s->k->narrow->left_i8(a, a_scale, a_sum, x, kc, m);
+    s->k->narrow->right_i8(b, b_scale, w, kc);
     bytes_of(qa, x, kc, m), bytes_of(qb, w, kc, PANEL);
     for (size_t k = 0; k < kc; k++)
         for (size_t at = 0; at < m * n; at++) {
@@ -131,7 +131,7 @@ static void tile_i8(sweep *s, size_t m, size_t n, size_t kc, int add)
                              (qa[k * m + i] * qb[k * PANEL + j]);
             sum[i * PANEL + j] += p, size[i * PANEL + j] += fabs(p);
         }
-    s->k->narrow->tile_i8(t.c, t.ldc, a, a_scale, b, b_scale, b_sum, m, n, kc, add,
+    s->k->narrow->tile_i8(t.c, t.ldc, a, a_scale, a_sum, b, b_scale, m, n, kc, add,
                           t.ahead, 64);
     check_tile(&t, sum, size, 1e-6);
 }
@@ -260,11 +260,12 @@ static void left_i8(sweep *s, size_t m, size_t kc)
 {
     float *x = sweep_floats(s, kc * m), *scale = sweep_floats(s, m);
     uint32_t *y = guard_take(&s->g, (kc + 3) / 4 * m * sizeof *y);
+    int32_t *sum = guard_take(&s->g, m * sizeof *sum);
 
     for (size_t k = 0; k < kc; k++) x[k * m + m / 2] = 0.0f;
-    s->k->narrow->left_i8(y, scale, x, kc, m);
-    check_quads(y, 128, scale, NULL, x, kc, m);
-    s->k->narrow->left_i8((uint32_t *)x, scale, x, kc, m);
+    s->k->narrow->left_i8(y, scale, sum, x, kc, m);
+    check_quads(y, 0, scale, sum, x, kc, m);
+    s->k->narrow->left_i8((uint32_t *)x, scale, sum, x, kc, m);
     assert_memory_equal(x, y, (kc + 3) / 4 * m * sizeof *y);
 }
 
@@ -272,15 +273,12 @@ static void right_i8(sweep *s, size_t kc)
 {
     float *x = sweep_floats(s, kc * PANEL), *scale = sweep_floats(s, PANEL);
     uint32_t *y = guard_take(&s->g, (kc + 3) / 4 * PANEL * sizeof *y);
-    int32_t *sum = guard_take(&s->g, PANEL * sizeof *sum);
 
     for (size_t k = 0; k < kc; k++) x[k * PANEL + kc % PANEL] = 0.0f;
-    s->k->narrow->right_i8(y, scale, sum, x, kc);
-    check_quads(y, 0, scale, sum, x, kc, PANEL);
-    int32_t *again = guard_take(&s->g, PANEL * sizeof *again);
-    assert_ptr_equal(s->k->narrow->right_of_i8(NULL, again, y, kc), y);
-    assert_memory_equal(again, sum, PANEL * sizeof *sum);
-    s->k->narrow->right_i8((uint32_t *)x, scale, sum, x, kc);
+    s->k->narrow->right_i8(y, scale, x, kc);
+    check_quads(y, 128, scale, NULL, x, kc, PANEL);
+    assert_ptr_equal(s->k->narrow->right_of_i8(NULL, y, kc), y);
+    s->k->narrow->right_i8((uint32_t *)x, scale, x, kc);
     assert_memory_equal(x, y, (kc + 3) / 4 * PANEL * sizeof *y);
 }
 
@@ -291,12 +289,15 @@ static void left_rows_i8(sweep *s, size_t m, size_t kc)
     float *x = sweep_floats(s, kc * m), *scale = sweep_floats(s, m);
     float *want_scale = sweep_floats(s, m);
     uint32_t *y = guard_take(&s->g, size), *want = guard_take(&s->g, size);
+    int32_t *sum = guard_take(&s->g, m * sizeof *sum);
+    int32_t *want_sum = guard_take(&s->g, m * sizeof *sum);
 
     for (size_t k = 0; k < kc; k++) x[k * m + m / 2] = 0.0f;
-    s->k->narrow->left_rows_i8(y, scale, rows_of(s, x, m, kc), m, kc);
-    s->k->narrow->left_i8(want, want_scale, x, kc, m);
+    s->k->narrow->left_rows_i8(y, scale, sum, rows_of(s, x, m, kc), m, kc);
+    s->k->narrow->left_i8(want, want_scale, want_sum, x, kc, m);
     assert_memory_equal(y, want, size);
     assert_memory_equal(scale, want_scale, m * sizeof *scale);
+    assert_memory_equal(sum, want_sum, m * sizeof *sum);
 }
 
 /* left_i8, right_i8, right_of_i8: bytes, scales and sums, columns of zeros, in place

@@ -123,34 +123,35 @@ ATTR_INLINE void pairs_of_columns(uint32_t *y, float *scale, const float *x, siz
     }
 }
 
-static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
+static void left_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc,
+                    size_t m)
 {
+    (void)sum;
     pairs_of_columns(y, scale, x, kc, m, m);
 }
 
-static void left_rows_i8(uint32_t *y, float *scale, const float *const *rows, size_t m,
-                         size_t kc)
+static void left_rows_i8(uint32_t *y, float *scale, int32_t *sum,
+                         const float *const *rows, size_t m, size_t kc)
 {
     op_gather((float *)y, m, rows, m, kc);
-    left_i8(y, scale, (const float *)y, kc, m);
+    left_i8(y, scale, sum, (const float *)y, kc, m);
 }
 
-static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc)
+static void right_i8(uint32_t *y, float *scale, const float *x, size_t kc)
 {
-    (void)sum;
     for (size_t i = 0; i < PANEL; i += 8)
         pairs_of_columns(y + i, scale + i, x + i, kc, PANEL, 8);
 }
 
-static const uint32_t *right_of_i8(uint32_t *y, int32_t *sum, const uint32_t *x,
-                                   size_t kc)
+static const uint32_t *right_of_i8(uint32_t *y, const uint32_t *x, size_t kc)
 {
+    const __m256i minus = _mm256_set1_epi8((char)0x80);
     const uint32_t *panel = y;
 
-    (void)sum;
     for (size_t k = 0; k < kc; k += 4, y += 2 * PANEL)
         for (size_t i = 0; i < PANEL; i += 8, x += 8) {
-            const __m256i quads = _mm256_loadu_si256((const __m256i *)x);
+            const __m256i quads =
+                _mm256_xor_si256(_mm256_loadu_si256((const __m256i *)x), minus);
             const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(quads, 8), 8);
             const __m256i odd = _mm256_srai_epi16(quads, 8);
             _mm256_storeu_si256((__m256i *)(y + i), pair_of(even, odd));
@@ -209,11 +210,11 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
     case M: tile_i8_m(c, ldc, a, a_scale, b, b_scale, M, n, kc, add, ahead, step); break
 
 static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
-                    const uint32_t *b, const float *b_scale, const int32_t *b_sum,
+                    const int32_t *a_sum, const uint32_t *b, const float *b_scale,
                     size_t m, size_t n, size_t kc, int add, const char *ahead,
                     size_t step)
 {
-    (void)b_sum;
+    (void)a_sum;
     switch (m) {
         TILE_I8(1);
         TILE_I8(2);

@@ -102,6 +102,12 @@ static void tile_bf16(float *c, size_t ldc, const uint32_t *a, const uint32_t *b
 
 /* ---- int8 ---- */
 
+/* As bytes; added to one, it turns signed to unsigned. */
+ATTR_INLINE __m512i all_128(void)
+{
+    return _mm512_set1_epi32((int)0x80808080);
+}
+
 ATTR_INLINE __m512 largest(const float *x, size_t kc, size_t m, __mmask16 in)
 {
     __m512 most = _mm512_setzero_ps();
@@ -126,31 +132,33 @@ ATTR_INLINE __m512i quad_of(const float *x, size_t rows, size_t m, __mmask16 in,
     return quad;
 }
 
-/* Sixteen columns: their scales, and the quads, in which `flip` turns bits. */
+/* Sixteen columns: their scales; the quads, to which `plus` is added; unless NULL, their
+ * sums times -128. */
 ATTR_INLINE void quads_of_columns(uint32_t *y, float *scale, int32_t *sum, const float *x,
-                                  size_t kc, size_t m, __mmask16 in, int flip)
+                                  size_t kc, size_t m, __mmask16 in, __m512i plus)
 {
     const __m512 most = largest(x, kc, m, in);
     const __mmask16 some = _mm512_cmp_ps_mask(most, _mm512_setzero_ps(), _CMP_GT_OQ);
     const __m512 inverse = _mm512_maskz_div_ps(some, _mm512_set1_ps(127.0f), most);
-    const __m512i minus = _mm512_set1_epi32((int)0x80808080);
     __m512i total = _mm512_setzero_si512();
 
     _mm512_mask_storeu_ps(scale, in, _mm512_mul_ps(most, _mm512_set1_ps(1.0f / 127.0f)));
     for (size_t k = 0; k < kc; k += 4, x += 4 * m, y += m) {
         const __m512i quad = quad_of(x, kc - k, m, in, inverse);
-        total = _mm512_dpbusd_epi32(total, minus, quad);
-        _mm512_mask_storeu_epi32(y, in, flip ? _mm512_xor_si512(quad, minus) : quad);
+        total = _mm512_dpbusd_epi32(total, all_128(), quad);
+        _mm512_mask_storeu_epi32(y, in, _mm512_xor_si512(quad, plus));
     }
     if (sum)
         _mm512_mask_storeu_epi32(sum, in,
                                  _mm512_sub_epi32(_mm512_setzero_si512(), total));
 }
 
-static void left_i8(uint32_t *y, float *scale, const float *x, size_t kc, size_t m)
+static void left_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc,
+                    size_t m)
 {
     for (size_t i = 0; i < m; i += 16)
-        quads_of_columns(y + i, scale + i, NULL, x + i, kc, m, lanes16(m, i), 1);
+        quads_of_columns(y + i, scale + i, sum + i, x + i, kc, m, lanes16(m, i),
+                         _mm512_setzero_si512());
 }
 
 ATTR_INLINE __m512i rounded(const float *x, __mmask16 in, __m512 inverse)
@@ -158,8 +166,8 @@ ATTR_INLINE __m512i rounded(const float *x, __mmask16 in, __m512 inverse)
     return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_maskz_loadu_ps(in, x), inverse));
 }
 
-/* n <= 64 numbers as bytes, 128 added. */
-ATTR_INLINE __m512 row_of_quads(const float *x, const size_t n, float inverse)
+/* n <= 64 numbers as bytes. */
+ATTR_INLINE __m512i row_of_quads(const float *x, const size_t n, float inverse)
 {
     const __m512 by = _mm512_set1_ps(inverse);
     const __m512i a = _mm512_packs_epi32(rounded(x, lanes16(n, 0), by),
@@ -169,15 +177,15 @@ ATTR_INLINE __m512 row_of_quads(const float *x, const size_t n, float inverse)
     /* Packing goes by 128 bits: quad 4 i + j is at 4 j + i. */
     const __m512i order =
         _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
-    const __m512i quads = _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
 
-    return (__m512)_mm512_xor_si512(quads, _mm512_set1_epi32((int)0x80808080));
+    return _mm512_permutexvar_epi32(order, _mm512_packs_epi16(a, b));
 }
 
-static void left_rows_i8(uint32_t *y, float *scale, const float *const *rows, size_t m,
-                         size_t kc)
+static void left_rows_i8(uint32_t *y, float *scale, int32_t *sum,
+                         const float *const *rows, size_t m, size_t kc)
 {
     float inverse[16];
+    __m512i total[16];
 
     for (size_t i = 0; i < m; i++) {
         __m512 most = _mm512_setzero_ps();
@@ -187,39 +195,33 @@ static void left_rows_i8(uint32_t *y, float *scale, const float *const *rows, si
         const float all = _mm512_reduce_max_ps(most);
         scale[i] = all * (1.0f / 127.0f);
         inverse[i] = all > 0.0f ? 127.0f / all : 0.0f;
+        total[i] = _mm512_setzero_si512();
     }
     for (size_t k = 0; k < kc; k += 64, y += 16 * m) {
         __m512 v[16];
-        for (size_t i = 0; i < m; i++)
-            v[i] = kc - k < 64 ? row_of_quads(rows[i] + k, kc - k, inverse[i])
-                               : row_of_quads(rows[i] + k, 64, inverse[i]);
+        for (size_t i = 0; i < m; i++) {
+            const __m512i quads = kc - k < 64
+                                      ? row_of_quads(rows[i] + k, kc - k, inverse[i])
+                                      : row_of_quads(rows[i] + k, 64, inverse[i]);
+            total[i] = _mm512_dpbusd_epi32(total[i], all_128(), quads);
+            v[i] = (__m512)quads;
+        }
         for (size_t i = m; i < 16; i++) v[i] = _mm512_setzero_ps();
         if (kc - k < 64) put_turned((float *)y, m, v, m, (kc - k + 3) / 4);
         else put_turned((float *)y, m, v, m, 16);
     }
+    for (size_t i = 0; i < m; i++) sum[i] = -_mm512_reduce_add_epi32(total[i]);
 }
 
-static void right_i8(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc)
+static void right_i8(uint32_t *y, float *scale, const float *x, size_t kc)
 {
     for (size_t i = 0; i < NR; i += 16)
-        quads_of_columns(y + i, scale + i, sum + i, x + i, kc, NR, 0xffff, 0);
+        quads_of_columns(y + i, scale + i, NULL, x + i, kc, NR, 0xffff, all_128());
 }
 
-static const uint32_t *right_of_i8(uint32_t *y, int32_t *sum, const uint32_t *x,
-                                   size_t kc)
+static const uint32_t *right_of_i8(uint32_t *y, const uint32_t *x, size_t kc)
 {
-    const uint32_t *quads = x;
-    const __m512i plus = _mm512_set1_epi32((int)0x80808080);
-    __m512i total[2] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-
-    (void)y;
-    for (size_t k = 0; k < kc; k += 4, quads += NR) {
-        total[0] = _mm512_dpbusd_epi32(total[0], plus, _mm512_loadu_si512(quads));
-        total[1] = _mm512_dpbusd_epi32(total[1], plus, _mm512_loadu_si512(quads + 16));
-    }
-    for (size_t h = 0; h < 2; h++)
-        _mm512_storeu_si512(sum + 16 * h,
-                            _mm512_sub_epi32(_mm512_setzero_si512(), total[h]));
+    (void)y, (void)kc;
     return x;
 }
 
@@ -232,7 +234,7 @@ ATTR_INLINE __m512i add_quads(__m512i acc, __m512i u, __m512i s)
 }
 
 ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
-                           const uint32_t *b, const float *b_scale, const int32_t *b_sum,
+                           const int32_t *a_sum, const uint32_t *b, const float *b_scale,
                            const size_t M, size_t n, size_t kc, int add,
                            const char *ahead, size_t step)
 {
@@ -241,8 +243,7 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
 
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++) {
-        acc[i][0] = _mm512_loadu_si512(b_sum);
-        acc[i][1] = _mm512_loadu_si512(b_sum + 16);
+        acc[i][0] = acc[i][1] = _mm512_set1_epi32(a_sum[i]);
         fetch_row(c + i * ldc);
     }
     for (size_t k = 0; k < kc; k += 4, a += M, b += NR, ahead += 4 * step) {
@@ -251,8 +252,8 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
 #pragma GCC unroll 14
         for (size_t i = 0; i < M; i++) {
             const __m512i x = _mm512_set1_epi32((int)a[i]);
-            acc[i][0] = add_quads(acc[i][0], x, b0);
-            acc[i][1] = add_quads(acc[i][1], x, b1);
+            acc[i][0] = add_quads(acc[i][0], b0, x);
+            acc[i][1] = add_quads(acc[i][1], b1, x);
         }
     }
 #pragma GCC unroll 14
@@ -266,11 +267,11 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
 
 #define TILE_I8(M)                                                                    \
     case M:                                                                           \
-        tile_i8_m(c, ldc, a, a_scale, b, b_scale, b_sum, M, n, kc, add, ahead, step); \
+        tile_i8_m(c, ldc, a, a_scale, a_sum, b, b_scale, M, n, kc, add, ahead, step); \
         break;
 
 static void tile_i8(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
-                    const uint32_t *b, const float *b_scale, const int32_t *b_sum,
+                    const int32_t *a_sum, const uint32_t *b, const float *b_scale,
                     size_t m, size_t n, size_t kc, int add, const char *ahead,
                     size_t step)
 {

@@ -10,8 +10,8 @@ enum {
     GEMM_NC = 1536,            /* columns of B packed at a time: 1.5 MB, in L2 and L3 */
     GEMM_C_FLOATS = 192 << 10, /* of C that stay while K goes by: 768 KB, in L2 */
     GEMM_SERIAL_NC = 256,      /* the same for gemm_serial: 256 KB */
-    /* The panels, and a scale for each row. */
-    GEMM_A_FLOATS = GEMM_ROWS * (GEMM_KC + 1),
+    /* The panels, and a scale and a sum for each row. */
+    GEMM_A_FLOATS = GEMM_ROWS * (GEMM_KC + 2),
     GEMM_SERIAL_FLOATS = GEMM_A_FLOATS + GEMM_SERIAL_NC * GEMM_KC
 };
 

@@ -169,12 +169,11 @@ static const float *panel_b(const product *p, float *wide, size_t j)
     return wide;
 }
 
-/* A panel of B as a tile takes it; `scale` and `sum` of PRECISION_I8. */
+/* A panel of B as a tile takes it; `scale` of PRECISION_I8. */
 typedef struct right {
     const void *p;
     float scale_mem[GEMM_NR];
     const float *scale;
-    int32_t sum[GEMM_NR];
 } right;
 
 static void right_panel(right *b, const product *p, float *wide, size_t j)
@@ -189,62 +188,75 @@ static void right_panel(right *b, const product *p, float *wide, size_t j)
         if (p->form == WEIGHTS_BF16) b->p = panel_at(p, j);
         else w->pairs((uint32_t *)wide, panel_b(p, wide, j), p->kc, GEMM_NR);
     } else if (p->form == WEIGHTS_I8) {
-        b->p = w->right_of_i8((uint32_t *)wide, b->sum, panel_at(p, j), p->kc);
+        b->p = w->right_of_i8((uint32_t *)wide, panel_at(p, j), p->kc);
         b->scale = p->scales + j * GEMM_NR;
     } else {
-        w->right_i8((uint32_t *)wide, b->scale_mem, b->sum, panel_b(p, wide, j), p->kc);
+        w->right_i8((uint32_t *)wide, b->scale_mem, panel_b(p, wide, j), p->kc);
     }
 }
 
-/* A panel of m rows of A; scale [m] of PRECISION_I8. */
-static void left_panel(const product *p, float *a, float *scale, size_t m0, size_t m)
+/* A block of rows of A in a thread's scratch; scales and sums of PRECISION_I8. */
+typedef struct left {
+    float *panels;
+    float *scales; /* [GEMM_ROWS] */
+    int32_t *sums; /* [GEMM_ROWS] */
+} left;
+
+static left left_in(float *scratch)
+{
+    float *scales = scratch + GEMM_ROWS * GEMM_KC;
+
+    return (left){scratch, scales, (int32_t *)(void *)(scales + GEMM_ROWS)};
+}
+
+/* m rows from m0 on: the panel behind `at` rows of the block. */
+static void left_panel(const left *a, const product *p, size_t at, size_t m0, size_t m)
 {
     const narrow_kernels *w = p->k->narrow;
-    uint32_t *y = (uint32_t *)a;
+    float *panel = a->panels + at * p->kc, *scale = a->scales + at;
+    uint32_t *y = (uint32_t *)panel;
+    int32_t *sum = a->sums + at;
     const float *rows[GEMM_MR_MAX];
 
     if (p->precision == PRECISION_F32 || p->A.panel || p->A.cs != 1) {
-        pack_panel(p->k, a, &p->A, m0, m, p->k0, p->kc, m);
-        if (p->precision == PRECISION_BF16) w->pairs(y, a, p->kc, m);
-        if (p->precision == PRECISION_I8) w->left_i8(y, scale, a, p->kc, m);
+        pack_panel(p->k, panel, &p->A, m0, m, p->k0, p->kc, m);
+        if (p->precision == PRECISION_BF16) w->pairs(y, panel, p->kc, m);
+        if (p->precision == PRECISION_I8) w->left_i8(y, scale, sum, panel, p->kc, m);
         return;
     }
     for (size_t i = 0; i < m; i++) rows[i] = p->A.p + (m0 + i) * p->A.rs + p->k0;
     if (p->precision == PRECISION_BF16) w->pairs_of_rows(y, rows, m, p->kc);
-    else w->left_rows_i8(y, scale, rows, m, p->kc);
+    else w->left_rows_i8(y, scale, sum, rows, m, p->kc);
 }
 
-/* One tile: m rows of c, n columns from h on in the panel. */
-static void tile(const product *p, float *c, const float *a, const float *a_scale,
-                 const right *b, size_t h, size_t m, size_t n, const char *ahead,
-                 size_t step)
+/* One tile: m rows of c, those behind `at` of a; n columns from h on in the panel. */
+static void tile(const product *p, float *c, const left *a, size_t at, const right *b,
+                 size_t h, size_t m, size_t n, const char *ahead, size_t step)
 {
     const int add = !p->first || p->o.accumulate;
     const narrow_kernels *w = p->k->narrow;
-    const uint32_t *x = (const uint32_t *)a, *y = (const uint32_t *)b->p + h;
+    const float *panel = a->panels + at * p->kc;
+    const uint32_t *x = (const uint32_t *)panel, *y = (const uint32_t *)b->p + h;
 
     switch (p->precision) {
     case PRECISION_F32:
-        p->k->tile(c, p->ldc, a, (const float *)b->p + h, m, n, p->kc, add, ahead, step);
+        p->k->tile(c, p->ldc, panel, (const float *)b->p + h, m, n, p->kc, add, ahead,
+                   step);
         break;
     case PRECISION_BF16:
         w->tile_bf16(c, p->ldc, x, y, m, n, p->kc, add, ahead, step);
         break;
     case PRECISION_I8:
-        w->tile_i8(c, p->ldc, x, a_scale, y, b->scale + h, b->sum + h, m, n, p->kc, add,
-                   ahead, step);
+        w->tile_i8(c, p->ldc, x, a->scales + at, a->sums + at, y, b->scale + h, m, n,
+                   p->kc, add, ahead, step);
         break;
     }
 }
 
-/* Scratch of a thread: panels of A, the scales of their rows, panels of B. */
+/* A thread's scratch: a block of A, then panels of B. */
 static float *a_of(const product *p, size_t thread)
 {
     return p->x->scratch + thread * p->x->scratch_floats;
-}
-static float *scales_of(float *a)
-{
-    return a + GEMM_ROWS * GEMM_KC;
 }
 static float *b_of(float *a)
 {
@@ -255,11 +267,11 @@ static float *b_of(float *a)
 static void pack_a(const product *p, float *a, size_t p0, size_t p1)
 {
     const size_t first = cut_at(&p->rows, p0);
+    const left l = left_in(a);
 
     for (size_t i = p0; i < p1; i++) {
-        const size_t at = cut_at(&p->rows, i) - first;
-        left_panel(p, a + at * p->kc, scales_of(a) + at, first + at,
-                   cut_at(&p->rows, i + 1) - first - at);
+        const size_t m0 = cut_at(&p->rows, i);
+        left_panel(&l, p, m0 - first, m0, cut_at(&p->rows, i + 1) - m0);
     }
 }
 
@@ -271,10 +283,10 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
     const size_t first = cut_at(&p->rows, p0), kc = p->kc, nr = p->k->nr;
     const size_t tiles = (p1 - p0) * (GEMM_NR / nr);
     const size_t share = panel_bytes(p->form, kc) / tiles;
-    const float *scales = scales_of(a);
+    const left l = left_in(a);
     size_t j = j0 + turn, done = j;
 
-    for (size_t left = j1 - j0; left > 0; left--) {
+    for (size_t more = j1 - j0; more > 0; more--) {
         const size_t n = min_size(GEMM_NR, p->n - j * GEMM_NR);
         const size_t next = j + 1 < j1 ? j + 1 : j0;
         float *c = p->C + first * p->ldc + p->n0 + j * GEMM_NR;
@@ -286,12 +298,12 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
         for (size_t h = 0; h < n; h += nr)
             for (size_t i = p0; i < p1; i++, ahead += share) {
                 const size_t at = cut_at(&p->rows, i) - first;
-                tile(p, c + at * p->ldc + h, a + at * kc, scales + at, &b, h,
+                tile(p, c + at * p->ldc + h, &l, at, &b, h,
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
                      div_up(share, kc));
             }
         /* While what was made lies in the second-level cache. */
-        if (p->last && (left == 1 || next == j0 || j + 1 - done == EPILOGUE_PANELS)) {
+        if (p->last && (more == 1 || next == j0 || j + 1 - done == EPILOGUE_PANELS)) {
             epilogue(p, first, cut_at(&p->rows, p1), p->n0 + done * GEMM_NR,
                      p->n0 + min_size((j + 1) * GEMM_NR, p->n));
             done = next;
@@ -433,13 +445,14 @@ static void group_bf16(const kernels *k, uint16_t *y, const float *x, size_t kc)
             y[(i / 2 * GEMM_NR + c) * 2 + i % 2] = half[i * GEMM_NR + c];
 }
 
-static void group_i8(int8_t *y, const float *x, const float *scales, size_t kc)
+static void group_i8(uint8_t *y, const float *x, const float *scales, size_t kc)
 {
-    memset(y, 0, panel_bytes(WEIGHTS_I8, kc));
+    memset(y, 128, panel_bytes(WEIGHTS_I8, kc));
     for (size_t i = 0; i < kc; i++)
         for (size_t c = 0; c < GEMM_NR; c++, x++)
             if (scales[c] > 0.0f)
-                y[(i / 4 * GEMM_NR + c) * 4 + i % 4] = (int8_t)lrintf(*x / scales[c]);
+                y[(i / 4 * GEMM_NR + c) * 4 + i % 4] =
+                    (uint8_t)(128 + lrintf(*x / scales[c]));
 }
 
 /* The panel from column j on, at x. */

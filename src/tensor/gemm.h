@@ -20,7 +20,7 @@
  * the same for every instruction set, so that files can hold them.  Of BF16 two and of I8
  * four numbers of a column stand side by side, [kc/2][32][2] and [kc/4][32][4], zeros
  * behind the last, as processors multiply them.  I8 has one float32 scale for each
- * (filled-up) column in front: symmetric, largest magnitude 127. */
+ * (filled-up) column in front: symmetric, largest magnitude 127, held as q + 128. */
 typedef enum weight_form {
     WEIGHTS_PLAIN, /* [N,K] float32 as checkpoints have them: training */
     WEIGHTS_F32,

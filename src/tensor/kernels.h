@@ -134,8 +134,8 @@ typedef struct kernels {
                          size_t count, size_t n);
 
     /* -- conversions; y and x do not overlap -- */
-    /* Panels of weights as gemm.h packs them, to y [kc][32]; those of bytes times
-     * scale[32] */
+    /* Panels of weights as gemm.h packs them, to y [kc][32]; those of bytes, 128
+     * less, times scale[32] */
     void (*bf16_panel)(float *y, const uint32_t *pairs, size_t kc);
     void (*i8_panel)(float *y, const uint32_t *quads, const float *scale, size_t kc);
     void (*f16_to_f32)(float *y, const uint16_t *x, size_t n);

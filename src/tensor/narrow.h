@@ -25,19 +25,19 @@ struct narrow_kernels {
     /* -- int8: x = scale * q, q whole, scale [m] = the largest |x| / the largest q, and
      * exact sums of products.  q is from -127 to 127, held in quads, or of more bits
      * where those are as fast, in pairs. -- */
-    /* The left operand.  Quads hold q + 128, unsigned.  Of rows, y has room for m * kc
+    /* The left operand, of signed numbers; with quads also their sums [m] times -128,
+     * which take away what the right operand's 128 adds.  Of rows, y has room for m * kc
      * numbers, as a panel has. */
-    void (*left_i8)(uint32_t *y, float *scale, const float *x, size_t kc, size_t m);
-    void (*left_rows_i8)(uint32_t *y, float *scale, const float *const *rows, size_t m,
-                         size_t kc); /* m <= 16 */
-    /* A panel of 32 columns of weights; with quads also their sums times -128, which
-     * take away what the left operand's 128 adds. */
-    void (*right_i8)(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc);
-    /* The same of weights that are bytes, in quads; returns y, or x as it is. */
-    const uint32_t *(*right_of_i8)(uint32_t *y, int32_t *sum, const uint32_t *x,
-                                   size_t kc);
+    void (*left_i8)(uint32_t *y, float *scale, int32_t *sum, const float *x, size_t kc,
+                    size_t m);
+    void (*left_rows_i8)(uint32_t *y, float *scale, int32_t *sum,
+                         const float *const *rows, size_t m, size_t kc); /* m <= 16 */
+    /* A panel of 32 columns of weights.  Quads hold q + 128, unsigned. */
+    void (*right_i8)(uint32_t *y, float *scale, const float *x, size_t kc);
+    /* The same of weights that are such quads; returns y, or x as it is. */
+    const uint32_t *(*right_of_i8)(uint32_t *y, const uint32_t *x, size_t kc);
     void (*tile_i8)(float *c, size_t ldc, const uint32_t *a, const float *a_scale,
-                    const uint32_t *b, const float *b_scale, const int32_t *b_sum,
+                    const int32_t *a_sum, const uint32_t *b, const float *b_scale,
                     size_t m, size_t n, size_t kc, int add, const char *ahead,
                     size_t step);
 };

@@ -516,7 +516,7 @@ static void op_i8_panel(float *y, const uint32_t *quads, const float *scale, siz
     for (size_t k = 0; k < kc; k++, y += 32) {
         const uint32_t *x = quads + k / 4 * 32, up = 24 - k % 4 * 8;
         for (size_t c = 0; c < 32; c++)
-            y[c] = (float)((int32_t)(x[c] << up) >> 24) * scale[c];
+            y[c] = (float)((int32_t)(x[c] << up ^ 0x80000000u) >> 24) * scale[c];
     }
 }
 

@@ -25,7 +25,7 @@ static void tiles(const kernels *k, compute precision, panels *p)
         else if (precision == PRECISION_BF16)
             k->narrow->tile_bf16(p->c, k->nr, a, b, k->mr, k->nr, GEMM_KC, 0, ahead, 0);
         else
-            k->narrow->tile_i8(p->c, k->nr, a, p->scale, b, p->scale, p->sum, k->mr,
+            k->narrow->tile_i8(p->c, k->nr, a, p->scale, p->sum, b, p->scale, k->mr,
                                k->nr, GEMM_KC, 0, ahead, 0);
     }
 }
