@@ -76,6 +76,9 @@ int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
  * hold such a model. */
 int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_err *err);
 
+/* Of clipc's own format (FORMAT.md), as files say it. */
+#define OWN_FORMAT_VERSION "2"
+
 /* The JSON text of each file; clipc's own format holds any model. */
 int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err);
 int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err);

@@ -175,8 +175,9 @@ static int own_header(json_t **out, const net *n, weight_form form, const json_t
 
     *out = NULL;
     if (rc == CLIPC_OK) {
-        *out = json_pack("{s:s,s:s,s:s,s:s}", "format", "clipc", "clipc.version", "2",
-                         "clipc.weights", forms[form], "clipc.config", config.data);
+        *out = json_pack("{s:s,s:s,s:s,s:s}", "format", "clipc", "clipc.version",
+                         OWN_FORMAT_VERSION, "clipc.weights", forms[form], "clipc.config",
+                         config.data);
         if (!*out || (about && json_object_update(*out, (json_t *)(uintptr_t)about)))
             rc = clipc_fail_memory(err, "header", 0);
     }

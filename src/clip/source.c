@@ -207,10 +207,12 @@ static int read_own(model_source *s, clipc_err *err)
     int rc;
 
     s->format = "clipc", s->config_by = "clipc.config", s->packed = true;
-    if (!version || strcmp(version, "2") != 0)
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: version %.20s of clipc's format, this clipc reads 1",
-                          s->path, version ? version : "(none)");
+    if (!version || strcmp(version, OWN_FORMAT_VERSION) != 0)
+        return clipc_fail(
+            err, CLIPC_ERR_FORMAT,
+            "%s: version %.20s of clipc's format, this clipc reads " OWN_FORMAT_VERSION
+            ": convert the original again",
+            s->path, version ? version : "(none)");
     if (!config) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no clipc.config", s->path);
     rc = json_parse(&root, config, strlen(config), s->path, err);
     if (rc == CLIPC_OK) rc = config_open_clip_root(&s->cfg, root, s->path, err);

@@ -382,7 +382,7 @@ own_format() { # one file; smaller ones; what is wrong with it is said
         grep -q '"rank_agreement":' "$T/out" && run 0 info "$T/q.clipc" && grep -q 'int8' "$T/out" || return 1
     head -c 100000 "$T/e.clipc" >"$T/cut.clipc"
     run 3 info "$T/cut.clipc" && one_line &&
-        sed 's/"clipc.version":"1"/"clipc.version":"9"/' "$T/e.clipc" >"$T/v9.clipc" &&
+        sed 's/"clipc.version":"2"/"clipc.version":"9"/' "$T/e.clipc" >"$T/v9.clipc" &&
         run 3 info "$T/v9.clipc" && one_line && grep -q 'version 9' "$T/err"
 }
 expect 'the own format' own_format
