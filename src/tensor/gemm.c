@@ -20,7 +20,7 @@
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
-enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2 };
+enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2, FEWEST_PANELS = 4 };
 
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
  * and 12 rather than 14, 14, 14 and 8. */
@@ -39,6 +39,19 @@ static size_t cut_at(const cut *c, size_t i)
     return i * c->base + (i < c->extra ? i : c->extra);
 }
 
+/* A row of a panel: too short to be worth a call. */
+static inline void copy_row(float *dst, const float *src, size_t n)
+{
+    size_t i = 0;
+
+    if (n == GEMM_NR) {
+        memcpy(dst, src, GEMM_NR * sizeof *dst);
+        return;
+    }
+    for (; i + 4 <= n; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
+    for (; i < n; i++) dst[i] = src[i];
+}
+
 /* dst[k*stride + i] = element (i0+i, k0+k) of A; i < m, k < kc. */
 static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0, size_t m,
                        size_t k0, size_t kc, size_t stride)
@@ -51,8 +64,7 @@ static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0,
     }
     const float *src = A->p + i0 * rs + k0 * cs;
     if (rs == 1) {
-        for (size_t k = 0; k < kc; k++)
-            memcpy(dst + k * stride, src + k * cs, m * sizeof *dst);
+        for (size_t k = 0; k < kc; k++) copy_row(dst + k * stride, src + k * cs, m);
     } else if (cs == 1) {
         const float *rows[GEMM_NR];
         assert(m <= GEMM_NR);
@@ -353,21 +365,28 @@ static void block_task(void *arg, size_t thread, size_t i)
     } while (next_block(&p));
 }
 
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* Enough pieces for every thread to have some to spare, and so small that the
- * second-level cache keeps what a piece makes of C from one block of K to the next; but
- * no more: each packs its rows of A again.  Blocks of rows as even as can be, and for
- * every thread as many. */
+ * second-level cache keeps what a piece makes of C from one block of K to the next:
+ * rather fewer rows, as long as a panel of B is worth its way, than fewer columns, for
+ * which rows of A are packed again.  Blocks of rows as even as can be, and for every
+ * thread as many.
+ */
 static void run_blocks(exec *x, product *p)
 {
-    const size_t threads = x->threads, fewest = div_up(p->rows.n, p->panels);
+    const size_t threads = x->threads, panels = p->rows.n;
     const size_t want = threads == 1 ? 1 : PIECES_PER_THREAD * threads;
+    const size_t pieces = div_up(panels * p->k->mr * p->n, GEMM_C_FLOATS);
 
-    p->blocks = fewest;
-    if (fewest > threads)
-        p->blocks = min_size(div_up(fewest, threads) * threads, p->rows.n);
-    const size_t c = div_up(p->rows.n, p->blocks) * p->k->mr * p->n;
-    p->groups = div_up(want, p->blocks);
-    if (p->groups < div_up(c, GEMM_C_FLOATS)) p->groups = div_up(c, GEMM_C_FLOATS);
+    p->blocks =
+        max_size(div_up(panels, p->panels), min_size(pieces, panels / FEWEST_PANELS));
+    if (p->blocks > threads)
+        p->blocks = min_size(div_up(p->blocks, threads) * threads, panels);
+    p->groups = max_size(div_up(want, p->blocks), div_up(pieces, p->blocks));
     p->groups = min_size(p->groups, panels_of(p));
     exec_each(x, block_task, p, p->blocks * p->groups);
 }
