@@ -29,6 +29,7 @@ struct clipc_trainer {
     void *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt, *pairs;
+    double *sums; /* gradient_norm's, of the pieces of one parameter */
     dataset *data;
     validation *val;
     size_t step, skipped, skipped_in_row;
@@ -68,6 +69,7 @@ static void take_work(clipc_trainer *t, arena *a)
     t->img_norm = ARENA_FLOATS(a, B);
     t->txt_norm = ARENA_FLOATS(a, B);
     t->pairs = ARENA_FLOATS(a, 2 * B * B);
+    t->sums = arena_take(a, t->net->params.floats / PIECE + 1, sizeof *t->sums);
 }
 
 static int make_memory(clipc_trainer *t, clipc_err *err)
@@ -259,18 +261,41 @@ static float lr_at(const train_cfg *c, size_t step)
     return (float)(0.5 * (double)c->lr * (1.0 + cos(3.14159265358979 * fmin(done, 1.0))));
 }
 
+typedef struct norm_job {
+    const kernels *k;
+    const float *g;
+    double *sums; /* of each piece */
+} norm_job;
+
+static void norm_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const norm_job *j = arg;
+
+    (void)thread;
+    j->sums[begin / PIECE] = j->k->dot(j->g + begin, j->g + begin, end - begin);
+}
+
+/* The pieces' sums are added in their order, whoever made them. */
 static double gradient_norm(const clipc_trainer *t)
 {
     double sum = 0.0;
 
     for (size_t i = 0; i < t->grads->params.n; i++) {
         const param *p = &t->grads->params.v[i];
-        for (size_t at = 0; p->kind != PARAM_STAT && at < p->n; at += PIECE) {
-            const size_t n = p->n - at < PIECE ? p->n - at : PIECE;
-            sum += t->e->k->dot(*p->slot + at, *p->slot + at, n);
-        }
+        norm_job j = {t->e->k, *p->slot, t->sums};
+        if (p->kind == PARAM_STAT) continue;
+        exec_range(t->e, norm_piece, &j, p->n, PIECE);
+        for (size_t at = 0; at * PIECE < p->n; at++) sum += t->sums[at];
     }
     return sqrt(sum);
+}
+
+static void zero_piece(void *arg, size_t thread, size_t begin, size_t end)
+{
+    float *g = arg;
+
+    (void)thread;
+    memset(g + begin, 0, (end - begin) * sizeof *g);
 }
 
 typedef struct adam_job {
@@ -343,7 +368,7 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     double waited = 0.0, loss = 0.0, norm = NAN;
     const batch *b;
 
-    memset(t->grads->mem.mem, 0, t->grads->params.floats * sizeof(float));
+    exec_range(t->e, zero_piece, t->grads->mem.mem, t->grads->params.floats, PIECE);
     for (size_t i = 0; i < t->cfg.accum; i++) {
         double wait = 0.0;
         const int rc = dataset_next(&b, t->data, &wait, err);
