@@ -1,4 +1,5 @@
-/* Learned vocabularies against Hugging Face's trainer (tests/golden/make_vocab_bpe.py). */
+/* Learned vocabularies against Hugging Face's trainer (tests/golden/make_vocab_bpe.py).
+ */
 #include "check.h"
 
 #include <stdlib.h>
@@ -104,8 +105,8 @@ static void check_ids(void *user, const char *line, size_t len)
     CHECK_OK(json_parse_line(&row, line, len, "captions.jsonl", &err), err);
     const json_t *text = json_object_get(row, "text"),
                  *want = json_object_get(row, "ids");
-    CHECK_OK(bpe_encode(user, &ids, &n, json_string_value(text),
-                        json_string_length(text), true, &err),
+    CHECK_OK(bpe_encode(user, &ids, &n, json_string_value(text), json_string_length(text),
+                        true, &err),
              err);
     if (n != json_array_size(want))
         fail_msg("\"%s\": %zu tokens, wanted %zu", json_string_value(text), n,
@@ -171,7 +172,7 @@ static void test_edges(void **state)
 
 static int stop_at(void *user, size_t done)
 {
-    return done >= *(const size_t *)user;
+    return done >= *(const size_t *)user ? CLIPC_ERR_ARG : CLIPC_OK;
 }
 
 /* whoever watches may end it */
@@ -184,9 +185,9 @@ static void test_stopped(void **state)
 
     (void)state;
     each_line(GOLDEN "words.tsv", add_counted, t);
-    assert_int_equal(bpe_trainer_run(&b, t, BPE_VOCAB, 1, stop_at, (void *)(uintptr_t)&at,
-                                     &err),
-                     CLIPC_ERR_ARG);
+    assert_int_equal(
+        bpe_trainer_run(&b, t, BPE_VOCAB, 1, stop_at, (void *)(uintptr_t)&at, &err),
+        CLIPC_ERR_ARG);
     assert_null(b);
     bpe_trainer_free(t);
 }

@@ -176,7 +176,8 @@ int bpe_trainer_add(bpe_trainer *t, const char *text, size_t len, clipc_err *err
     int rc = text_clean(&t->clean, t->cleaning, text, len, CLEAN_HF, err);
     const char *s = t->clean.data;
 
-    for (size_t i = 0, n, skip = 0; rc == CLIPC_OK && i < t->clean.len; i += n ? n : skip) {
+    for (size_t i = 0, n, skip = 0; rc == CLIPC_OK && i < t->clean.len;
+         i += n ? n : skip) {
         n = split_piece(&skip, s + i, t->clean.len - i, NULL, false);
         rc = bpe_trainer_add_word(t, s + i, n, 1, err);
     }
@@ -232,8 +233,8 @@ static int add_place(bpe_trainer *t, pair_slot *p, uint32_t at, clipc_err *err)
     if (i != NO_PLACE) {
         t->free_places = t->places[i].next;
     } else {
-        place *places = grow(t->places, &t->places_cap, t->n_places + 1, sizeof *places,
-                             err);
+        place *places =
+            grow(t->places, &t->places_cap, t->n_places + 1, sizeof *places, err);
         if (!places) return CLIPC_ERR_MEMORY;
         t->places = places;
         i = (uint32_t)t->n_places++;
@@ -303,8 +304,7 @@ static int add_candidates(bpe_trainer *t, uint64_t min_count, clipc_err *err)
     for (size_t i = 0; i < t->n_fresh; i++) {
         const int64_t count = slot_of_pair(t, t->fresh[i])->count;
         if (count > 0 && (uint64_t)count >= min_count)
-            candidate_push(heap, &t->n_heap,
-                           (candidate){(uint64_t)count, t->fresh[i]});
+            candidate_push(heap, &t->n_heap, (candidate){(uint64_t)count, t->fresh[i]});
     }
     t->n_fresh = 0;
     return CLIPC_OK;
@@ -318,8 +318,7 @@ static pair_slot *best_pair(bpe_trainer *t, uint64_t min_count)
         pair_slot *p = slot_of_pair(t, c.pair);
         if (p->count == (int64_t)c.count) return p;
         c.count = (uint64_t)p->count; /* it was part of what has been merged since */
-        if (p->count > 0 && c.count >= min_count)
-            candidate_push(t->heap, &t->n_heap, c);
+        if (p->count > 0 && c.count >= min_count) candidate_push(t->heap, &t->n_heap, c);
     }
     return NULL;
 }
@@ -384,9 +383,9 @@ static int learn(bpe_trainer *t, uint16_t (*merges)[2], size_t *n, size_t most,
     int rc = count_pairs(t, err);
 
     while (rc == CLIPC_OK && *n < most) {
-        if (on_progress && *n % TELL_EVERY == 0 && on_progress(user, BPE_LEAST + *n))
-            return clipc_fail(err, CLIPC_ERR_ARG, "stopped");
-        if ((rc = add_candidates(t, min_count, err)) != CLIPC_OK) break;
+        if (on_progress && *n % TELL_EVERY == 0) rc = on_progress(user, BPE_LEAST + *n);
+        if (rc == CLIPC_OK) rc = add_candidates(t, min_count, err);
+        if (rc != CLIPC_OK) break;
         pair_slot *p = best_pair(t, min_count);
         if (!p) break;
         merges[*n][0] = (uint16_t)(p->pair >> 16);
@@ -400,13 +399,12 @@ int bpe_trainer_run(bpe **out, bpe_trainer *t, size_t size, uint64_t min_count,
                     int (*on_progress)(void *user, size_t done), void *user,
                     clipc_err *err)
 {
-    uint16_t (*merges)[2] = malloc(MERGES_MAX * sizeof *merges);
+    uint16_t(*merges)[2] = malloc(MERGES_MAX * sizeof *merges);
     size_t n = 0;
     int rc;
 
     *out = NULL;
-    if (!merges)
-        return clipc_fail_memory(err, "vocabulary", MERGES_MAX * sizeof *merges);
+    if (!merges) return clipc_fail_memory(err, "vocabulary", MERGES_MAX * sizeof *merges);
     rc = learn(t, merges, &n, size - BPE_LEAST, min_count, on_progress, user, err);
     if (rc == CLIPC_OK) rc = bpe_of_merges(out, merges, n, err);
     else free(merges);

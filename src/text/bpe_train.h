@@ -10,7 +10,7 @@
  * bounds that no merge crosses is merged in the same way wherever it stands.  So a pair
  * first occurs when the younger of its tokens is made, and never again once it is merged.
  *
- * Memory is about 20 bytes a byte of the different words, 100 more a word. */
+ * Memory is some 400 bytes a different word of eight letters. */
 #ifndef CLIPC_TEXT_BPE_TRAIN_H
 #define CLIPC_TEXT_BPE_TRAIN_H
 
@@ -39,7 +39,7 @@ size_t bpe_trainer_different(const bpe_trainer *t); /* of them */
 
 /* A vocabulary of `size` tokens, BPE_LEAST to BPE_VOCAB, or fewer where no pair occurs
  * min_count times (1 or more); it uses up the words.  on_progress (NULL allowed) hears of
- * the tokens so far; another result than 0 ends it with CLIPC_ERR_ARG. */
+ * the tokens so far; what it returns other than CLIPC_OK ends the learning. */
 int bpe_trainer_run(bpe **out, bpe_trainer *t, size_t size, uint64_t min_count,
                     int (*on_progress)(void *user, size_t done), void *user,
                     clipc_err *err);
