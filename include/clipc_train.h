@@ -15,6 +15,9 @@
  *   model            open_clip's model_cfg (vision_cfg, text_cfg, embed_dim, quick_gelu);
  *                    default: a small ViT at 64 pixels
  *   preprocess_cfg   open_clip's: mean, std, interpolation
+ *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
+ *                    files the model keeps; default: OpenAI's.  A model has as many rows
+ *                    unless text_cfg names a vocab_size
  *   data             a path, or a list of paths or {"path", "weight"}: tar shards,
  * folders of shards or of pictures with .txt or .json captions beside them data_dir what
  * relative paths in data and val are relative to val              a path like those in
