@@ -30,6 +30,7 @@ int cmd_pull(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_train(int argc, char **argv);
+int cmd_vocab(int argc, char **argv);
 
 /* "clipc: " and the message, on standard error; returns EXIT_NONE. */
 int cli_fail(const clipc_err *err);

@@ -16,6 +16,7 @@ static const opt table[] = {
     {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
     {"data", 'd', "PATH", "tar shards, or a folder of shards or captioned pictures"},
     {"val", 0, "PATH", "held-out data of the same kind, for validation"},
+    {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
     {"batch-size", 'b', "N", "pairs a batch (256)"},
@@ -80,7 +81,8 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "plot") == 0) return s->plot = value, 0;
     if (strcmp(name, "resume") == 0) return s->resume = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
-    if (strcmp(name, "data") == 0 || strcmp(name, "val") == 0)
+    if (strcmp(name, "data") == 0 || strcmp(name, "val") == 0 ||
+        strcmp(name, "tokenizer") == 0)
         return json_object_set_new(s->given, name, json_string(value)) ? EXIT_USAGE : 0;
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)

@@ -15,6 +15,9 @@
  *   model            open_clip's model_cfg (vision_cfg, text_cfg, embed_dim, quick_gelu);
  *                    default: a small ViT at 64 pixels
  *   preprocess_cfg   open_clip's: mean, std, interpolation
+ *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
+ *                    files the model keeps; default: OpenAI's.  A model has as many rows
+ *                    unless text_cfg names a vocab_size
  *   data             a path, or a list of paths or {"path", "weight"}: tar shards,
  * folders of shards or of pictures with .txt or .json captions beside them data_dir what
  * relative paths in data and val are relative to val              a path like those in
@@ -88,6 +91,36 @@ CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
 /* Loss and validation curves of a log as an SVG picture; the text is malloc'd and the
  * caller's to free. */
 CLIPC_API int clipc_train_plot(char **svg, const char *log_path, clipc_err *err);
+
+/* ---- vocabularies ----
+ *
+ * A vocabulary of byte pairs learned from captions, for "tokenizer" of a config: the
+ * words that transformers' CLIPTokenizer makes of them, the merges that the trainer of
+ * Hugging Face's tokenizers learns of those. */
+
+typedef struct clipc_vocab_options {
+    size_t size;          /* tokens, 514 (bytes, start, end) to 49408 */
+    size_t min_frequency; /* pairs that occur less often become no tokens; 1 or more */
+    int overwrite;        /* 0: CLIPC_ERR_EXISTS where the folder has a tokenizer */
+    /* "reading", bytes of the files (total 0: not known), then "learning", tokens; NULL
+     * allowed.  Nonzero ends it with CLIPC_ERR_ARG, nothing written. */
+    int (*on_progress)(void *user, const char *doing, size_t done, size_t total);
+    void *user;
+} clipc_vocab_options;
+
+typedef struct clipc_vocab_stats {
+    size_t captions, words, different; /* words, and how many different ones */
+    size_t size;                       /* tokens; fewer than asked for if pairs ran out */
+} clipc_vocab_stats;
+
+/* Learns from n paths and writes vocab.json, merges.txt and tokenizer_config.json into
+ * the folder; with overwrite the files of another tokenizer there go.  A path is a text
+ * file with a caption a line ("-": standard input), or what a training set is made of: a
+ * tar shard, a .json, a folder.  A caption that is not UTF-8 is CLIPC_ERR_TEXT, with its
+ * file and line.  Of the captions only their different words are kept in memory. */
+CLIPC_API int clipc_vocab_train(clipc_vocab_stats *stats, const char *folder,
+                                const char *const *paths, size_t n,
+                                const clipc_vocab_options *options, clipc_err *err);
 
 #ifdef __cplusplus
 }

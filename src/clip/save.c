@@ -121,21 +121,6 @@ static int openai_files(token_files *f, clipc_err *err)
     return rc;
 }
 
-/* Writes those that are there and removes the others, which would be another model's. */
-static int save_tokens(const char *folder, const token_files *f, clipc_err *err)
-{
-    int rc = CLIPC_OK;
-
-    for (size_t i = 0; rc == CLIPC_OK && i < TOKEN_FILES; i++) {
-        char *path = path_join(folder, token_file_names[i]);
-        if (!path) return clipc_fail_memory(err, folder, 0);
-        if (f->kept[i]) rc = file_replace(path, f->bytes[i].data, f->bytes[i].len, err);
-        else remove(path);
-        free(path);
-    }
-    return rc;
-}
-
 int net_save(const net *n, const char *folder, dtype stored, const token_files *tokens,
              const kernels *k, clipc_err *err)
 {
@@ -154,7 +139,7 @@ int net_save(const net *n, const char *folder, dtype stored, const token_files *
     if (rc == CLIPC_OK) rc = save_weights(n, path, stored, k, err);
     if (rc == CLIPC_OK)
         rc = hf ? save_hf(n, folder, err) : save_open_clip(n, folder, err);
-    if (rc == CLIPC_OK) rc = save_tokens(folder, tokens, err);
+    if (rc == CLIPC_OK) rc = token_files_save(tokens, folder, err);
     token_files_free(&openai);
     free(path);
     return rc;
@@ -272,20 +257,6 @@ static dtype dtype_of(weight_form form)
     return form == WEIGHTS_F16 ? DT_F16 : form == WEIGHTS_BF16 ? DT_BF16 : DT_F32;
 }
 
-/* Without a word about it open_clip takes OpenAI's vocabulary. */
-static int tell_open_clip(clip_cfg *cfg, token_files *f, clipc_err *err)
-{
-    static const char class[] = "CLIPTokenizer";
-
-    if (cfg->foreign_tokens || !f->kept[TOKEN_VOCAB]) return CLIPC_OK;
-    cfg->foreign_tokens = true;
-    strcpy(cfg->tokenizer, class);
-    if (f->kept[TOKEN_OPTIONS]) return CLIPC_OK;
-    f->kept[TOKEN_OPTIONS] = true;
-    return buf_printf(&f->bytes[TOKEN_OPTIONS], err, "{\"tokenizer_class\": \"%s\"}\n",
-                      class);
-}
-
 static int write_as(net *n, const char *to, const char *layout, weight_form form,
                     const json_t *about, token_files *tokens, const kernels *k,
                     clipc_err *err)
@@ -296,7 +267,7 @@ static int write_as(net *n, const char *to, const char *layout, weight_form form
     if (strcmp(layout, "clipc") == 0)
         return net_save_packed(n, to, form, about, tokens, k, err);
     rc = config_lay_out(&n->cfg, hf ? LAYOUT_HF : LAYOUT_OPEN_CLIP, to, err);
-    if (rc == CLIPC_OK && !hf) rc = tell_open_clip(&n->cfg, tokens, err);
+    if (rc == CLIPC_OK && !hf) rc = token_files_tell(tokens, &n->cfg, err);
     return rc == CLIPC_OK ? net_save(n, to, dtype_of(form), tokens, k, err) : rc;
 }
 

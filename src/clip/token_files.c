@@ -1,6 +1,10 @@
 #include "clip/token_files.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
 
 const char *const token_file_names[TOKEN_FILES] = {
     [TOKEN_OPTIONS] = "tokenizer_config.json",
@@ -59,4 +63,31 @@ int token_file_json(json_t **out, token_files *f, int which, clipc_err *err)
 
     if (rc != CLIPC_OK || !f->there[which]) return rc;
     return json_parse(out, b->data, b->len, f->paths[which], err);
+}
+
+int token_files_save(const token_files *f, const char *folder, clipc_err *err)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < TOKEN_FILES; i++) {
+        char *path = path_join(folder, token_file_names[i]);
+        if (!path) return clipc_fail_memory(err, folder, 0);
+        if (f->kept[i]) rc = file_replace(path, f->bytes[i].data, f->bytes[i].len, err);
+        else remove(path);
+        free(path);
+    }
+    return rc;
+}
+
+int token_files_tell(token_files *f, clip_cfg *cfg, clipc_err *err)
+{
+    static const char class[] = "CLIPTokenizer";
+
+    if (cfg->foreign_tokens || !f->kept[TOKEN_VOCAB]) return CLIPC_OK;
+    cfg->foreign_tokens = true;
+    strcpy(cfg->tokenizer, class);
+    if (f->kept[TOKEN_OPTIONS]) return CLIPC_OK;
+    f->kept[TOKEN_OPTIONS] = true;
+    return buf_printf(&f->bytes[TOKEN_OPTIONS], err, "{\"tokenizer_class\": \"%s\"}\n",
+                      class);
 }

@@ -41,4 +41,12 @@ int token_files_read(token_files *f, clipc_err *err);
 /* As JSON; *out is left alone where there is no such file. */
 int token_file_json(json_t **out, token_files *f, int which, clipc_err *err);
 
+/* Writes those that were read into a folder and removes the others, which would be
+ * another model's. */
+int token_files_save(const token_files *f, const char *folder, clipc_err *err);
+
+/* Without a word about it open_clip takes OpenAI's vocabulary: names the class of a
+ * vocabulary of byte pairs of another's, in the config and in its own options. */
+int token_files_tell(token_files *f, clip_cfg *cfg, clipc_err *err);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "text/bpe_table.h"
 #include "text/clean.h"
+#include "text/heap.h"
 #include "text/split.h"
 
 /* A symbol of the word being merged, in a doubly linked list by index. */
@@ -76,30 +77,7 @@ static bool before(const merge *x, const merge *y)
     return x->rank != y->rank ? x->rank < y->rank : x->left < y->left;
 }
 
-static void heap_push(bpe_work *w, merge m)
-{
-    size_t i = w->n_heap++;
-
-    while (i && before(&m, &w->heap[(i - 1) / 2])) {
-        w->heap[i] = w->heap[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    w->heap[i] = m;
-}
-
-static merge heap_pop(bpe_work *w)
-{
-    const merge top = w->heap[0], last = w->heap[--w->n_heap];
-    size_t i = 0;
-
-    for (size_t c; (c = 2 * i + 1) < w->n_heap; i = c) {
-        if (c + 1 < w->n_heap && before(&w->heap[c + 1], &w->heap[c])) c++;
-        if (!before(&w->heap[c], &last)) break;
-        w->heap[i] = w->heap[c];
-    }
-    w->heap[i] = last;
-    return top;
-}
+HEAP(merge, merge, before)
 
 /* Rank of a pair, or UINT32_MAX. */
 static uint32_t rank_of(const bpe *b, int32_t left, int32_t right)
@@ -118,7 +96,8 @@ static void propose(bpe_work *w, int32_t left)
     if (left < 0 || w->word[left].next < 0) return;
     const int32_t x = w->word[left].token, y = w->word[w->word[left].next].token;
     const uint32_t rank = rank_of(w->b, x, y);
-    if (rank != UINT32_MAX) heap_push(w, (merge){rank, left, (uint16_t)x, (uint16_t)y});
+    if (rank != UINT32_MAX)
+        merge_push(w->heap, &w->n_heap, (merge){rank, left, (uint16_t)x, (uint16_t)y});
 }
 
 static void merge_word(bpe_work *w, size_t n)
@@ -126,7 +105,7 @@ static void merge_word(bpe_work *w, size_t n)
     w->n_heap = 0;
     for (size_t i = 0; i + 1 < n; i++) propose(w, (int32_t)i);
     while (w->n_heap) {
-        const merge m = heap_pop(w);
+        const merge m = merge_pop(w->heap, &w->n_heap);
         symbol *left = &w->word[m.left];
         if (left->token != m.a || left->next < 0 || w->word[left->next].token != m.b)
             continue; /* one of the two was merged since */

@@ -48,6 +48,21 @@ int bpe_new(bpe **out, clipc_err *err)
     return CLIPC_OK;
 }
 
+int bpe_of_merges(bpe **out, uint16_t (*merges)[2], size_t n, clipc_err *err)
+{
+    const int rc = new_table(out, err);
+
+    if (rc != CLIPC_OK) {
+        free(merges);
+        return rc;
+    }
+    (*out)->owned = merges;
+    (*out)->merges = (const uint16_t(*)[2])merges;
+    (*out)->n_merges = n;
+    fill_slots(*out);
+    return CLIPC_OK;
+}
+
 void bpe_free(bpe *b)
 {
     if (!b) return;

@@ -52,6 +52,9 @@ static inline size_t bpe_slot_of(uint32_t pair)
     return (size_t)((pair * 2654435769u) >> (32 - SLOT_BITS));
 }
 
+/* A table of n merges, which it owns from here on, also after a failure. */
+int bpe_of_merges(bpe **out, uint16_t (*merges)[2], size_t n, clipc_err *err);
+
 /* Appends a token of the table, "</w>" included: in GPT-2's byte alphabet, as
  * vocabulary files have it, or as bytes. */
 int bpe_spell(buf *out, const bpe *b, int32_t token, bool alphabet, clipc_err *err);

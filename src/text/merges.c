@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "text/grow.h"
+#include "text/heap.h"
 
 /* A merge that may be done: the symbol at `left` and the next, as they were when found.
  */
@@ -42,30 +43,7 @@ static bool before(const merge_job *x, const merge_job *y)
     return x->rank != y->rank ? x->rank < y->rank : x->left < y->left;
 }
 
-static void push(merges_work *w, merge_job job)
-{
-    size_t i = w->n_heap++;
-
-    while (i && before(&job, &w->heap[(i - 1) / 2])) {
-        w->heap[i] = w->heap[(i - 1) / 2];
-        i = (i - 1) / 2;
-    }
-    w->heap[i] = job;
-}
-
-static merge_job pop(merges_work *w)
-{
-    const merge_job top = w->heap[0], last = w->heap[--w->n_heap];
-    size_t i = 0;
-
-    for (size_t c; (c = 2 * i + 1) < w->n_heap; i = c) {
-        if (c + 1 < w->n_heap && before(&w->heap[c + 1], &w->heap[c])) c++;
-        if (!before(&w->heap[c], &last)) break;
-        w->heap[i] = w->heap[c];
-    }
-    w->heap[i] = last;
-    return top;
-}
+HEAP(job, merge_job, before)
 
 static void propose(merges_work *w, merge_find *find, const void *model, int32_t left)
 {
@@ -74,14 +52,14 @@ static void propose(merges_work *w, merge_find *find, const void *model, int32_t
     if (left < 0 || w->symbols[left].next < 0) return;
     const merge_symbol *s = &w->symbols[left];
     if (find(model, &rule, s, &w->symbols[s->next]))
-        push(w, (merge_job){rule.rank, rule.token, left});
+        job_push(w->heap, &w->n_heap, (merge_job){rule.rank, rule.token, left});
 }
 
 void merges_run(merges_work *w, merge_find *find, const void *model)
 {
     for (size_t i = 0; i + 1 < w->n; i++) propose(w, find, model, (int32_t)i);
     while (w->n_heap) {
-        const merge_job job = pop(w);
+        const merge_job job = job_pop(w->heap, &w->n_heap);
         merge_symbol *left = &w->symbols[job.left];
         merge_rule rule;
         if (!left->len || left->next < 0) continue; /* it was merged since */

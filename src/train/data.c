@@ -9,23 +9,19 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "io/shard.h"
+#include "train/captions.h"
 
 enum {
-    AHEAD = 3,     /* batches in flight: one in use, two being made */
-    TRIES = 20,    /* samples tried before a slot gives up */
-    CAPTIONS = 32, /* kept of one sample */
-    SHARD_LIMIT = 1 << 30
+    AHEAD = 3, /* batches in flight: one in use, two being made */
+    TRIES = 20 /* samples tried before a slot gives up */
 };
 
 /* One picture with its captions, all pointing into a shard or into own memory. */
 typedef struct sample {
     span picture;
     const char *name; /* for messages */
-    char **captions;
-    size_t n_captions;
-    bool tint;
+    captions captions;
 } sample;
 
 typedef struct source {
@@ -46,7 +42,6 @@ struct dataset {
     shard *shards;
     buf *files; /* pictures of folders */
     size_t n_shards, n_files, bytes, n_samples;
-    bpe *bpe;
     pthread_t *threads;
     size_t n_threads;
     pthread_mutex_t lock;
@@ -61,60 +56,6 @@ struct dataset {
 
 /* ---- reading sources
  * -------------------------------------------------------------------- */
-
-static void free_sample(sample *s)
-{
-    for (size_t i = 0; i < s->n_captions; i++) free(s->captions[i]);
-    free(s->captions);
-}
-
-static int add_caption(sample *s, const char *text, size_t len, clipc_err *err)
-{
-    while (len &&
-           (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
-        len--;
-    if (!len || s->n_captions == CAPTIONS) return CLIPC_OK;
-    if (!s->captions) s->captions = calloc(CAPTIONS, sizeof *s->captions);
-    char *copy = s->captions ? strndup(text, len) : NULL;
-    if (!copy) return clipc_fail_memory(err, "captions", len);
-    s->captions[s->n_captions++] = copy;
-    return CLIPC_OK;
-}
-
-/* {"caption": "..", "captions": ["..", ..], "tint": true}: the first caption, then
- * others. */
-static int captions_json(sample *s, span text, const char *where, clipc_err *err)
-{
-    json_t *root = NULL;
-    const char *first = NULL;
-    int rc = json_parse(&root, (const char *)text.data, text.size, where, err);
-
-    if (rc == CLIPC_OK) rc = json_get_string(&first, root, "caption", where, err);
-    if (rc == CLIPC_OK) rc = json_get_bool(&s->tint, root, "tint", where, err);
-    if (rc == CLIPC_OK && first) rc = add_caption(s, first, strlen(first), err);
-    const json_t *more = json_object_get(root, "captions");
-    for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(more); i++) {
-        const char *c = json_string_value(json_array_get(more, i));
-        if (c && (!first || strcmp(c, first) != 0))
-            rc = add_caption(s, c, strlen(c), err);
-    }
-    json_decref(root);
-    return rc;
-}
-
-/* A text file holds one caption a line. */
-static int captions_txt(sample *s, span text, clipc_err *err)
-{
-    const char *p = (const char *)text.data, *end = p + text.size;
-    int rc = CLIPC_OK;
-
-    while (rc == CLIPC_OK && p < end) {
-        const char *nl = memchr(p, '\n', (size_t)(end - p));
-        rc = add_caption(s, p, (size_t)((nl ? nl : end) - p), err);
-        p = nl ? nl + 1 : end;
-    }
-    return rc;
-}
 
 static int push(dataset *d, source *src, sample *s, clipc_err *err)
 {
@@ -144,11 +85,13 @@ static int add_shard_sample(dataset *d, source *src, const shard_sample *in,
     for (size_t i = 0; rc == CLIPC_OK && i < in->n; i++) {
         const shard_part *p = &in->parts[i];
         if (is_picture(p->ext)) s.picture = p->bytes;
-        else if (strcmp(p->ext, "json") == 0) rc = captions_json(&s, p->bytes, path, err);
-        else if (strcmp(p->ext, "txt") == 0) rc = captions_txt(&s, p->bytes, err);
+        else if (strcmp(p->ext, "json") == 0)
+            rc = captions_json(&s.captions, p->bytes, path, err);
+        else if (strcmp(p->ext, "txt") == 0)
+            rc = captions_txt(&s.captions, p->bytes, err);
     }
-    if (rc == CLIPC_OK && s.picture.size && s.n_captions) rc = push(d, src, &s, err);
-    else free_sample(&s);
+    if (rc == CLIPC_OK && s.picture.size && s.captions.n) rc = push(d, src, &s, err);
+    else captions_free(&s.captions);
     return rc;
 }
 
@@ -182,12 +125,13 @@ static int add_picture(dataset *d, source *src, const char *path, clipc_err *err
         rc = buf_puts(&side, ".json", err);
     }
     if (rc == CLIPC_OK && file_exists(side.data)) {
-        rc = file_read(&text, side.data, 1 << 20, err);
+        rc = file_read(&text, side.data, CAPTIONS_FILE_MAX, err);
         const span t = {(const uint8_t *)text.data, text.len};
-        if (rc == CLIPC_OK && side.data[stem + 1] == 't') rc = captions_txt(&s, t, err);
-        else if (rc == CLIPC_OK) rc = captions_json(&s, t, side.data, err);
+        if (rc == CLIPC_OK && side.data[stem + 1] == 't')
+            rc = captions_txt(&s.captions, t, err);
+        else if (rc == CLIPC_OK) rc = captions_json(&s.captions, t, side.data, err);
     }
-    buf *files = rc == CLIPC_OK && s.n_captions
+    buf *files = rc == CLIPC_OK && s.captions.n
                      ? realloc(d->files, (d->n_files + 1) * sizeof *files)
                      : NULL;
     if (files) {
@@ -202,7 +146,7 @@ static int add_picture(dataset *d, source *src, const char *path, clipc_err *err
         s.name = f->data + size;
         if (rc == CLIPC_OK) rc = push(d, src, &s, err);
     } else {
-        free_sample(&s);
+        captions_free(&s.captions);
     }
     buf_free(&side);
     buf_free(&text);
@@ -307,8 +251,8 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
                      clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
-    const bool other = rng_uniform(r) < c->alternative && s->n_captions > 1;
-    const char *caption = s->captions[other ? 1 + rng_below(r, s->n_captions - 1) : 0];
+    const bool other = rng_uniform(r) < c->alternative && s->captions.n > 1;
+    const char *caption = s->captions.v[other ? 1 + rng_below(r, s->captions.n - 1) : 0];
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
     int rc = CLIPC_OK;
 
@@ -337,7 +281,7 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                           c->max_megapixels, err);
 
     if (rc == CLIPC_OK)
-        rc = augment(m->view, &m->resize, &im, &c->augment, s->tint, S, r, err);
+        rc = augment(m->view, &m->resize, &im, &c->augment, s->captions.tint, S, r, err);
     if (rc == CLIPC_OK)
         preprocess_normalize(b->pixels + k * 3 * S * S, m->view, &c->preprocess);
     if (rc == CLIPC_OK)
@@ -407,7 +351,7 @@ static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
     const size_t S = d->cfg.preprocess.h;
-    int rc = m ? bpe_work_new(&m->bpe, d->bpe, err)
+    int rc = m ? bpe_work_new(&m->bpe, d->cfg.bpe, err)
                : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
@@ -457,10 +401,9 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     pthread_cond_init(&d->made, NULL);
     pthread_cond_init(&d->wanted, NULL);
     rc = read_sources(d, err);
-    if (rc == CLIPC_OK && cfg->vocab_size < BPE_VOCAB)
-        rc = clipc_fail(err, CLIPC_ERR_ARG, "vocab_size %zu: the tokenizer has %d",
-                        cfg->vocab_size, BPE_VOCAB);
-    if (rc == CLIPC_OK) rc = bpe_new(&d->bpe, err);
+    if (rc == CLIPC_OK && cfg->vocab_size < bpe_vocab_size(cfg->bpe))
+        rc = clipc_fail(err, CLIPC_ERR_ARG, "vocab_size %zu: the tokenizer has %zu",
+                        cfg->vocab_size, bpe_vocab_size(cfg->bpe));
     if (rc == CLIPC_OK) rc = make_slots(d, first, err);
     d->threads = calloc(cfg->workers, sizeof *d->threads);
     if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
@@ -484,7 +427,8 @@ void dataset_close(dataset *d)
         free(d->slots[i].b.caption);
     }
     for (size_t i = 0; d->sources && i < d->cfg.n_sources; i++) {
-        for (size_t k = 0; k < d->sources[i].n; k++) free_sample(&d->sources[i].v[k]);
+        for (size_t k = 0; k < d->sources[i].n; k++)
+            captions_free(&d->sources[i].v[k].captions);
         free(d->sources[i].v);
     }
     for (size_t i = 0; i < d->n_shards; i++) shard_free(&d->shards[i]);
@@ -493,7 +437,6 @@ void dataset_close(dataset *d)
     free(d->shards);
     free(d->files);
     free(d->threads);
-    bpe_free(d->bpe);
     pthread_cond_destroy(&d->made);
     pthread_cond_destroy(&d->wanted);
     pthread_mutex_destroy(&d->lock);

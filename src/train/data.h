@@ -11,6 +11,8 @@
 #include "image/preprocess.h"
 #include "text/bpe.h"
 
+enum { SHARD_LIMIT = 1 << 30 }; /* bytes of a shard, or of a picture */
+
 typedef struct data_cfg {
     const char *const
         *sources;         /* tar shards, folders of shards, or folders of pictures */
@@ -21,6 +23,7 @@ typedef struct data_cfg {
     size_t n_templates;
     float alternative; /* .25: chance of another caption than the first */
     bool in_order;     /* sample k of all, not one at random: for validation */
+    const bpe *bpe;    /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;

@@ -8,6 +8,7 @@
 
 static const char *const keys[] = {"model",
                                    "preprocess_cfg",
+                                   "tokenizer",
                                    "data",
                                    "data_dir",
                                    "val",
@@ -43,12 +44,13 @@ static const char *const augment_keys[] = {"ground", "rotate", "scale", "shift",
 static const char default_model[] =
     "{\"embed_dim\":256,\"quick_gelu\":false,"
     "\"vision_cfg\":{\"image_size\":64,\"layers\":6,\"width\":256,\"patch_size\":8},"
-    "\"text_cfg\":{\"context_length\":32,\"vocab_size\":49408,\"width\":128,\"heads\":4,"
-    "\"layers\":3}}";
+    "\"text_cfg\":{\"context_length\":32,\"width\":128,\"heads\":4,\"layers\":3}}";
 
 void train_config_free(train_cfg *c)
 {
     clip_cfg_free(&c->model);
+    tokenizer_free(&c->tokenizer);
+    token_files_free(&c->token_files);
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     free(c->val);
     memset(c, 0, sizeof *c);
@@ -220,6 +222,65 @@ static int get_precision(train_cfg *c, const json_t *root, const char *where,
     return CLIPC_OK;
 }
 
+/* A folder with vocab.json and merges.txt, as clipc_vocab_train writes it. */
+static int read_vocabulary(train_cfg *c, const char *folder, clipc_err *err)
+{
+    token_files *f = &c->token_files;
+    model_source s = {.path = strdup(folder)};
+    int rc = s.path ? token_files_open(f, &s, err) : clipc_fail_memory(err, folder, 0);
+
+    if (rc == CLIPC_OK && !(f->there[TOKEN_VOCAB] && f->there[TOKEN_MERGES]))
+        rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no vocab.json and merges.txt in it",
+                        folder);
+    if (rc == CLIPC_OK) rc = tokenizer_make(&c->tokenizer, f, err);
+    f->source = NULL; /* what is needed of it was read */
+    source_close(&s);
+    return rc;
+}
+
+static int get_tokenizer(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
+{
+    const char *folder = NULL;
+    const int rc = json_get_string(&folder, root, "tokenizer", where, err);
+
+    if (rc != CLIPC_OK) return rc;
+    return folder ? read_vocabulary(c, folder, err) : bpe_new(&c->tokenizer.bpe, err);
+}
+
+/* Makes the model one of texts of this tokenizer. */
+static int join_tokenizer(train_cfg *c, const char *where, clipc_err *err)
+{
+    const bpe *b = c->tokenizer.bpe;
+
+    if (!c->token_files.kept[TOKEN_VOCAB]) {
+        bpe_set_rules(c->tokenizer.bpe, c->model.token_rules);
+        return CLIPC_OK;
+    }
+    if (c->model.text.pool == TEXT_POOL_ARGMAX &&
+        (size_t)bpe_eot(b) + 1 != bpe_vocab_size(b))
+        return clipc_fail(
+            err, CLIPC_ERR_FEATURE,
+            "%s: \"tokenizer\": the end token has not the largest id, which "
+            "the text tower looks for",
+            where);
+    c->model.foreign_tokens = false;
+    c->model.token_rules = BPE_OPENAI;
+    return token_files_tell(&c->token_files, &c->model, err);
+}
+
+/* A model has a row for each token unless it says otherwise. */
+static int set_vocab_size(json_t *model, const bpe *b, const char *where, clipc_err *err)
+{
+    json_t *text = json_object_get(model, "text_cfg");
+
+    if (!json_is_object(text) || json_object_get(text, "vocab_size")) return CLIPC_OK;
+    return json_object_set_new(text, "vocab_size",
+                               json_integer((json_int_t)bpe_vocab_size(b)))
+               ? clipc_fail_memory(err, where, 0)
+               : CLIPC_OK;
+}
+
 static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
 {
     const json_t *templates = json_object_get(root, "templates");
@@ -227,6 +288,7 @@ static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_
     int rc = CLIPC_OK;
 
     if (!model) rc = json_parse(&model, default_model, strlen(default_model), where, err);
+    if (rc == CLIPC_OK) rc = set_vocab_size(model, c->tokenizer.bpe, where, err);
     if (rc == CLIPC_OK)
         rc = config_open_clip(&c->model, model, json_object_get(root, "preprocess_cfg"),
                               where, err);
@@ -235,6 +297,7 @@ static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_
                         "%s: a model of rectangular pictures runs but is not trained",
                         where);
     if (rc == CLIPC_OK) rc = config_templates(&c->model, templates, where, err);
+    if (rc == CLIPC_OK) rc = join_tokenizer(c, where, err);
     json_decref(model);
     return rc;
 }
@@ -273,6 +336,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     set_defaults(out);
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
+    if (rc == CLIPC_OK) rc = get_tokenizer(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_data(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
@@ -290,6 +354,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (!out->threads) out->threads = cpus_usable();
     out->data.seed = out->seed;
     out->data.preprocess = out->model.preprocess;
+    out->data.bpe = out->tokenizer.bpe;
     out->data.context_length = out->model.text.context_length;
     out->data.vocab_size = out->model.text.vocab_size;
     out->data.templates = (const char *const *)out->model.templates;

@@ -3,14 +3,16 @@
 #ifndef CLIPC_TRAIN_TRAIN_CONFIG_H
 #define CLIPC_TRAIN_TRAIN_CONFIG_H
 
-#include "clip/config.h"
+#include "clip/tokens.h"
 #include "train/data.h"
 
 enum { SOURCES_MAX = 64 };
 
 typedef struct train_cfg {
     clip_cfg model;
-    data_cfg data; /* its pointers lead into the arrays below */
+    tokenizer tokenizer;     /* byte pairs: OpenAI's, or those of a folder, */
+    token_files token_files; /* of which these were read */
+    data_cfg data;           /* its pointers lead into the arrays below */
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
     char *val; /* NULL: none */

@@ -205,7 +205,8 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
     if (rc == CLIPC_OK)
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, t->cfg.val, t->cfg.val_samples, err);
+        rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
+                             t->cfg.val_samples, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;
@@ -423,7 +424,8 @@ int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
     const checkpoint c = checkpoint_of(t);
     const int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
-    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision, NULL, t->e->k, err)
+    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision,
+                                     &t->cfg.token_files, t->e->k, err)
                           : rc;
 }
 
@@ -446,8 +448,9 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
     if (stats->top1 <= t->best) return CLIPC_OK;
     t->best = stats->top1;
     best = path_join(t->out, "best");
-    rc = best ? net_save(t->net, best, t->cfg.precision, NULL, t->e->k, err)
-              : clipc_fail_memory(err, t->out, 0);
+    rc = best
+             ? net_save(t->net, best, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
+             : clipc_fail_memory(err, t->out, 0);
     free(best);
     return rc;
 }

@@ -34,7 +34,8 @@ void validation_free(validation *v)
 }
 
 /* The loader itself gives the views: one batch of everything, no augmentation. */
-static int load(validation *v, const char *source, size_t most, clipc_err *err)
+static int load(validation *v, const bpe *tokens, const char *source, size_t most,
+                clipc_err *err)
 {
     const clip_cfg *cfg = &v->n->cfg;
     const size_t S = cfg->image.image_size, T = cfg->text.context_length;
@@ -46,6 +47,7 @@ static int load(validation *v, const char *source, size_t most, clipc_err *err)
                            .workers = 1,
                            .templates = (const char *const *)cfg->templates,
                            .n_templates = cfg->n_templates ? 1 : 0,
+                           .bpe = tokens,
                            .context_length = T,
                            .vocab_size = cfg->text.vocab_size,
                            .preprocess = cfg->preprocess,
@@ -82,8 +84,8 @@ static int load(validation *v, const char *source, size_t most, clipc_err *err)
     return rc;
 }
 
-int validation_open(validation **out, const net *n, const char *source, size_t most,
-                    clipc_err *err)
+int validation_open(validation **out, const net *n, const bpe *tokens, const char *source,
+                    size_t most, clipc_err *err)
 {
     const size_t E = n->cfg.image.embed_dim;
     validation *v = calloc(1, sizeof *v);
@@ -92,7 +94,7 @@ int validation_open(validation **out, const net *n, const char *source, size_t m
     *out = NULL;
     if (!v) return clipc_fail_memory(err, source, sizeof *v);
     v->n = n;
-    rc = load(v, source, most, err);
+    rc = load(v, tokens, source, most, err);
     if (rc == CLIPC_OK)
         rc = n->ops->acts_make(&v->image_acts, n->image, BATCH, TOWER_EVAL, err);
     if (rc == CLIPC_OK)

@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train eval pull models info doctor bench convert quantize tokenize preprocess; do
+    for c in classify similarity embed train vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
@@ -566,6 +566,7 @@ expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
 expect 'train: curves' plots
 expect 'train: errors' train_errors
+. tests/cli/vocab.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status

@@ -1,0 +1,25 @@
+/* train/captions.h -- the captions of one picture, as training sets keep them. */
+#ifndef CLIPC_TRAIN_CAPTIONS_H
+#define CLIPC_TRAIN_CAPTIONS_H
+
+#include <stdbool.h>
+
+#include "base/file.h"
+
+enum { CAPTIONS_FILE_MAX = 1 << 20 }; /* bytes of a file beside a picture */
+
+typedef struct captions {
+    char **v; /* at most 32, further ones are left out */
+    size_t n;
+    bool tint; /* "tint" of JSON: the picture may be coloured */
+} captions;
+
+void captions_free(captions *c);
+
+/* A text file: one caption a line. */
+int captions_txt(captions *c, span text, clipc_err *err);
+/* {"caption": "..", "captions": ["..", ..], "tint": true}: the first caption, then
+ * others. */
+int captions_json(captions *c, span text, const char *where, clipc_err *err);
+
+#endif
