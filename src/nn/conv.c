@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "nn/winograd.h"
 #include "tensor/block_sizes.h"
 
 /* What stands beside the picture.  A panel is never deeper than GEMM_KC. */
@@ -288,6 +289,13 @@ static void add_reordered(void *arg, size_t thread, size_t begin, size_t end)
     }
 }
 
+size_t conv_work(const conv_shape *s, size_t B)
+{
+    const size_t plain = s->O * conv_depth(s), tiled = winograd_work(s, B);
+
+    return tiled > plain ? tiled : plain;
+}
+
 static void weights_bwd(exec *e, float *dw, float *work, const float *dy, const float *x,
                         const conv_shape *s, size_t B)
 {
@@ -304,12 +312,19 @@ static void weights_bwd(exec *e, float *dw, float *work, const float *dy, const 
 void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const float *dy,
               const float *x, const float *w, const conv_shape *s, size_t B)
 {
-    weights_bwd(e, dw, work, dy, x, s, B);
+    const bool tiled = winograd_fits(s, B * winograd_tiles(s));
+
+    if (tiled) winograd_weights_bwd(e, dw, work, dy, x, s, B);
+    else weights_bwd(e, dw, work, dy, x, s, B);
     if (!dx) return;
     assert(s->stride == 1 && !s->planes);
     const conv_shape back = conv_shape_of(s->O, s->I, s->k, 1, s->Ho, s->Wo);
     const patches p = {&back, dy};
     const weights from = {w, s->O, s->I, s->k * s->k};
+    if (tiled && !add_dx) {
+        winograd_fwd(e, dx, work, dy, w, WEIGHTS_PLAIN, true, &back, B, (gemm_opts){0});
+        return;
+    }
     gemm(e, dx, s->I, patches_left(&p), weights_turned(&from), B * s->H * s->W, s->I,
          conv_depth(&back), (gemm_opts){.accumulate = add_dx});
 }

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/winograd.h"
+#include "tensor/narrow.h"
+
 enum { DIM_O = 1, DIM_I, DIM_K };
 
 static const param_row conv_rows[] = {
@@ -90,6 +93,21 @@ static void apply_piece(void *arg, size_t thread, size_t begin, size_t end)
                  j->relu ? ACT_RELU : ACT_NONE);
 }
 
+/* By the picture at inference, so that results do not depend on the batch. */
+static bool tiled(const convbn_run *r, const conv_shape *s)
+{
+    if (r->form != WEIGHTS_PLAIN && r->form != WEIGHTS_F32) return false;
+    if (narrow_precision(r->e->k, r->e->precision) != PRECISION_F32) return false;
+    return winograd_fits(s, winograd_tiles(s) * (r->train ? r->B : 1));
+}
+
+static void unit_fwd(const convbn_run *r, float *y, const convbn *l, const conv_shape *s,
+                     const float *x, gemm_opts o)
+{
+    if (tiled(r, s)) winograd_fwd(r->e, y, r->work, x, l->w, r->form, false, s, r->B, o);
+    else conv_fwd(r->e, y, x, l->w, r->form, s, r->B, o);
+}
+
 void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv_shape *s,
                 const float *x, const float *add, bool relu)
 {
@@ -97,7 +115,7 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
 
     if (!r->train) {
         batchnorm_eval(&a->bn, &l->bn, s->O, r->eps);
-        conv_fwd(r->e, a->y, x, l->w, r->form, s, r->B,
+        unit_fwd(r, a->y, l, s, x,
                  (gemm_opts){.scale = a->bn.scale,
                              .bias = a->bn.shift,
                              .add = add,
@@ -113,7 +131,7 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
                   .C = s->O,
                   .rows = part_rows(n),
                   .relu = relu};
-    conv_fwd(r->e, a->z, x, l->w, r->form, s, r->B, (gemm_opts){0});
+    unit_fwd(r, a->z, l, s, x, (gemm_opts){0});
     exec_range(r->e, moments_piece, &j, n, j.rows);
     batchnorm_train(&a->bn, &l->bn, r->part, parts_of(n), n, s->O, r->eps);
     exec_range(r->e, apply_piece, &j, n, j.rows);

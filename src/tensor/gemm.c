@@ -508,6 +508,13 @@ void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form for
     }
 }
 
+const float *gemm_packed_row(const float *packed, size_t N, size_t K, size_t j, size_t k)
+{
+    const size_t k0 = k / GEMM_KC * GEMM_KC, kc = min_size(GEMM_KC, K - k0);
+
+    return packed + k0 * padded(N) + (j * kc + k - k0) * GEMM_NR;
+}
+
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o)
 {
@@ -560,4 +567,20 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
             }
         }
     }
+}
+
+void gemm_packed_serial(exec *x, size_t thread, float *C, size_t ldc, mat A,
+                        const float *packed, size_t M, size_t N, size_t K)
+{
+    if (!M || !N) return;
+    product p = product_of(x, C, ldc, A, M, N, K, (gemm_opts){0});
+
+    assert(M <= GEMM_ROWS / x->k->mr * x->k->mr);
+    p.n = p.N = N;
+    p.form = WEIGHTS_F32;
+    p.b = packed;
+    p.blocks = p.groups = 1;
+    begin_block(&p, 0);
+    p.k_end = K;
+    block_task(&p, thread, 0);
 }
