@@ -149,6 +149,26 @@ static void gather(sweep *s, size_t m, size_t n)
     }
 }
 
+static void copy_rows(sweep *s, size_t n, size_t m)
+{
+    const size_t ld = m + 1, stride = m + n % 2, size = (n - 1) * stride + m;
+    const float *src = sweep_floats(s, (n - 1) * ld + m);
+    float *dst = sweep_floats(s, size), *was = sweep_copy(s, dst, size);
+
+    if (m > 32) return;
+    s->k->copy_rows(dst, stride, src, ld, m, n);
+    for (size_t at = 0; at < size; at++) {
+        const size_t i = at % stride, k = at / stride;
+        assert_true(dst[at] == (i < m ? src[k * ld + i] : was[at]));
+    }
+}
+
+/* copy_rows: rows of up to 32, side by side and apart */
+static void test_copy_rows(void **state)
+{
+    sweep_rows(state, copy_rows);
+}
+
 /* gather: a panel from rows that lie anywhere */
 static void test_gather(void **state)
 {
@@ -239,8 +259,8 @@ static void test_bytes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {EACH_LEVEL(test_pool2), EACH_LEVEL(test_dw_row),
-                                       EACH_LEVEL(test_gather), EACH_LEVEL(test_winograd),
-                                       EACH_LEVEL(test_bytes)};
+    const struct CMUnitTest tests[] = {
+        EACH_LEVEL(test_pool2),     EACH_LEVEL(test_dw_row),   EACH_LEVEL(test_gather),
+        EACH_LEVEL(test_copy_rows), EACH_LEVEL(test_winograd), EACH_LEVEL(test_bytes)};
     return cmocka_run_group_tests_name("picture_kernels", tests, NULL, NULL);
 }

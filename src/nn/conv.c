@@ -79,13 +79,60 @@ static inline const float *tap_of(const place *at, const conv_shape *s, size_t k
     return at->picture + (y * s->W + x) * s->I;
 }
 
-static inline float plane_at(const place *at, const conv_shape *s, size_t column)
-{
-    const size_t tap = column / s->I, i = column % s->I;
-    const size_t y = (size_t)(at->y + (ptrdiff_t)(tap / s->k));
-    const size_t x = (size_t)(at->x + (ptrdiff_t)(tap % s->k));
+/* A column of the patches of planes: how far below and right of a patch's corner, and how
+ * far behind it in memory. */
+typedef struct column {
+    size_t y, x, ahead;
+} column;
 
-    return y < s->H && x < s->W ? at->picture[(i * s->H + y) * s->W + x] : 0.0f;
+static column column_of(const conv_shape *s, size_t number)
+{
+    const size_t tap = number / s->I, i = number % s->I;
+    const size_t y = tap / s->k, x = tap % s->k;
+
+    return (column){y, x, (i * s->H + y) * s->W + x};
+}
+
+static bool inside(const place *at, const conv_shape *s)
+{
+    const ptrdiff_t k = (ptrdiff_t)s->k;
+
+    return at->y >= 0 && at->x >= 0 && at->y + k <= (ptrdiff_t)s->H &&
+           at->x + k <= (ptrdiff_t)s->W;
+}
+
+static inline float plane_at(const place *at, const conv_shape *s, const column *c,
+                             bool whole)
+{
+    const size_t y = (size_t)at->y + c->y, x = (size_t)at->x + c->x;
+
+    if (!whole && (y >= s->H || x >= s->W)) return 0.0f;
+    return at->picture[at->y * (ptrdiff_t)s->W + at->x + (ptrdiff_t)c->ahead];
+}
+
+static void planes_left(float *dst, const conv_shape *s, const place *at, size_t m,
+                        size_t k0, size_t kc, size_t stride)
+{
+    bool whole[GEMM_MR_MAX];
+
+    for (size_t i = 0; i < m; i++) whole[i] = inside(&at[i], s);
+    for (size_t k = 0; k < kc; k++, dst += stride) {
+        const column c = column_of(s, k0 + k);
+        for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at[i], s, &c, whole[i]);
+    }
+}
+
+static void planes_right(float *dst, const conv_shape *s, place at, size_t i0, size_t m,
+                         size_t kc, size_t stride)
+{
+    column c[GEMM_NR];
+
+    assert(m <= GEMM_NR);
+    for (size_t i = 0; i < m; i++) c[i] = column_of(s, i0 + i);
+    for (size_t k = 0; k < kc; k++, dst += stride, place_next(&at, s)) {
+        const bool whole = inside(&at, s);
+        for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at, s, &c[i], whole);
+    }
 }
 
 /* Patches i0.. as the rows of a panel. */
@@ -104,9 +151,7 @@ static void panel_left(const kernels *kern, float *dst, const void *from, size_t
         place_next(&at[i], s);
     }
     if (s->planes) {
-        for (size_t k = 0; k < kc; k++)
-            for (size_t i = 0; i < m; i++)
-                dst[k * stride + i] = plane_at(&at[i], s, k0 + k);
+        planes_left(dst, s, at, m, k0, kc, stride);
         return;
     }
     for (size_t k = k0, run; k < k0 + kc; k += run, dst += run * stride) {
@@ -139,11 +184,11 @@ static void panel_right(const kernels *kern, float *dst, const void *from, size_
     place at = place_of(p, k0);
 
     (void)kern;
+    if (s->planes) {
+        planes_right(dst, s, at, i0, m, kc, stride);
+        return;
+    }
     for (size_t k = 0; k < kc; k++, dst += stride, place_next(&at, s)) {
-        if (s->planes) {
-            for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at, s, i0 + i);
-            continue;
-        }
         for (size_t i = 0, run; i < m; i += run) {
             const size_t tap = (i0 + i) / s->I, c = (i0 + i) % s->I;
             const float *x = tap_of(&at, s, tap / s->k, tap % s->k);

@@ -37,6 +37,18 @@ static void gather(float *dst, size_t stride, const float *const *rows, size_t m
     }
 }
 
+static void copy_rows(float *dst, size_t stride, const float *src, size_t ld, size_t m,
+                      size_t n)
+{
+    const __mmask16 left = lanes16(m, 0), right = lanes16(m, 16);
+
+    for (size_t k = 0; k < n; k++, dst += stride, src += ld) {
+        _mm512_mask_storeu_ps(dst, left, _mm512_maskz_loadu_ps(left, src));
+        if (m <= 16) continue;
+        _mm512_mask_storeu_ps(dst + 16, right, _mm512_maskz_loadu_ps(right, src + 16));
+    }
+}
+
 /* M is a constant in every use, so that the loops over rows unroll and the accumulators
  * stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
@@ -88,9 +100,9 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-#define AVX512_MEMBERS                                                               \
-    .mr = MR, .nr = NR, .tile = tile, .gather = gather, .byte_rows = byte_rows_avx2, \
-    OPS_BODY_MEMBERS
+#define AVX512_MEMBERS                                                          \
+    .mr = MR, .nr = NR, .tile = tile, .gather = gather, .copy_rows = copy_rows, \
+    .byte_rows = byte_rows_avx2, OPS_BODY_MEMBERS
 const kernels kernels_avx512 = {.name = "avx512", AVX512_MEMBERS};
 const kernels kernels_avx512vnni = {
     .name = "avx512vnni", .narrow = &narrow_avx512vnni, AVX512_MEMBERS};

@@ -51,8 +51,7 @@ static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0,
     }
     const float *src = A->p + i0 * rs + k0 * cs;
     if (rs == 1) {
-        for (size_t k = 0; k < kc; k++)
-            memcpy(dst + k * stride, src + k * cs, m * sizeof *dst);
+        kern->copy_rows(dst, stride, src, cs, m, kc);
     } else if (cs == 1) {
         const float *rows[GEMM_NR];
         assert(m <= GEMM_NR);

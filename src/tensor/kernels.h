@@ -135,6 +135,10 @@ typedef struct kernels {
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
     void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
                    size_t n);
+    /* dst[k*stride + i] = src[k*ld + i], i < m <= 32, k < n, in order of k: the panel of
+     * an operand that lies the panel's way */
+    void (*copy_rows)(float *dst, size_t stride, const float *src, size_t ld, size_t m,
+                      size_t n);
 
     /* -- pictures of bytes: whole-number sums, the same on every instruction set -- */
     /* y[r,i,ch] = sum over k < count of x[r*stride + (first + k)*c + ch] * w[i,k],

@@ -558,6 +558,16 @@ static void op_gather(float *dst, size_t stride, const float *const *rows, size_
     for (; i < m; i++)
         for (size_t k = 0; k < n; k++) dst[k * stride + i] = rows[i][k];
 }
+
+static void op_copy_rows(float *dst, size_t stride, const float *src, size_t ld, size_t m,
+                         size_t n)
+{
+    for (size_t k = 0; k < n; k++, dst += stride, src += ld) {
+        size_t i = 0;
+        for (; i + 4 <= m; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
+        for (; i < m; i++) dst[i] = src[i];
+    }
+}
 #endif
 
 /* Exponent and mantissa move into place by a shift; a multiplication by 2^112 mends the
