@@ -418,6 +418,8 @@ static void convs(const char *isa)
     one_conv(isa, conv_shape_of(5, 7, 3, 1, 11, 8));    /* by tiles, cut at the bottom */
     one_conv(isa, conv_shape_of(34, 35, 3, 1, 38, 31)); /* and at the right; two parts */
     one_conv(isa, conv_shape_of(17, 9, 1, 1, 4, 3));
+    one_conv(isa, conv_shape_of(5, 3, 1, 1, 64, 65)); /* the weights' sums in two parts */
+    one_conv(isa, conv_shape_of(2, 3, 3, 2, 128, 129));
     one_conv(isa, conv_shape_of(5, 3, 5, 1, 2, 2)); /* a kernel wider than the picture */
     one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));

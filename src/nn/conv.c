@@ -29,6 +29,7 @@ conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, 
 typedef struct patches {
     const conv_shape *s;
     const float *x;
+    size_t first; /* row of the matrix that is number 0 here */
 } patches;
 
 /* Where a patch stands: its picture, and the top left corner, which may lie outside. */
@@ -47,6 +48,7 @@ static void place_corner(place *at, const conv_shape *s)
 static place place_of(const patches *p, size_t row)
 {
     const conv_shape *s = p->s;
+    row += p->first;
     const size_t in_picture = row % (s->Ho * s->Wo);
     place at = {.picture = p->x + row / (s->Ho * s->Wo) * s->H * s->W * s->I,
                 .oy = in_picture / s->Wo,
@@ -206,13 +208,13 @@ static bool conv_is_plain(const conv_shape *s)
 /* As the left and as the right operand of a product. */
 static mat patches_left(const patches *p)
 {
-    if (conv_is_plain(p->s)) return mat_of(p->x, p->s->I);
+    if (conv_is_plain(p->s)) return mat_of(p->x + p->first * p->s->I, p->s->I);
     return (mat){.panel = panel_left, .from = p};
 }
 
 static mat patches_right(const patches *p)
 {
-    if (conv_is_plain(p->s)) return mat_of(p->x, p->s->I);
+    if (conv_is_plain(p->s)) return mat_of(p->x + p->first * p->s->I, p->s->I);
     return (mat){.panel = panel_right, .from = p};
 }
 
@@ -303,7 +305,7 @@ void conv_unpack(const kernels *k, float *w, const void *packed, weight_form for
 void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o)
 {
-    const patches p = {s, x};
+    const patches p = {s, x, 0};
     const weights from = {w, s->O, s->I, s->k * s->k};
     const size_t M = B * s->Ho * s->Wo, K = conv_depth(s);
 
@@ -312,46 +314,80 @@ void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form for
     else gemm_packed(e, y, s->O, patches_left(&p), w, form, M, s->O, K, o);
 }
 
-typedef struct reorder_job {
-    const kernels *k;
-    float *dw;
-    const float *sum;
-    size_t I, taps;
-} reorder_job;
+/* The weights' gradient is a sum over many patches of few channels.  It is cut into parts
+ * by the sizes alone, each summed by one thread, without waiting for the others. */
+enum { PART_ROWS = 4096, PARTS_MOST = 32, PARTS_FLOATS = 1 << 20 };
 
-/* dw [O,I,taps] += sum [O,taps,I] */
-static void add_reordered(void *arg, size_t thread, size_t begin, size_t end)
+static size_t min_size(size_t a, size_t b)
 {
-    const reorder_job *j = arg;
-    const size_t K = j->taps * j->I;
+    return a < b ? a : b;
+}
 
-    (void)thread;
-    for (size_t o = begin; o < end; o++) {
-        const float *sum = j->sum + o * K;
-        float *dw = j->dw + o * K;
-        for (size_t i = 0; i < j->I; i++)
-            for (size_t t = 0; t < j->taps; t++) *dw++ += sum[t * j->I + i];
-    }
+static size_t parts_of(const conv_shape *s, size_t rows)
+{
+    const size_t fit = PARTS_FLOATS / (s->O * conv_depth(s));
+    const size_t n = min_size(min_size(rows / PART_ROWS, PARTS_MOST), fit);
+
+    return n ? n : 1;
 }
 
 size_t conv_work(const conv_shape *s, size_t B)
 {
-    const size_t plain = s->O * conv_depth(s), tiled = winograd_work(s, B);
+    const size_t plain = parts_of(s, B * s->Ho * s->Wo) * s->O * conv_depth(s);
+    const size_t tiled = winograd_work(s, B);
 
     return tiled > plain ? tiled : plain;
+}
+
+typedef struct sum_job {
+    exec *e;
+    const conv_shape *s;
+    float *dw, *sums; /* sums: [parts][O,taps,I] */
+    const float *dy, *x;
+    size_t rows, parts;
+} sum_job;
+
+static void sum_part(void *arg, size_t thread, size_t part)
+{
+    const sum_job *j = arg;
+    const size_t O = j->s->O, K = conv_depth(j->s);
+    const size_t begin = part * j->rows / j->parts;
+    const size_t end = (part + 1) * j->rows / j->parts;
+    const patches p = {j->s, j->x, begin};
+
+    gemm_serial(j->e, thread, j->sums + part * O * K, K, mat_t(j->dy + begin * O, O),
+                patches_right(&p), O, K, end - begin, (gemm_opts){0});
+}
+
+/* dw [O,I,taps] += the parts, in order. */
+static void add_parts(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const sum_job *j = arg;
+    const size_t I = j->s->I, taps = j->s->k * j->s->k, K = taps * I;
+
+    (void)thread;
+    for (size_t o = begin; o < end; o++) {
+        float *sum = j->sums + o * K, *dw = j->dw + o * K;
+        for (size_t part = 1; part < j->parts; part++)
+            j->e->k->add(sum, sum + part * j->s->O * K, K);
+        for (size_t i = 0; i < I; i++)
+            for (size_t t = 0; t < taps; t++) *dw++ += sum[t * I + i];
+    }
 }
 
 static void weights_bwd(exec *e, float *dw, float *work, const float *dy, const float *x,
                         const conv_shape *s, size_t B)
 {
-    const patches p = {s, x};
+    const patches p = {s, x, 0};
     const size_t n = B * s->Ho * s->Wo, K = conv_depth(s);
-    const bool direct = s->k == 1;
-    reorder_job j = {e->k, dw, work, s->I, s->k * s->k};
+    sum_job j = {e, s, dw, work, dy, x, n, parts_of(s, n)};
+    const bool direct = s->k == 1 && j.parts == 1;
 
-    gemm(e, direct ? dw : work, K, mat_t(dy, s->O), patches_right(&p), s->O, K, n,
-         (gemm_opts){.accumulate = direct});
-    if (!direct) exec_range(e, add_reordered, &j, s->O, 4);
+    if (j.parts > 1) exec_each(e, sum_part, &j, j.parts);
+    else
+        gemm(e, direct ? dw : work, K, mat_t(dy, s->O), patches_right(&p), s->O, K, n,
+             (gemm_opts){.accumulate = direct});
+    if (!direct) exec_range(e, add_parts, &j, s->O, 4);
 }
 
 void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const float *dy,
@@ -364,7 +400,7 @@ void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const flo
     if (!dx) return;
     assert(s->stride == 1 && !s->planes);
     const conv_shape back = conv_shape_of(s->O, s->I, s->k, 1, s->Ho, s->Wo);
-    const patches p = {&back, dy};
+    const patches p = {&back, dy, 0};
     const weights from = {w, s->O, s->I, s->k * s->k};
     if (tiled && !add_dx) {
         winograd_fwd(e, dx, work, dy, w, WEIGHTS_PLAIN, true, &back, B, (gemm_opts){0});

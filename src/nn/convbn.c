@@ -35,7 +35,7 @@ void convbn_init(convbn *l, const conv_shape *s, float gain, rng *r)
     batchnorm_init(&l->bn, s->O, gain);
 }
 
-enum { PARTS_MAX = 64, PART_ROWS_MIN = 64 };
+enum { PARTS_MAX = 64, PART_ROWS_MIN = 64, CACHED_FLOATS = 2048 };
 
 size_t convbn_part_doubles(size_t C)
 {
@@ -140,13 +140,17 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
 static void dots_piece(void *arg, size_t thread, size_t begin, size_t end)
 {
     const norm_job *j = arg;
-    const size_t at = begin * j->C, n = end - begin;
+    const size_t step = j->C < CACHED_FLOATS ? CACHED_FLOATS / j->C : 1;
     double *part = part_of(j, begin);
 
     (void)thread;
-    /* y > 0 where what went into the ReLU was. */
-    if (j->relu) j->k->act_bwd(j->g + at, j->g + at, j->y + at, n * j->C, ACT_RELU);
-    j->k->col_dots(part, part + j->C, j->g + at, j->z + at, j->bn->mean, n, j->C);
+    for (size_t row = begin, n; row < end; row += n) {
+        const size_t at = row * j->C;
+        n = end - row < step ? end - row : step;
+        /* y > 0 where what went into the ReLU was. */
+        if (j->relu) j->k->act_bwd(j->g + at, j->g + at, j->y + at, n * j->C, ACT_RELU);
+        j->k->col_dots(part, part + j->C, j->g + at, j->z + at, j->bn->mean, n, j->C);
+    }
 }
 
 typedef struct dz_job {
