@@ -58,7 +58,7 @@ void rig_open_without(rig *r, const char *folder, char without, tower_mode mode)
     size_t n, n_pixels = 0;
 
     *r = (rig){.g = golden_open(folder)};
-    CHECK_OK(exec_new(&r->e, 2, 1 << 16, &err), err);
+    CHECK_OK(exec_new(&r->e, 2, 1 << 18, &err), err);
     r->ids = golden_i32(r->g, "ids", &n);
     if (tensor_find(r->g, "pixels")) r->pixels = golden_f32(r->g, "pixels", &n_pixels);
     r->B = tensor_find(r->g, "ids")->dims[0];

@@ -338,11 +338,39 @@ static void test_rounds(void **state)
     rig_free(&t);
 }
 
+/* gemm_packed_serial: the bits of gemm_packed, K in two blocks; gemm_packed_row: what was
+ * packed */
+static void test_packed_serial(void **state)
+{
+    static const size_t sizes[][3] = {{1, 1, 1}, {57, 40, 300}, {84, 64, 16}};
+    rig t = rig_new(state, 2);
+
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        const size_t M = sizes[i][0], N = sizes[i][1], K = sizes[i][2];
+        guard_clear(&t.s.g, t.s.g.side);
+        const mat A = operand(&t, M, K, 0), B = operand(&t, K, N, 1);
+        float *c = sweep_floats(&t.s, M * N), *want = sweep_floats(&t.s, M * N);
+        void *packed = guard_take(&t.s.g, gemm_packed_bytes(WEIGHTS_F32, N, K));
+        gemm_pack(t.x->k, packed, WEIGHTS_F32, B, N, K);
+        gemm_packed(t.x, want, N, A, packed, WEIGHTS_F32, M, N, K, (gemm_opts){0});
+        gemm_packed_serial(t.x, 1, c, N, A, packed, M, N, K);
+        assert_memory_equal(c, want, M * N * sizeof *c);
+        for (size_t k = 0; k < K; k++)
+            for (size_t n = 0; n < N; n++)
+                assert_true(gemm_packed_row(packed, N, K, n / 32, k)[n % 32] ==
+                            B.p[k * B.rs + n * B.cs]);
+    }
+    rig_free(&t);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        EACH_LEVEL(test_shapes),       EACH_LEVEL(test_epilogue),
-        EACH_LEVEL(test_threads),      EACH_LEVEL(test_narrow),
-        LEVEL_TEST(test_rounds, avx2), LEVEL_TEST(test_rounds, avx512vnni)};
+    const struct CMUnitTest tests[] = {EACH_LEVEL(test_packed_serial),
+                                       EACH_LEVEL(test_shapes),
+                                       EACH_LEVEL(test_epilogue),
+                                       EACH_LEVEL(test_threads),
+                                       EACH_LEVEL(test_narrow),
+                                       LEVEL_TEST(test_rounds, avx2),
+                                       LEVEL_TEST(test_rounds, avx512vnni)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

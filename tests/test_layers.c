@@ -15,6 +15,7 @@
 #include "nn/pool.h"
 #include "nn/rows.h"
 #include "nn/squeeze.h"
+#include "nn/winograd.h"
 
 static const char *const isas[] = {"ref", "avx2", "avx512", "avx512vnni"};
 
@@ -130,7 +131,7 @@ static layer layer_of(const char *isa, void (*fwd)(layer *l), void (*bwd)(layer 
     clipc_err err;
 
     setenv("CLIPC_ISA", isa, 1);
-    CHECK_OK(exec_new(&l.e, THREADS, 4096, &err), err);
+    CHECK_OK(exec_new(&l.e, THREADS, 1 << 18, &err), err);
     unsetenv("CLIPC_ISA");
     return l;
 }
@@ -349,6 +350,21 @@ static void conv_values(layer *l, const conv_shape *s, const float *w, weight_fo
                     CHECK_NEAR(l->y[at], conv_at(s, x, l->f[1].x, b, oy, ox, o), 1e-4);
 }
 
+/* The same by tiles, through a norm's affine, a shortcut and a ReLU. */
+static void tiled_values(layer *l, const conv_shape *s, const float *w, weight_form form)
+{
+    const size_t n = CONV_B * s->Ho * s->Wo * s->O;
+    float *work = floats_of(l, conv_work(s, CONV_B), 0.0f);
+    const float *scale = floats_of(l, s->O, 1.0f), *bias = floats_of(l, s->O, 1.0f);
+    const float *add = floats_of(l, n, 1.0f);
+    const gemm_opts o = {.scale = scale, .bias = bias, .add = add, .f = ACT_RELU};
+    float *want = floats_of(l, n, 0.0f);
+
+    conv_fwd(l->e, want, l->f[0].x, w, form, s, CONV_B, o);
+    winograd_fwd(l->e, l->y, work, l->f[0].x, w, form, false, s, CONV_B, o);
+    for (size_t i = 0; i < n; i++) CHECK_NEAR(l->y[i], want[i], 1e-4);
+}
+
 static void conv_f(layer *l)
 {
     conv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, WEIGHTS_PLAIN, l->own, CONV_B,
@@ -358,7 +374,7 @@ static void conv_f(layer *l)
 static void conv_b(layer *l)
 {
     const conv_shape *s = l->own;
-    float *work = floats_of(l, s->O * conv_depth(s), 0.0f);
+    float *work = floats_of(l, conv_work(s, CONV_B), 0.0f);
     const bool dx = s->stride == 1 && !s->planes;
 
     conv_bwd(l->e, dx ? l->f[0].g : NULL, false, l->f[1].g, work, l->dy, l->f[0].x,
@@ -378,6 +394,10 @@ static void one_conv(const char *isa, conv_shape s)
     conv_pack(l.e->k, packed, WEIGHTS_F32, l.f[1].x, s.O, s.I, s.k * s.k);
     conv_values(&l, &s, l.f[1].x, WEIGHTS_PLAIN);
     conv_values(&l, &s, packed, WEIGHTS_F32);
+    if (winograd_fits(&s, CONV_B * winograd_tiles(&s))) {
+        tiled_values(&l, &s, l.f[1].x, WEIGHTS_PLAIN);
+        tiled_values(&l, &s, packed, WEIGHTS_F32);
+    }
     free(packed);
     if (s.stride > 1 || s.planes) { /* no gradient of the input */
         l.bwd(&l);
@@ -394,8 +414,12 @@ static void convs(const char *isa)
     pixels.planes = true;
     one_conv(isa, pixels);
     one_conv(isa, conv_shape_of(4, 6, 3, 1, 6, 5));
-    one_conv(isa, conv_shape_of(37, 33, 3, 1, 5, 4)); /* deeper than a block of gemm */
+    one_conv(isa, conv_shape_of(37, 33, 3, 1, 5, 4));   /* deeper than a block of gemm */
+    one_conv(isa, conv_shape_of(5, 7, 3, 1, 11, 8));    /* by tiles, cut at the bottom */
+    one_conv(isa, conv_shape_of(34, 35, 3, 1, 38, 31)); /* and at the right; two parts */
     one_conv(isa, conv_shape_of(17, 9, 1, 1, 4, 3));
+    one_conv(isa, conv_shape_of(5, 3, 1, 1, 64, 65)); /* the weights' sums in two parts */
+    one_conv(isa, conv_shape_of(2, 3, 3, 2, 128, 129));
     one_conv(isa, conv_shape_of(5, 3, 5, 1, 2, 2)); /* a kernel wider than the picture */
     one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));
@@ -585,7 +609,7 @@ static void convbns(const char *isa)
     o.a.z = floats_of(&l, out, 0.0f);
     o.run = (convbn_run){.e = l.e, .B = CONV_B, .eps = 1e-5f, .train = true};
     o.run.part = (double *)(void *)floats_of(&l, 2 * convbn_part_doubles(o.s.O), 0.0f);
-    o.run.work = floats_of(&l, o.s.O * conv_depth(&o.s), 0.0f);
+    o.run.work = floats_of(&l, conv_work(&o.s, CONV_B), 0.0f);
     CHECK_OK(convbn_params(&o.w, &list, "", "conv.", "bn.", &o.s, &err), err);
     CHECK_OK(convbn_params(&o.g, &grads, "", "conv.", "bn.", &o.s, &err), err);
     l.own = &o;

@@ -86,6 +86,55 @@ static void test_dw_row(void **state)
     sweep_rows(state, dw_rows);
 }
 
+/* B^t, G, A^t, A and G^t of F(2x2,3x3) as the paper has them, rows of `from`. */
+static const struct {
+    size_t to, from;
+    double t[16];
+} steps[WINOGRAD_STEPS] = {
+    [WINOGRAD_X] = {4, 4, {1, 0, -1, 0, 0, 1, 1, 0, 0, -1, 1, 0, 0, 1, 0, -1}},
+    [WINOGRAD_W] = {4, 3, {1, 0, 0, 0.5, 0.5, 0.5, 0.5, -0.5, 0.5, 0, 0, 1}},
+    [WINOGRAD_Y] = {2, 4, {1, 1, 1, 0, 0, 1, -1, -1}},
+    [WINOGRAD_DY] = {4, 2, {1, 0, 1, 1, 1, -1, 0, -1}},
+    [WINOGRAD_DW] = {3, 4, {1, 0.5, 0.5, 0, 0, 0.5, -0.5, 0, 0, 0.5, 0.5, 1}},
+};
+
+/* Element (a,b) of T X T^t, of channel c. */
+static double turned(size_t step, const float *const *x, size_t a, size_t b, size_t c)
+{
+    const size_t from = steps[step].from;
+    const double *t = steps[step].t;
+    double sum = 0.0;
+
+    for (size_t i = 0; i < from; i++)
+        for (size_t j = 0; j < from; j++)
+            sum += t[a * from + i] * (double)x[i * from + j][c] * t[b * from + j];
+    return sum;
+}
+
+static void winograd(sweep *s, size_t n)
+{
+    const guard_side side = s->g.side;
+
+    for (size_t step = 0; step < WINOGRAD_STEPS; step++) {
+        const size_t from = steps[step].from, to = steps[step].to;
+        const float *x[16];
+        float *y[16];
+        guard_clear(&s->g, side);
+        for (size_t i = 0; i < from * from; i++) x[i] = sweep_floats(s, n);
+        for (size_t i = 0; i < to * to; i++) y[i] = sweep_floats(s, n);
+        s->k->winograd[step](y, x, n);
+        for (size_t i = 0; i < to * to; i++)
+            for (size_t c = 0; c < n; c++)
+                CHECK_NEAR(y[i][c], turned(step, x, i / to, i % to, c), 4e-6);
+    }
+}
+
+/* winograd: the five transforms, on all lengths of vectors */
+static void test_winograd(void **state)
+{
+    sweep_lengths(state, winograd);
+}
+
 static void gather(sweep *s, size_t m, size_t n)
 {
     const size_t stride = m + 2, size = (n - 1) * stride + m;
@@ -98,6 +147,26 @@ static void gather(sweep *s, size_t m, size_t n)
         const size_t i = at % stride, k = at / stride;
         assert_true(dst[at] == (i < m ? rows[i][k] : was[at]));
     }
+}
+
+static void copy_rows(sweep *s, size_t n, size_t m)
+{
+    const size_t ld = m + 1, stride = m + n % 2, size = (n - 1) * stride + m;
+    const float *src = sweep_floats(s, (n - 1) * ld + m);
+    float *dst = sweep_floats(s, size), *was = sweep_copy(s, dst, size);
+
+    if (m > 32) return;
+    s->k->copy_rows(dst, stride, src, ld, m, n);
+    for (size_t at = 0; at < size; at++) {
+        const size_t i = at % stride, k = at / stride;
+        assert_true(dst[at] == (i < m ? src[k * ld + i] : was[at]));
+    }
+}
+
+/* copy_rows: rows of up to 32, side by side and apart */
+static void test_copy_rows(void **state)
+{
+    sweep_rows(state, copy_rows);
 }
 
 /* gather: a panel from rows that lie anywhere */
@@ -190,7 +259,8 @@ static void test_bytes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {EACH_LEVEL(test_pool2), EACH_LEVEL(test_dw_row),
-                                       EACH_LEVEL(test_gather), EACH_LEVEL(test_bytes)};
+    const struct CMUnitTest tests[] = {
+        EACH_LEVEL(test_pool2),     EACH_LEVEL(test_dw_row),   EACH_LEVEL(test_gather),
+        EACH_LEVEL(test_copy_rows), EACH_LEVEL(test_winograd), EACH_LEVEL(test_bytes)};
     return cmocka_run_group_tests_name("picture_kernels", tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "nn/pool.h"
+#include "nn/winograd.h"
 
 enum { STAGES = 4, WIDEN = 4 }; /* a bottleneck's output over its inner channels */
 
@@ -225,25 +226,27 @@ static void take_block(block_out *o, resnet_acts *a, arena *mem, const bottlenec
 }
 
 typedef struct sizes {
-    size_t out, channels, weights;
+    size_t out, channels, work, scratch;
 } sizes;
 
-static void grow(sizes *m, const conv_shape *s)
+static void grow(sizes *m, const conv_shape *s, size_t B, bool train)
 {
-    const size_t w = s->O * conv_depth(s);
+    const size_t work = train ? conv_work(s, B) : winograd_work(s, 1);
+    const size_t scratch = winograd_scratch(s);
 
     if (out_floats(s) > m->out) m->out = out_floats(s);
     if (s->O > m->channels) m->channels = s->O;
-    if (w > m->weights) m->weights = w;
+    if (work > m->work) m->work = work;
+    if (scratch > m->scratch) m->scratch = scratch;
 }
 
-static sizes sizes_of(const resnet *r)
+static sizes sizes_of(const resnet *r, size_t B, bool train)
 {
     sizes m = {0};
 
-    for (size_t i = 0; i < 3; i++) grow(&m, &r->stem_s[i]);
+    for (size_t i = 0; i < 3; i++) grow(&m, &r->stem_s[i], B, train);
     for (size_t i = 0; i < r->n; i++)
-        for (size_t j = 0; j < 3; j++) grow(&m, &r->blocks[i].s[j]);
+        for (size_t j = 0; j < 3; j++) grow(&m, &r->blocks[i].s[j], B, train);
     return m;
 }
 
@@ -251,11 +254,11 @@ static void acts_take(resnet_acts *a, arena *mem, const resnet *r)
 {
     const attnpool_cfg pc = pool_cfg_of(r, a->mode);
     const bool train = a->mode == TOWER_TRAIN;
-    const sizes m = sizes_of(r);
+    const sizes m = sizes_of(r, a->B, train);
 
+    a->work = ARENA_FLOATS(mem, m.work);
     if (train) {
         a->part = arena_take(mem, convbn_part_doubles(m.channels), sizeof *a->part);
-        a->work = ARENA_FLOATS(mem, m.weights);
         for (size_t i = 0; i < GRADS; i++) a->grads[i] = ARENA_FLOATS(mem, a->B * m.out);
         for (size_t i = 0; i < r->n; i++)
             take_block(&a->blocks[i], a, mem, &r->blocks[i], 0);
@@ -309,11 +312,10 @@ static int resnet_acts_make(void **acts, const void *tower, size_t B, tower_mode
     return CLIPC_OK;
 }
 
-/* Convolutions and the pool share gemm's own scratch. */
+/* What is no tiled convolution shares gemm's own scratch. */
 static size_t resnet_scratch(const void *tower)
 {
-    (void)tower;
-    return 0;
+    return sizes_of(tower, 1, false).scratch;
 }
 
 static convbn_run run_of(exec *e, const resnet *r, const resnet_acts *a, size_t B)

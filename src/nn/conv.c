@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "nn/winograd.h"
 #include "tensor/block_sizes.h"
 
 /* What stands beside the picture.  A panel is never deeper than GEMM_KC. */
@@ -28,6 +29,7 @@ conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, 
 typedef struct patches {
     const conv_shape *s;
     const float *x;
+    size_t first; /* row of the matrix that is number 0 here */
 } patches;
 
 /* Where a patch stands: its picture, and the top left corner, which may lie outside. */
@@ -46,6 +48,7 @@ static void place_corner(place *at, const conv_shape *s)
 static place place_of(const patches *p, size_t row)
 {
     const conv_shape *s = p->s;
+    row += p->first;
     const size_t in_picture = row % (s->Ho * s->Wo);
     place at = {.picture = p->x + row / (s->Ho * s->Wo) * s->H * s->W * s->I,
                 .oy = in_picture / s->Wo,
@@ -78,13 +81,60 @@ static inline const float *tap_of(const place *at, const conv_shape *s, size_t k
     return at->picture + (y * s->W + x) * s->I;
 }
 
-static inline float plane_at(const place *at, const conv_shape *s, size_t column)
-{
-    const size_t tap = column / s->I, i = column % s->I;
-    const size_t y = (size_t)(at->y + (ptrdiff_t)(tap / s->k));
-    const size_t x = (size_t)(at->x + (ptrdiff_t)(tap % s->k));
+/* A column of the patches of planes: how far below and right of a patch's corner, and how
+ * far behind it in memory. */
+typedef struct column {
+    size_t y, x, ahead;
+} column;
 
-    return y < s->H && x < s->W ? at->picture[(i * s->H + y) * s->W + x] : 0.0f;
+static column column_of(const conv_shape *s, size_t number)
+{
+    const size_t tap = number / s->I, i = number % s->I;
+    const size_t y = tap / s->k, x = tap % s->k;
+
+    return (column){y, x, (i * s->H + y) * s->W + x};
+}
+
+static bool inside(const place *at, const conv_shape *s)
+{
+    const ptrdiff_t k = (ptrdiff_t)s->k;
+
+    return at->y >= 0 && at->x >= 0 && at->y + k <= (ptrdiff_t)s->H &&
+           at->x + k <= (ptrdiff_t)s->W;
+}
+
+static inline float plane_at(const place *at, const conv_shape *s, const column *c,
+                             bool whole)
+{
+    const size_t y = (size_t)at->y + c->y, x = (size_t)at->x + c->x;
+
+    if (!whole && (y >= s->H || x >= s->W)) return 0.0f;
+    return at->picture[at->y * (ptrdiff_t)s->W + at->x + (ptrdiff_t)c->ahead];
+}
+
+static void planes_left(float *dst, const conv_shape *s, const place *at, size_t m,
+                        size_t k0, size_t kc, size_t stride)
+{
+    bool whole[GEMM_MR_MAX];
+
+    for (size_t i = 0; i < m; i++) whole[i] = inside(&at[i], s);
+    for (size_t k = 0; k < kc; k++, dst += stride) {
+        const column c = column_of(s, k0 + k);
+        for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at[i], s, &c, whole[i]);
+    }
+}
+
+static void planes_right(float *dst, const conv_shape *s, place at, size_t i0, size_t m,
+                         size_t kc, size_t stride)
+{
+    column c[GEMM_NR];
+
+    assert(m <= GEMM_NR);
+    for (size_t i = 0; i < m; i++) c[i] = column_of(s, i0 + i);
+    for (size_t k = 0; k < kc; k++, dst += stride, place_next(&at, s)) {
+        const bool whole = inside(&at, s);
+        for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at, s, &c[i], whole);
+    }
 }
 
 /* Patches i0.. as the rows of a panel. */
@@ -103,9 +153,7 @@ static void panel_left(const kernels *kern, float *dst, const void *from, size_t
         place_next(&at[i], s);
     }
     if (s->planes) {
-        for (size_t k = 0; k < kc; k++)
-            for (size_t i = 0; i < m; i++)
-                dst[k * stride + i] = plane_at(&at[i], s, k0 + k);
+        planes_left(dst, s, at, m, k0, kc, stride);
         return;
     }
     for (size_t k = k0, run; k < k0 + kc; k += run, dst += run * stride) {
@@ -138,11 +186,11 @@ static void panel_right(const kernels *kern, float *dst, const void *from, size_
     place at = place_of(p, k0);
 
     (void)kern;
+    if (s->planes) {
+        planes_right(dst, s, at, i0, m, kc, stride);
+        return;
+    }
     for (size_t k = 0; k < kc; k++, dst += stride, place_next(&at, s)) {
-        if (s->planes) {
-            for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at, s, i0 + i);
-            continue;
-        }
         for (size_t i = 0, run; i < m; i += run) {
             const size_t tap = (i0 + i) / s->I, c = (i0 + i) % s->I;
             const float *x = tap_of(&at, s, tap / s->k, tap % s->k);
@@ -160,13 +208,13 @@ static bool conv_is_plain(const conv_shape *s)
 /* As the left and as the right operand of a product. */
 static mat patches_left(const patches *p)
 {
-    if (conv_is_plain(p->s)) return mat_of(p->x, p->s->I);
+    if (conv_is_plain(p->s)) return mat_of(p->x + p->first * p->s->I, p->s->I);
     return (mat){.panel = panel_left, .from = p};
 }
 
 static mat patches_right(const patches *p)
 {
-    if (conv_is_plain(p->s)) return mat_of(p->x, p->s->I);
+    if (conv_is_plain(p->s)) return mat_of(p->x + p->first * p->s->I, p->s->I);
     return (mat){.panel = panel_right, .from = p};
 }
 
@@ -257,7 +305,7 @@ void conv_unpack(const kernels *k, float *w, const void *packed, weight_form for
 void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o)
 {
-    const patches p = {s, x};
+    const patches p = {s, x, 0};
     const weights from = {w, s->O, s->I, s->k * s->k};
     const size_t M = B * s->Ho * s->Wo, K = conv_depth(s);
 
@@ -266,50 +314,98 @@ void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form for
     else gemm_packed(e, y, s->O, patches_left(&p), w, form, M, s->O, K, o);
 }
 
-typedef struct reorder_job {
-    const kernels *k;
-    float *dw;
-    const float *sum;
-    size_t I, taps;
-} reorder_job;
+/* The weights' gradient is a sum over many patches of few channels.  It is cut into parts
+ * by the sizes alone, each summed by one thread, without waiting for the others. */
+enum { PART_ROWS = 4096, PARTS_MOST = 32, PARTS_FLOATS = 1 << 20 };
 
-/* dw [O,I,taps] += sum [O,taps,I] */
-static void add_reordered(void *arg, size_t thread, size_t begin, size_t end)
+static size_t min_size(size_t a, size_t b)
 {
-    const reorder_job *j = arg;
-    const size_t K = j->taps * j->I;
+    return a < b ? a : b;
+}
+
+static size_t parts_of(const conv_shape *s, size_t rows)
+{
+    const size_t fit = PARTS_FLOATS / (s->O * conv_depth(s));
+    const size_t n = min_size(min_size(rows / PART_ROWS, PARTS_MOST), fit);
+
+    return n ? n : 1;
+}
+
+size_t conv_work(const conv_shape *s, size_t B)
+{
+    const size_t plain = parts_of(s, B * s->Ho * s->Wo) * s->O * conv_depth(s);
+    const size_t tiled = winograd_work(s, B);
+
+    return tiled > plain ? tiled : plain;
+}
+
+typedef struct sum_job {
+    exec *e;
+    const conv_shape *s;
+    float *dw, *sums; /* sums: [parts][O,taps,I] */
+    const float *dy, *x;
+    size_t rows, parts;
+} sum_job;
+
+static void sum_part(void *arg, size_t thread, size_t part)
+{
+    const sum_job *j = arg;
+    const size_t O = j->s->O, K = conv_depth(j->s);
+    const size_t begin = part * j->rows / j->parts;
+    const size_t end = (part + 1) * j->rows / j->parts;
+    const patches p = {j->s, j->x, begin};
+
+    gemm_serial(j->e, thread, j->sums + part * O * K, K, mat_t(j->dy + begin * O, O),
+                patches_right(&p), O, K, end - begin, (gemm_opts){0});
+}
+
+/* dw [O,I,taps] += the parts, in order. */
+static void add_parts(void *arg, size_t thread, size_t begin, size_t end)
+{
+    const sum_job *j = arg;
+    const size_t I = j->s->I, taps = j->s->k * j->s->k, K = taps * I;
 
     (void)thread;
     for (size_t o = begin; o < end; o++) {
-        const float *sum = j->sum + o * K;
-        float *dw = j->dw + o * K;
-        for (size_t i = 0; i < j->I; i++)
-            for (size_t t = 0; t < j->taps; t++) *dw++ += sum[t * j->I + i];
+        float *sum = j->sums + o * K, *dw = j->dw + o * K;
+        for (size_t part = 1; part < j->parts; part++)
+            j->e->k->add(sum, sum + part * j->s->O * K, K);
+        for (size_t i = 0; i < I; i++)
+            for (size_t t = 0; t < taps; t++) *dw++ += sum[t * I + i];
     }
 }
 
 static void weights_bwd(exec *e, float *dw, float *work, const float *dy, const float *x,
                         const conv_shape *s, size_t B)
 {
-    const patches p = {s, x};
+    const patches p = {s, x, 0};
     const size_t n = B * s->Ho * s->Wo, K = conv_depth(s);
-    const bool direct = s->k == 1;
-    reorder_job j = {e->k, dw, work, s->I, s->k * s->k};
+    sum_job j = {e, s, dw, work, dy, x, n, parts_of(s, n)};
+    const bool direct = s->k == 1 && j.parts == 1;
 
-    gemm(e, direct ? dw : work, K, mat_t(dy, s->O), patches_right(&p), s->O, K, n,
-         (gemm_opts){.accumulate = direct});
-    if (!direct) exec_range(e, add_reordered, &j, s->O, 4);
+    if (j.parts > 1) exec_each(e, sum_part, &j, j.parts);
+    else
+        gemm(e, direct ? dw : work, K, mat_t(dy, s->O), patches_right(&p), s->O, K, n,
+             (gemm_opts){.accumulate = direct});
+    if (!direct) exec_range(e, add_parts, &j, s->O, 4);
 }
 
 void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const float *dy,
               const float *x, const float *w, const conv_shape *s, size_t B)
 {
-    weights_bwd(e, dw, work, dy, x, s, B);
+    const bool tiled = winograd_fits(s, B * winograd_tiles(s));
+
+    if (tiled) winograd_weights_bwd(e, dw, work, dy, x, s, B);
+    else weights_bwd(e, dw, work, dy, x, s, B);
     if (!dx) return;
     assert(s->stride == 1 && !s->planes);
     const conv_shape back = conv_shape_of(s->O, s->I, s->k, 1, s->Ho, s->Wo);
-    const patches p = {&back, dy};
+    const patches p = {&back, dy, 0};
     const weights from = {w, s->O, s->I, s->k * s->k};
+    if (tiled && !add_dx) {
+        winograd_fwd(e, dx, work, dy, w, WEIGHTS_PLAIN, true, &back, B, (gemm_opts){0});
+        return;
+    }
     gemm(e, dx, s->I, patches_left(&p), weights_turned(&from), B * s->H * s->W, s->I,
          conv_depth(&back), (gemm_opts){.accumulate = add_dx});
 }

@@ -45,8 +45,11 @@ void conv_unpack(const kernels *k, float *w, const void *packed, weight_form for
 void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form form,
               const conv_shape *s, size_t B, gemm_opts o);
 
+/* Floats of `work` for conv_bwd. */
+size_t conv_work(const conv_shape *s, size_t B);
+
 /* dx = (+=, if add_dx) the gradient, for stride 1 only (NULL: not wanted);
- * dw [O,I,k,k] += the gradient.  work: O * conv_depth floats. */
+ * dw [O,I,k,k] += the gradient.  Uses winograd_scratch. */
 void conv_bwd(exec *e, float *dx, bool add_dx, float *dw, float *work, const float *dy,
               const float *x, const float *w, const conv_shape *s, size_t B);
 

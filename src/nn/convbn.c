@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nn/winograd.h"
+#include "tensor/narrow.h"
+
 enum { DIM_O = 1, DIM_I, DIM_K };
 
 static const param_row conv_rows[] = {
@@ -32,7 +35,7 @@ void convbn_init(convbn *l, const conv_shape *s, float gain, rng *r)
     batchnorm_init(&l->bn, s->O, gain);
 }
 
-enum { PARTS_MAX = 64, PART_ROWS_MIN = 64 };
+enum { PARTS_MAX = 64, PART_ROWS_MIN = 64, CACHED_FLOATS = 2048 };
 
 size_t convbn_part_doubles(size_t C)
 {
@@ -90,6 +93,21 @@ static void apply_piece(void *arg, size_t thread, size_t begin, size_t end)
                  j->relu ? ACT_RELU : ACT_NONE);
 }
 
+/* By the picture at inference, so that results do not depend on the batch. */
+static bool tiled(const convbn_run *r, const conv_shape *s)
+{
+    if (r->form != WEIGHTS_PLAIN && r->form != WEIGHTS_F32) return false;
+    if (narrow_precision(r->e->k, r->e->precision) != PRECISION_F32) return false;
+    return winograd_fits(s, winograd_tiles(s) * (r->train ? r->B : 1));
+}
+
+static void unit_fwd(const convbn_run *r, float *y, const convbn *l, const conv_shape *s,
+                     const float *x, gemm_opts o)
+{
+    if (tiled(r, s)) winograd_fwd(r->e, y, r->work, x, l->w, r->form, false, s, r->B, o);
+    else conv_fwd(r->e, y, x, l->w, r->form, s, r->B, o);
+}
+
 void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv_shape *s,
                 const float *x, const float *add, bool relu)
 {
@@ -97,7 +115,7 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
 
     if (!r->train) {
         batchnorm_eval(&a->bn, &l->bn, s->O, r->eps);
-        conv_fwd(r->e, a->y, x, l->w, r->form, s, r->B,
+        unit_fwd(r, a->y, l, s, x,
                  (gemm_opts){.scale = a->bn.scale,
                              .bias = a->bn.shift,
                              .add = add,
@@ -113,7 +131,7 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
                   .C = s->O,
                   .rows = part_rows(n),
                   .relu = relu};
-    conv_fwd(r->e, a->z, x, l->w, r->form, s, r->B, (gemm_opts){0});
+    unit_fwd(r, a->z, l, s, x, (gemm_opts){0});
     exec_range(r->e, moments_piece, &j, n, j.rows);
     batchnorm_train(&a->bn, &l->bn, r->part, parts_of(n), n, s->O, r->eps);
     exec_range(r->e, apply_piece, &j, n, j.rows);
@@ -122,13 +140,17 @@ void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv
 static void dots_piece(void *arg, size_t thread, size_t begin, size_t end)
 {
     const norm_job *j = arg;
-    const size_t at = begin * j->C, n = end - begin;
+    const size_t step = j->C < CACHED_FLOATS ? CACHED_FLOATS / j->C : 1;
     double *part = part_of(j, begin);
 
     (void)thread;
-    /* y > 0 where what went into the ReLU was. */
-    if (j->relu) j->k->act_bwd(j->g + at, j->g + at, j->y + at, n * j->C, ACT_RELU);
-    j->k->col_dots(part, part + j->C, j->g + at, j->z + at, j->bn->mean, n, j->C);
+    for (size_t row = begin, n; row < end; row += n) {
+        const size_t at = row * j->C;
+        n = end - row < step ? end - row : step;
+        /* y > 0 where what went into the ReLU was. */
+        if (j->relu) j->k->act_bwd(j->g + at, j->g + at, j->y + at, n * j->C, ACT_RELU);
+        j->k->col_dots(part, part + j->C, j->g + at, j->z + at, j->bn->mean, n, j->C);
+    }
 }
 
 typedef struct dz_job {

@@ -40,7 +40,7 @@ typedef struct convbn_run {
     weight_form form;
     bool train;
     double *part; /* training: convbn_part_doubles of the most channels */
-    float *work;  /* training: the most of O * conv_depth */
+    float *work;  /* training: the most of conv_work; else of winograd_work for one */
 } convbn_run;
 
 size_t convbn_part_doubles(size_t C);

@@ -379,6 +379,7 @@ const kernels kernels_avx2 = {.name = "avx2",
                               .narrow = &narrow,
                               .byte_rows = byte_rows_avx2,
                               .gather = op_gather,
+                              .copy_rows = op_copy_rows,
                               OPS_BODY_MEMBERS};
 ISA_END
 #else

@@ -37,11 +37,23 @@ static void gather(float *dst, size_t stride, const float *const *rows, size_t m
     }
 }
 
-/* M is a constant in every use, so that the loops over rows unroll and the accumulators
- * stay in registers. */
+static void copy_rows(float *dst, size_t stride, const float *src, size_t ld, size_t m,
+                      size_t n)
+{
+    const __mmask16 left = lanes16(m, 0), right = lanes16(m, 16);
+
+    for (size_t k = 0; k < n; k++, dst += stride, src += ld) {
+        _mm512_mask_storeu_ps(dst, left, _mm512_maskz_loadu_ps(left, src));
+        if (m <= 16) continue;
+        _mm512_mask_storeu_ps(dst + 16, right, _mm512_maskz_loadu_ps(right, src + 16));
+    }
+}
+
+/* M and V, the registers of a row, are constants in every use, so that the loops over
+ * rows unroll and the accumulators stay in registers. */
 ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
-                        const size_t M, size_t n, size_t kc, int add, const char *ahead,
-                        size_t step)
+                        const size_t M, const size_t V, size_t n, size_t kc, int add,
+                        const char *ahead, size_t step)
 {
     __m512 acc[MR][2];
 
@@ -51,21 +63,25 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
         fetch_row(c + i * ldc);
     }
     for (size_t k = 0; k < kc; k++, a += M, b += NR, ahead += step) {
-        const __m512 b0 = _mm512_loadu_ps(b), b1 = _mm512_loadu_ps(b + 16);
+        const __m512 b0 = _mm512_loadu_ps(b);
+        const __m512 b1 = V > 1 ? _mm512_loadu_ps(b + 16) : b0;
         _mm_prefetch(ahead, _MM_HINT_T1);
 #pragma GCC unroll 14
         for (size_t i = 0; i < M; i++) {
             const __m512 x = _mm512_set1_ps(a[i]);
             acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
-            acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
+            if (V > 1) acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
         }
     }
 #pragma GCC unroll 14
     for (size_t i = 0; i < M; i++, c += ldc) put_row(c, acc[i][0], acc[i][1], n, add);
 }
 
-#define TILE(M) \
-    case M: tile_m(c, ldc, a, b, M, n, kc, add, ahead, step); break
+#define TILE(M)                                                          \
+    case M:                                                              \
+        if (n > 16) tile_m(c, ldc, a, b, M, 2, n, kc, add, ahead, step); \
+        else tile_m(c, ldc, a, b, M, 1, n, kc, add, ahead, step);        \
+        break
 
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,
                  size_t kc, int add, const char *ahead, size_t step)
@@ -88,9 +104,9 @@ static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m,
     }
 }
 
-#define AVX512_MEMBERS                                                               \
-    .mr = MR, .nr = NR, .tile = tile, .gather = gather, .byte_rows = byte_rows_avx2, \
-    OPS_BODY_MEMBERS
+#define AVX512_MEMBERS                                                          \
+    .mr = MR, .nr = NR, .tile = tile, .gather = gather, .copy_rows = copy_rows, \
+    .byte_rows = byte_rows_avx2, OPS_BODY_MEMBERS
 const kernels kernels_avx512 = {.name = "avx512", AVX512_MEMBERS};
 const kernels kernels_avx512vnni = {
     .name = "avx512vnni", .narrow = &narrow_avx512vnni, AVX512_MEMBERS};

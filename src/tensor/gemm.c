@@ -39,19 +39,6 @@ static size_t cut_at(const cut *c, size_t i)
     return i * c->base + (i < c->extra ? i : c->extra);
 }
 
-/* A row of a panel: too short to be worth a call. */
-static inline void copy_row(float *dst, const float *src, size_t n)
-{
-    size_t i = 0;
-
-    if (n == GEMM_NR) {
-        memcpy(dst, src, GEMM_NR * sizeof *dst);
-        return;
-    }
-    for (; i + 4 <= n; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
-    for (; i < n; i++) dst[i] = src[i];
-}
-
 /* dst[k*stride + i] = element (i0+i, k0+k) of A; i < m, k < kc. */
 static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0, size_t m,
                        size_t k0, size_t kc, size_t stride)
@@ -64,7 +51,7 @@ static void pack_panel(const kernels *kern, float *dst, const mat *A, size_t i0,
     }
     const float *src = A->p + i0 * rs + k0 * cs;
     if (rs == 1) {
-        for (size_t k = 0; k < kc; k++) copy_row(dst + k * stride, src + k * cs, m);
+        kern->copy_rows(dst, stride, src, cs, m, kc);
     } else if (cs == 1) {
         const float *rows[GEMM_NR];
         assert(m <= GEMM_NR);
@@ -540,6 +527,13 @@ void gemm_unpack(const kernels *k, float *w, const void *packed, weight_form for
     }
 }
 
+const float *gemm_packed_row(const float *packed, size_t N, size_t K, size_t j, size_t k)
+{
+    const size_t k0 = k / GEMM_KC * GEMM_KC, kc = min_size(GEMM_KC, K - k0);
+
+    return packed + k0 * padded(N) + (j * kc + k - k0) * GEMM_NR;
+}
+
 void gemm_packed(exec *x, float *C, size_t ldc, mat A, const void *packed,
                  weight_form form, size_t M, size_t N, size_t K, gemm_opts o)
 {
@@ -592,4 +586,20 @@ void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, siz
             }
         }
     }
+}
+
+void gemm_packed_serial(exec *x, size_t thread, float *C, size_t ldc, mat A,
+                        const float *packed, size_t M, size_t N, size_t K)
+{
+    if (!M || !N) return;
+    product p = product_of(x, C, ldc, A, M, N, K, (gemm_opts){0});
+
+    assert(M <= GEMM_ROWS / x->k->mr * x->k->mr);
+    p.n = p.N = N;
+    p.form = WEIGHTS_F32;
+    p.b = packed;
+    p.blocks = p.groups = 1;
+    begin_block(&p, 0);
+    p.k_end = K;
+    block_task(&p, thread, 0);
 }

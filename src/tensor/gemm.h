@@ -83,9 +83,16 @@ void gemm_packed_part(exec *x, float *C, size_t ldc, mat A, const void *packed,
                       weight_form form, size_t M, size_t N, size_t n0, size_t n, size_t K,
                       gemm_opts o);
 
+/* Row k of 32 columns, panel j of them, of what gemm_pack packed as WEIGHTS_F32. */
+const float *gemm_packed_row(const float *packed, size_t N, size_t K, size_t j, size_t k);
+
 /* By the calling thread alone, from inside an exec_each: for the many small products of
  * attention.  `thread` is the caller's; uses that thread's gemm part of the scratch. */
 void gemm_serial(exec *x, size_t thread, float *C, size_t ldc, mat A, mat B, size_t M,
                  size_t N, size_t K, gemm_opts o);
+
+/* The same of B packed as WEIGHTS_F32, for M of at most GEMM_ROWS. */
+void gemm_packed_serial(exec *x, size_t thread, float *C, size_t ldc, mat A,
+                        const float *packed, size_t M, size_t N, size_t K);
 
 #endif

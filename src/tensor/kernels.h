@@ -43,6 +43,17 @@ typedef struct byte_filter {
     const int32_t *weights; /* [n][taps] */
 } byte_filter;
 
+/* The transforms of F(2x2,3x3), nn/winograd.h: a matrix X of from x from numbers becomes
+ * T X T^t of to x to. */
+typedef enum winograd_step {
+    WINOGRAD_X,  /* 4 to 4: B^t, of the input */
+    WINOGRAD_W,  /* 3 to 4: G, of the weights */
+    WINOGRAD_Y,  /* 4 to 2: A^t, to the output */
+    WINOGRAD_DY, /* 2 to 4: A, of the output's gradient */
+    WINOGRAD_DW, /* 4 to 3: G^t, to the weights' gradient */
+    WINOGRAD_STEPS
+} winograd_step;
+
 enum { BYTE_STEP = 16, BYTE_SHIFT = 22, KERNELS_DW_BLOCK = 64 };
 
 typedef struct narrow_kernels narrow_kernels;
@@ -119,9 +130,15 @@ typedef struct kernels {
      * (the last has the rest), each [k,k,block]. */
     void (*dw_row)(float *y, const float *b, const float *const *rows, const float *w,
                    size_t k, size_t stride, size_t W, size_t Wo, size_t C);
+    /* Element (i,j) of n matrices is x[i*from + j][0..n), and y likewise. */
+    void (*winograd[WINOGRAD_STEPS])(float *const *y, const float *const *x, size_t n);
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */
     void (*gather)(float *dst, size_t stride, const float *const *rows, size_t m,
                    size_t n);
+    /* dst[k*stride + i] = src[k*ld + i], i < m <= 32, k < n, in order of k: the panel of
+     * an operand that lies the panel's way */
+    void (*copy_rows)(float *dst, size_t stride, const float *src, size_t ld, size_t m,
+                      size_t n);
 
     /* -- pictures of bytes: whole-number sums, the same on every instruction set -- */
     /* y[r,i,ch] = sum over k < count of x[r*stride + (first + k)*c + ch] * w[i,k],

@@ -457,6 +457,76 @@ static void op_dw_row(float *y, const float *b, const float *const *rows, const 
     }
 }
 
+/* ---- Winograd's transforms: along one axis, `s` from one number to the next ---- */
+
+ATTR_INLINE void winograd_x(vector *y, const vector *x, size_t s)
+{
+    y[0] = x[0] - x[2 * s];
+    y[s] = x[s] + x[2 * s];
+    y[2 * s] = x[2 * s] - x[s];
+    y[3 * s] = x[s] - x[3 * s];
+}
+
+ATTR_INLINE void winograd_w(vector *y, const vector *x, size_t s)
+{
+    const vector even = 0.5f * (x[0] + x[2 * s]), odd = 0.5f * x[s];
+
+    y[0] = x[0];
+    y[s] = even + odd;
+    y[2 * s] = even - odd;
+    y[3 * s] = x[2 * s];
+}
+
+ATTR_INLINE void winograd_y(vector *y, const vector *x, size_t s)
+{
+    y[0] = x[0] + x[s] + x[2 * s];
+    y[s] = x[s] - x[2 * s] - x[3 * s];
+}
+
+ATTR_INLINE void winograd_dy(vector *y, const vector *x, size_t s)
+{
+    y[0] = x[0];
+    y[s] = x[0] + x[s];
+    y[2 * s] = x[0] - x[s];
+    y[3 * s] = -x[s];
+}
+
+ATTR_INLINE void winograd_dw(vector *y, const vector *x, size_t s)
+{
+    const vector even = 0.5f * (x[s] + x[2 * s]);
+
+    y[0] = x[0] + even;
+    y[s] = 0.5f * (x[s] - x[2 * s]);
+    y[2 * s] = even + x[3 * s];
+}
+
+/* Both axes of the matrices [i, i + n), a vector's.  Rows of four, used or not: one step
+ * between them. */
+#define WINOGRAD(step, FROM, TO)                                                         \
+    ATTR_INLINE void step##_some(float *const *y, const float *const *x, size_t i,       \
+                                 const size_t n)                                         \
+    {                                                                                    \
+        vector a[16] = {{0}}, b[16], c[16];                                              \
+        _Pragma("GCC unroll 16") for (size_t j = 0; j < FROM * FROM; j++)                \
+            memcpy(&a[j / FROM * 4 + j % FROM], x[j] + i, n * sizeof **x);               \
+        _Pragma("GCC unroll 4") for (size_t j = 0; j < FROM; j++) step(b + j, a + j, 4); \
+        _Pragma("GCC unroll 4") for (size_t j = 0; j < TO; j++)                          \
+            step(c + 4 * j, b + 4 * j, 1);                                               \
+        _Pragma("GCC unroll 16") for (size_t j = 0; j < TO * TO; j++)                    \
+            memcpy(y[j] + i, &c[j / TO * 4 + j % TO], n * sizeof **x);                   \
+    }                                                                                    \
+    static void op_##step(float *const *y, const float *const *x, size_t n)              \
+    {                                                                                    \
+        size_t i = 0;                                                                    \
+        for (; i + OPS_VECTOR <= n; i += OPS_VECTOR) step##_some(y, x, i, OPS_VECTOR);   \
+        if (i < n) step##_some(y, x, i, n - i);                                          \
+    }
+WINOGRAD(winograd_x, 4, 4)
+WINOGRAD(winograd_w, 3, 4)
+WINOGRAD(winograd_y, 4, 2)
+WINOGRAD(winograd_dy, 2, 4)
+WINOGRAD(winograd_dw, 4, 3)
+
 #if OPS_VECTOR < 16 /* avx512.c has its own */
 /* Four rows at a time, four by four. */
 static void op_gather(float *dst, size_t stride, const float *const *rows, size_t m,
@@ -487,6 +557,16 @@ static void op_gather(float *dst, size_t stride, const float *const *rows, size_
     }
     for (; i < m; i++)
         for (size_t k = 0; k < n; k++) dst[k * stride + i] = rows[i][k];
+}
+
+static void op_copy_rows(float *dst, size_t stride, const float *src, size_t ld, size_t m,
+                         size_t n)
+{
+    for (size_t k = 0; k < n; k++, dst += stride, src += ld) {
+        size_t i = 0;
+        for (; i + 4 <= m; i += 4) memcpy(dst + i, src + i, 4 * sizeof *dst);
+        for (; i < m; i++) dst[i] = src[i];
+    }
 }
 #endif
 
@@ -595,6 +675,8 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
 /* All members of a table but the name and the tile. */
 #define OPS_BODY_MEMBERS                                                                 \
     .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                    \
+    .winograd = {op_winograd_x, op_winograd_w, op_winograd_y, op_winograd_dy,            \
+                 op_winograd_dw},                                                        \
     .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot,    \
     .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                            \
     .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                    \

@@ -39,4 +39,5 @@ const kernels kernels_ref = {.name = "ref",
                              .tile = tile,
                              .byte_rows = byte_rows,
                              .gather = op_gather,
+                             .copy_rows = op_copy_rows,
                              OPS_BODY_MEMBERS};
