@@ -142,7 +142,7 @@ def show(line):
         text = f"  {p['name'] + ' ' + p['setting']:40} {p['median']:10.1f} ms"
         text += " (a trial alone)" if p["trial_only"] else (
             f" ({min(p['ms']):.1f} to {max(p['ms']):.1f})")
-        if "gflop" in line:
+        if p["name"] in line.get("gflop", {}):
             rate = 1e3 * line["gflop"][p["name"]] / p["median"]
             text += f"  {rate:.0f} GFLOP/s, {100 * rate / peak:.0f} % of the peak"
         text += f"  error {p['error']:.1e}" if "error" in p else ""

@@ -93,6 +93,8 @@ def encode(row):
         result["gflop"] = {p["name"]: row.batch * models.gflop(row.model)
                            for p in result["programs"]}
         result["gflop"]["clipc"] = row.batch * models.gflop_of_ours(row.model)
+        if row.model == "rn50":  # Winograd's convolutions execute fewer
+            del result["gflop"]["clipc"]
     return result
 
 

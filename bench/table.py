@@ -29,7 +29,7 @@ def time_of(ms):
 
 
 def share(line, p):
-    if "gflop" not in line:
+    if p["name"] not in line.get("gflop", {}):
         return ""
     rate = 1e3 * line["gflop"][p["name"]] / p["median"]
     return f"{100 * rate / (max(line['peaks']) * line['threads']):.0f} %"
