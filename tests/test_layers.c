@@ -429,6 +429,45 @@ static void convs(const char *isa)
     one_conv(isa, pixels);
 }
 
+/* What a tiled convolution and its gradient of the weights make with some threads. */
+static void tiled_with(float *y, float *dw, size_t threads, const float *x,
+                       const float *w)
+{
+    enum { SIDE = 13, I = 6, O = 35 };
+    const conv_shape s = conv_shape_of(I, O, 3, 1, SIDE, SIDE);
+    float *work = malloc(winograd_work(&s, CONV_B) * sizeof *work);
+    clipc_err err;
+    exec *e;
+
+    assert_non_null(work);
+    CHECK_OK(exec_new(&e, threads, winograd_scratch(&s), &err), err);
+    winograd_fwd(e, y, work, x, w, WEIGHTS_PLAIN, false, &s, CONV_B, (gemm_opts){0});
+    memset(dw, 0, O * I * 9 * sizeof *dw);
+    winograd_weights_bwd(e, dw, work, y, x, &s, CONV_B);
+    exec_free(e);
+    free(work);
+}
+
+/* tiled convolutions: the same bits whatever the threads */
+static void test_tiled_threads(void **state)
+{
+    enum { X = CONV_B * 13 * 13 * 6, Y = CONV_B * 13 * 13 * 35, W = 35 * 6 * 9 };
+    float *m = malloc((X + 2 * Y + 3 * W) * sizeof *m);
+    float *x = m, *w = x + X, *y = w + W, *dw = y + Y, *y2 = dw + W, *dw2 = y2 + Y;
+    rng r = rng_seed(7, 0);
+
+    (void)state;
+    assert_non_null(m);
+    rng_fill_normal(&r, x, X + W, 0.0f, 1.0f);
+    tiled_with(y, dw, 1, x, w);
+    for (size_t threads = 2; threads <= 5; threads++) {
+        tiled_with(y2, dw2, threads, x, w);
+        assert_memory_equal(y, y2, Y * sizeof *y);
+        assert_memory_equal(dw, dw2, W * sizeof *dw);
+    }
+    free(m);
+}
+
 /* conv: values packed and plain, gradients; strides, sizes, channel orders */
 static void test_conv(void **state)
 {
@@ -799,11 +838,12 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),      cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention),   cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),        cmocka_unit_test(test_dwconv),
-        cmocka_unit_test(test_convbn),      cmocka_unit_test(test_pool),
-        cmocka_unit_test(test_pool3),       cmocka_unit_test(test_attnpool),
-        cmocka_unit_test(test_interpolate), cmocka_unit_test(test_squeeze)};
+        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),      cmocka_unit_test(test_tiled_threads),
+        cmocka_unit_test(test_dwconv),    cmocka_unit_test(test_convbn),
+        cmocka_unit_test(test_pool),      cmocka_unit_test(test_pool3),
+        cmocka_unit_test(test_attnpool),  cmocka_unit_test(test_interpolate),
+        cmocka_unit_test(test_squeeze)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

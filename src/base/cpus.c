@@ -11,13 +11,9 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/sizes.h"
 
 enum { FILE_MOST = 1 << 16 };
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 /* A number above 0 at *s, which moves behind it; 0: there is none. */
 static uint64_t number(const char **s)

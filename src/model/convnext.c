@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/sizes.h"
 #include "nn/linear.h"
 #include "nn/rows.h"
 
@@ -225,11 +226,6 @@ typedef struct convnext_acts {
     float *dw;     /* the depthwise convolution's work */
     float *mean;   /* [B,C] of the last stage */
 } convnext_acts;
-
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
 
 static void acts_take(convnext_acts *a, arena *mem, const convnext *n)
 {

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/sizes.h"
 #include "nn/linear.h"
 #include "nn/pool.h"
 #include "nn/rows.h"
@@ -188,11 +189,6 @@ int front_params(front *f, param_list *l, const image_cfg *c, clipc_err *err)
         rc = convbn_params(&f->mci[i], l, prefix, "conv.", "bn.", &f->s[i], err);
     }
     return rc;
-}
-
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
 }
 
 void front_acts_take(front_acts *a, arena *mem, const front *f)

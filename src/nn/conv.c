@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "nn/winograd.h"
 #include "tensor/block_sizes.h"
 
@@ -317,11 +318,6 @@ void conv_fwd(exec *e, float *y, const float *x, const float *w, weight_form for
 /* The weights' gradient is a sum over many patches of few channels.  It is cut into parts
  * by the sizes alone, each summed by one thread, without waiting for the others. */
 enum { PART_ROWS = 4096, PARTS_MOST = 32, PARTS_FLOATS = 1 << 20 };
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 static size_t parts_of(const conv_shape *s, size_t rows)
 {

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "tensor/block_sizes.h"
 
 enum {
@@ -19,11 +20,6 @@ enum {
 
 /* What stands beside the picture. */
 static const float zeros[CHANNELS_MOST];
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
 
 size_t winograd_tiles(const conv_shape *s)
 {
@@ -50,7 +46,7 @@ static size_t chunk_most(const conv_shape *s)
 
 static size_t padded(size_t n)
 {
-    return (n + GEMM_NR - 1) / GEMM_NR * GEMM_NR;
+    return div_up(n, GEMM_NR) * GEMM_NR;
 }
 
 /* Parts that the weights' gradient is summed in: fixed by the sizes. */
@@ -249,8 +245,7 @@ void winograd_fwd(exec *e, float *y, float *work, const float *x, const float *w
     assert(kind_fits(s) && (form == WEIGHTS_PLAIN || form == WEIGHTS_F32));
     assert(!o.accumulate && !o.pre && (o.scale || (!o.bias && o.f == ACT_NONE)));
     exec_range(e, weights_piece, &weights, padded(s->O) / GEMM_NR * s->I, 16);
-    f.pieces = (f.tiles + most - 1) / most;
-    if (f.pieces < e->threads) f.pieces = e->threads;
+    f.pieces = max_size(div_up(f.tiles, most), e->threads);
     exec_each(e, forward_piece, &f, f.pieces);
 }
 

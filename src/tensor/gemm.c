@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
@@ -98,16 +99,6 @@ typedef struct product {
     float *b_out;
     exec *x;
 } product;
-
-static size_t min_size(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-static size_t div_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
 
 static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n1)
 {
@@ -350,11 +341,6 @@ static void block_task(void *arg, size_t thread, size_t i)
         pack_a(&p, a, p0, p1);
         block(&p, a, p0, p1, j0, j1, turn);
     } while (next_block(&p));
-}
-
-static size_t max_size(size_t a, size_t b)
-{
-    return a > b ? a : b;
 }
 
 /* Enough pieces for every thread to have some to spare, and so small that the
