@@ -11,7 +11,8 @@
  * warm-up, cosine to zero.  Same config, same seed, same number of threads, same
  * instruction set: same bits, also across save and resume.
  *
- * Config keys (all optional but data):
+ * Config keys, all optional but data.  What a run learns and from what:
+ *
  *   model            open_clip's model_cfg (vision_cfg, text_cfg, embed_dim, quick_gelu);
  *                    default: a small ViT at 64 pixels
  *   preprocess_cfg   open_clip's: mean, std, interpolation
@@ -19,17 +20,35 @@
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
  *   data             a path, or a list of paths or {"path", "weight"}: tar shards,
- * folders of shards or of pictures with .txt or .json captions beside them data_dir what
- * relative paths in data and val are relative to val              a path like those in
- * data: held out, for validation templates        list of "... {} ...": how captions
- * become texts; also saved as the model's own templates alternative      0.25   chance of
- * drawing another than a picture's first caption batch_size 256, steps 2000, accum 1
- * (batches a step), lr 1e-3, warmup 200 (steps), beta1 0.9, beta2 0.98, eps 1e-6,
- * weight_decay 0.2, grad_clip 1.0 (0: none), logit_scale_max 100, seed 1 augment {ground
- * [4], rotate, scale [2], shift, crop [2], ratio [2], flip, grey} threads 0 (all that
- * the process may use: its affinity mask, its control group's limit),
- * workers 2 (decoding), log_every 10, save_every 500, keep 3, val_every 500, val_samples
- * 2000, precision "f16" (of the saved model), max_megapixels 256 */
+ *                    folders of shards, or of pictures with .txt or .json captions
+ *                    beside them
+ *   data_dir         what relative paths in data and val are relative to
+ *   val              a path like those in data: held out, for validation
+ *   templates        list of "... {} ...": how captions become texts; also saved as the
+ *                    model's own templates
+ *   alternative      .25: chance of drawing another than a picture's first caption
+ *   augment          {ground [4], rotate, scale [2], shift, crop [2], ratio [2], flip,
+ *                    grey}: image/augment.h
+ *   max_megapixels   256: larger pictures count as broken
+ *
+ * How:
+ *
+ *   batch_size       256 pairs; accum 1: batches a step
+ *   steps            2000; warmup 200 of them
+ *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
+ *   grad_clip        1: highest norm of the gradients, 0: any
+ *   logit_scale_max  100
+ *   seed             1
+ *   threads          0: all that the process may use (its affinity mask, its control
+ *                    group's limit)
+ *   workers          2 threads that decode pictures
+ *
+ * What is kept:
+ *
+ *   log_every        10; the first 200 steps are all logged
+ *   save_every       500; keep 3 checkpoints
+ *   val_every        500; val_samples 2000
+ *   precision        "f16" of the saved model, or "f32", "bf16" */
 #ifndef CLIPC_TRAIN_H
 #define CLIPC_TRAIN_H
 

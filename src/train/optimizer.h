@@ -1,0 +1,35 @@
+/* train/optimizer.h -- AdamW (arXiv:1711.05101) over the parameters of a net: the global
+ * norm of the gradients, clipping by it, the step, the schedule of its rate. */
+#ifndef CLIPC_TRAIN_OPTIMIZER_H
+#define CLIPC_TRAIN_OPTIMIZER_H
+
+#include "clip/net.h"
+#include "train/train_config.h"
+
+typedef struct optimizer {
+    net *net;       /* whose weights move; the caller's */
+    net *grads;     /* a net of the same shape over the gradients */
+    float *m, *v;   /* [net->params.floats] each: the moments, laid out as the weights */
+    arena memory;   /* of both moments */
+    double *sums;   /* of the pieces of one parameter */
+    arena sum_room; /* theirs */
+} optimizer;
+
+/* Zeroed gradients and moments for n, which must outlive the optimizer. */
+int optimizer_make(optimizer *o, net *n, clipc_err *err);
+void optimizer_free(optimizer *o);
+
+void optimizer_zero_grads(const optimizer *o, exec *e);
+
+/* The norm of all gradients together. */
+double optimizer_norm(const optimizer *o, exec *e);
+
+/* One step with gradients whose norm is `norm` and that are `accum` batches' sum; `step`
+ * counts the updates, from 0, for the moments' bias.  lr is the rate of schedule_lr. */
+void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
+                    double norm, size_t step);
+
+/* The rate of a step: linear warm-up, then half a cosine to zero. */
+float schedule_lr(const train_cfg *c, size_t step);
+
+#endif
