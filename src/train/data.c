@@ -234,7 +234,9 @@ static const sample *pick(const dataset *d, rng *r)
 static const sample *nth(const dataset *d, size_t i)
 {
     const source *s = d->sources;
+    const sample_order *o = d->cfg.order;
 
+    if (o) i = o->v[i % o->n];
     for (i %= d->n_samples; i >= s->n; s++) i -= s->n;
     return &s->v[i];
 }
@@ -404,6 +406,7 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     if (rc == CLIPC_OK && cfg->vocab_size < bpe_vocab_size(cfg->bpe))
         rc = clipc_fail(err, CLIPC_ERR_ARG, "vocab_size %zu: the tokenizer has %zu",
                         cfg->vocab_size, bpe_vocab_size(cfg->bpe));
+    if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->n_samples, err);
     if (rc == CLIPC_OK) rc = make_slots(d, first, err);
     d->threads = calloc(cfg->workers, sizeof *d->threads);
     if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);

@@ -12,6 +12,7 @@ static const char *const keys[] = {"model",
                                    "data",
                                    "data_dir",
                                    "val",
+                                   "order",
                                    "templates",
                                    "alternative",
                                    "batch_size",
@@ -53,6 +54,7 @@ void train_config_free(train_cfg *c)
     token_files_free(&c->token_files);
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     free(c->val);
+    order_free(&c->order);
     memset(c, 0, sizeof *c);
 }
 
@@ -119,6 +121,21 @@ static int get_data(train_cfg *c, const json_t *root, const char *where, clipc_e
     if (rc == CLIPC_OK && val && !(c->val = resolve(dir, val)))
         rc = clipc_fail_memory(err, where, 0);
     c->data.sources = (const char *const *)c->paths;
+    return rc;
+}
+
+static int get_order(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const char *name = NULL, *dir = NULL;
+    int rc = json_get_string(&name, root, "order", where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_string(&dir, root, "data_dir", where, err);
+    if (rc != CLIPC_OK || !name) return rc;
+    char *path = resolve(dir, name);
+    rc = path ? order_read(&c->order, path, err) : clipc_fail_memory(err, where, 0);
+    free(path);
+    c->data.order = &c->order;
+    c->data.in_order = true;
     return rc;
 }
 
@@ -339,6 +356,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = get_tokenizer(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_data(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_order(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (rc == CLIPC_OK)
