@@ -10,6 +10,7 @@
 #include "image/augment.h"
 #include "image/preprocess.h"
 #include "text/bpe.h"
+#include "train/order.h"
 #include "train/sources.h"
 
 typedef struct data_cfg {
@@ -20,9 +21,10 @@ typedef struct data_cfg {
     const char *const
         *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
     size_t n_templates;
-    float alternative; /* .25: chance of another caption than the first */
-    bool in_order;     /* sample k of all, not one at random: for validation */
-    const bpe *bpe;    /* with an id for each of vocab_size or fewer */
+    float alternative;         /* .25: chance of another caption than the first */
+    bool in_order;             /* sample k of all, not one at random: for validation */
+    const sample_order *order; /* of samples in order; it begins again at its end */
+    const bpe *bpe;            /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;
