@@ -139,7 +139,7 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK && t->cfg.val)
         rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
-                             t->cfg.val_samples, err);
+                             &t->cfg.data.tables, t->cfg.val_samples, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;
