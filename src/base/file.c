@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -212,4 +213,16 @@ const char *path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+bool file_is_picture(const char *name)
+{
+    static const char *const ends[] = {
+        ".jpg", ".jpeg", ".png", ".webp", ".gif",  ".bmp",  ".pbm",  ".pgm",
+        ".ppm", ".pnm",  ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"};
+    const char *dot = strrchr(name, '.');
+
+    for (size_t i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
+        if (strcasecmp(dot, ends[i]) == 0) return true;
+    return false;
 }

@@ -58,4 +58,7 @@ char *path_join(const char *dir, const char *name);
 /* The part behind the last '/'. */
 const char *path_base(const char *path);
 
+/* Whether a name ends as those of pictures do, in either case. */
+bool file_is_picture(const char *name);
+
 #endif
