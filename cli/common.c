@@ -160,7 +160,8 @@ static int walk(strings *s, const char *folder, int depth, clipc_err *err)
                          : NULL;
         /* Links in circles end at the depth. */
         if (path && file_is_dir(path) && depth < 64) rc = walk(s, path, depth + 1, err);
-        else if (path && file_is_picture(path)) rc = strings_add(s, path, strlen(path), err);
+        else if (path && ending_is_picture(path_ending(path)))
+            rc = strings_add(s, path, strlen(path), err);
         free(path);
         free(names[i]);
     }

@@ -84,6 +84,26 @@ int file_read(buf *out, const char *path, size_t limit, clipc_err *err)
     return rc;
 }
 
+int file_read_part(buf *out, const char *path, uint64_t offset, size_t size,
+                   clipc_err *err)
+{
+    buf_clear(out);
+    int rc = buf_reserve(out, size, err);
+    if (rc != CLIPC_OK) return rc;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    while (rc == CLIPC_OK && out->len < size) {
+        const ssize_t n =
+            pread(fd, out->data + out->len, size - out->len, (off_t)(offset + out->len));
+        if (n > 0) out->len += (size_t)n;
+        else if (n == 0) rc = clipc_fail(err, CLIPC_ERR_IO, "%s: ends too early", path);
+        else if (errno != EINTR) rc = fail_errno(err, path, "read");
+    }
+    close(fd);
+    out->data[out->len] = '\0';
+    return rc;
+}
+
 bool file_exists(const char *path)
 {
     return access(path, F_OK) == 0;
@@ -215,14 +235,19 @@ const char *path_base(const char *path)
     return slash ? slash + 1 : path;
 }
 
-bool file_is_picture(const char *name)
+const char *path_ending(const char *path)
 {
-    static const char *const ends[] = {
-        ".jpg", ".jpeg", ".png", ".webp", ".gif",  ".bmp",  ".pbm",  ".pgm",
-        ".ppm", ".pnm",  ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"};
-    const char *dot = strrchr(name, '.');
+    const char *dot = strrchr(path_base(path), '.');
+    return dot ? dot + 1 : "";
+}
 
-    for (size_t i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
-        if (strcasecmp(dot, ends[i]) == 0) return true;
+bool ending_is_picture(const char *ending)
+{
+    static const char *const known[] = {"jpg",  "jpeg", "png",  "webp", "gif", "bmp",
+                                        "pbm",  "pgm",  "ppm",  "pnm",  "tif", "tiff",
+                                        "heic", "heif", "avif", "jxl"};
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(ending, known[i]) == 0) return true;
     return false;
 }

@@ -68,9 +68,10 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
     c->e->precision = (compute)c->options.precision;
-    if (n->image) rc = n->ops->acts_make(&c->image_acts, n->image, B, TOWER_INFER, err);
+    if (n->image)
+        rc = n->ops->acts_make(&c->image_acts, NULL, n->image, B, TOWER_INFER, err);
     if (rc == CLIPC_OK && n->text)
-        rc = n->text_ops->acts_make(&c->text_acts, n->text, most_texts(c), B * T,
+        rc = n->text_ops->acts_make(&c->text_acts, NULL, n->text, most_texts(c), B * T,
                                     TOWER_INFER, err);
     if (rc == CLIPC_OK) rc = tokens_work_new(&c->tokens, &c->m->tokens, err);
     take_buffers(c, &measure);

@@ -213,7 +213,7 @@ static int add_labelled(eval_set *v, const char *below, const char *name, clipc_
     const size_t at = v->lines.len + strlen(below) + strlen(name) + 2;
     int rc = CLIPC_OK;
 
-    if (!file_is_picture(name)) return CLIPC_OK;
+    if (!ending_is_picture(path_ending(name))) return CLIPC_OK;
     rc = buf_printf(&v->lines, err, "%s/%s\t%s\n", below, name, below);
     for (size_t i = at; rc == CLIPC_OK && i < v->lines.len; i++)
         if (v->lines.data[i] == '_') v->lines.data[i] = ' ';
@@ -237,7 +237,7 @@ static int add_captioned(eval_set *v, const char *below, const char *name, clipc
     buf text = {0}, path = {0};
     int rc;
 
-    if (!file_is_picture(name)) return CLIPC_OK;
+    if (!ending_is_picture(path_ending(name))) return CLIPC_OK;
     rc = buf_printf(&path, err, "%s/%.*s.txt", v->folder, stem, name);
     if (rc == CLIPC_OK) rc = file_read(&text, path.data, CAPTIONS_LIMIT, err);
     for (char *p = text.data; rc == CLIPC_OK && p && *p;) {
@@ -339,27 +339,21 @@ static int read_shard(eval_set *v, eval_classes *c, bool by_folder, clipc_err *e
 
 /* ---- any of them ---- */
 
-static const char *shard_end(const char *path)
-{
-    const char *tar = strstr(path_base(path), ".tar");
-    return tar && (!tar[4] || tar[4] == '.') ? tar : NULL;
-}
-
 bool eval_set_is(const char *path)
 {
-    const char *dot = strrchr(path, '.');
-    return shard_end(path) || (dot && strcmp(dot, ".tsv") == 0) || file_is_dir(path);
+    return shard_is(path) || strcmp(path_ending(path), "tsv") == 0 || file_is_dir(path);
 }
 
 /* "folder/stem" is all that a shard tells of its name. */
 void eval_set_name(char *name, size_t size, const char *path)
 {
-    const char *end = shard_end(path), *from;
+    const bool shard = shard_is(path);
+    const char *end = shard ? strstr(path_base(path), ".tar") : path + strlen(path),
+               *from;
 
-    if (!end) end = path + strlen(path);
     while (end > path + 1 && end[-1] == '/') end--;
     for (from = end; from > path && from[-1] != '/';) from--;
-    if (shard_end(path) && from > path)
+    if (shard && from > path)
         for (from--; from > path && from[-1] != '/';) from--;
     snprintf(name, size, "%.*s", (int)(end - from), from);
 }
@@ -370,7 +364,7 @@ int eval_set_open(eval_set *v, const char *path, eval_classes *classes, bool by_
     int rc;
 
     *v = (eval_set){.path = path};
-    rc = shard_end(path)     ? read_shard(v, classes, by_folder, err)
+    rc = shard_is(path)      ? read_shard(v, classes, by_folder, err)
          : file_is_dir(path) ? read_folder(v, classes, err)
                              : read_list(v, classes, err);
     if (rc == CLIPC_OK && !v->n)
