@@ -46,7 +46,7 @@ static void check_gradients(const char *folder, size_t chunk)
     const double *loss = golden_f64(r.g, "loss", NULL);
     CHECK_NEAR(backward(&r, grads, chunk ? chunk : r.B, false), *loss, 1e-5);
     free((void *)(uintptr_t)loss);
-    for (int pass = 0; pass < 2; pass++)
+    for (int turn = 0; turn < 2; turn++)
         for (size_t i = 0; i < grads->params.n; i++) {
             const param *p = &grads->params.v[i];
             if (p->kind == PARAM_STAT) continue;
@@ -57,7 +57,7 @@ static void check_gradients(const char *folder, size_t chunk)
                 diff += d * d;
                 size += (double)want[k] * (double)want[k];
             }
-            if (pass == 0) all += size;
+            if (turn == 0) all += size;
             else if (!(sqrt(diff) <= 1e-4 * sqrt(size) + 1e-7 * sqrt(all)))
                 fail_msg("%s: |g - g*| = %g, |g*| = %g", p->name, sqrt(diff), sqrt(size));
             free(want);
@@ -135,15 +135,15 @@ static size_t pass_bytes(const rig *r, size_t chunk, bool recompute)
 /* pass: what it says it would take falls with chunks and recomputation */
 static void test_pass_bytes(void **state)
 {
-    static const char *const folders[] = {MODELS "oc_vit_gelu", MODELS "oc_rn"};
+    static const char *const folders[] = {MODELS "oc_vit_quick", MODELS "oc_rn"};
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         rig r;
         rig_open(&r, folders[i], TOWER_TRAIN);
         const size_t whole = pass_bytes(&r, r.B, false);
-        assert_true(pass_bytes(&r, r.B, true) < whole * 8 / 10);
-        assert_true(pass_bytes(&r, 1, false) < whole * 6 / 10);
+        assert_true(pass_bytes(&r, r.B, true) < whole * 8 / 10); /* 63 and 71 % */
+        assert_true(pass_bytes(&r, 1, false) < whole * 4 / 10);  /* 25 and 28 % */
         rig_close(&r);
     }
 }
