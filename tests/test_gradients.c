@@ -46,7 +46,7 @@ static void check_gradients(const char *folder, size_t chunk)
     const double *loss = golden_f64(r.g, "loss", NULL);
     CHECK_NEAR(backward(&r, grads, chunk ? chunk : r.B, false), *loss, 1e-5);
     free((void *)(uintptr_t)loss);
-    for (int turn = 0; turn < 2; turn++)
+    for (int half = 0; half < 2; half++)
         for (size_t i = 0; i < grads->params.n; i++) {
             const param *p = &grads->params.v[i];
             if (p->kind == PARAM_STAT) continue;
@@ -57,7 +57,7 @@ static void check_gradients(const char *folder, size_t chunk)
                 diff += d * d;
                 size += (double)want[k] * (double)want[k];
             }
-            if (turn == 0) all += size;
+            if (half == 0) all += size;
             else if (!(sqrt(diff) <= 1e-4 * sqrt(size) + 1e-7 * sqrt(all)))
                 fail_msg("%s: |g - g*| = %g, |g*| = %g", p->name, sqrt(diff), sqrt(size));
             free(want);
