@@ -47,7 +47,7 @@
  *   steps            2000; warmup 200 of them
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
  *   grad_clip        1: highest norm of the gradients, 0: any
- *   logit_scale_max  100
+ *   logit_scale_max  100; the least is 1
  *   seed             1
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)
