@@ -22,6 +22,8 @@ static const opt table[] = {
     {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
+    {"force", 0, NULL, "remove the checkpoints and the log of another run in --out"},
+    {"eval", 0, "SET", "what clipc eval takes, measured every eval_every steps (1000)"},
     {"batch-size", 'b', "N", "pairs a batch (256)"},
     {"steps", 'n', "N", "optimizer steps (2000)"},
     {"lr", 0, "X", "highest learning rate (0.001)"},
@@ -29,7 +31,6 @@ static const opt table[] = {
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
     {"threads", 0, "N", "compute threads (all it may use)"},
     {"set", 0, "KEY=JSON", "any key of the config, e.g. --set accum=4"},
-    {"plot", 0, "FILE.svg", "only draw the curves of --out's log into a picture"},
 };
 
 static const opts_usage usage = {
@@ -40,11 +41,12 @@ static const opts_usage usage = {
     "  clipc train --data shards/ --out model/\n"
     "  clipc train --config recipes/drawings/train.json --data data/drawings --out run/\n"
     "  clipc train --config train.json --out run/ --resume\n"
-    "  clipc train --out run/ --plot curve.svg\n"};
+    "  clipc train status run/\n"
+    "  clipc train plot run/ -o curve.svg\n"};
 
 typedef struct settings {
-    const char *config, *out, *plot;
-    bool resume;
+    const char *config, *out;
+    int start;     /* CLIPC_TRAIN_* */
     json_t *given; /* options that override the config */
     clipc_err err;
 } settings;
@@ -78,7 +80,8 @@ static int set_pair(settings *s, const char *value)
 static bool is_text(const char *name)
 {
     static const char *const names[] = {
-        "data", "val", "tokenizer", "csv-img-key", "csv-caption-key", "csv-separator"};
+        "data",          "val", "tokenizer", "csv-img-key", "csv-caption-key",
+        "csv-separator", "eval"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
@@ -92,8 +95,8 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (strcmp(name, "config") == 0) return s->config = value, 0;
     if (strcmp(name, "out") == 0) return s->out = value, 0;
-    if (strcmp(name, "plot") == 0) return s->plot = value, 0;
-    if (strcmp(name, "resume") == 0) return s->resume = true, 0;
+    if (strcmp(name, "resume") == 0) return s->start = CLIPC_TRAIN_RESUME, 0;
+    if (strcmp(name, "force") == 0) return s->start = CLIPC_TRAIN_FORCE, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)
@@ -119,7 +122,9 @@ static int config_text(char **out, const char **where, settings *s)
 {
     json_t *config = NULL;
     char *own = path_join(s->out, "train.json");
-    const char *path = s->config ? s->config : s->resume ? own : NULL;
+    const char *path = s->config                        ? s->config
+                       : s->start == CLIPC_TRAIN_RESUME ? own
+                                                        : NULL;
     int rc = CLIPC_OK;
 
     *out = NULL;
@@ -168,6 +173,15 @@ static int validate(clipc_trainer *t, const clipc_train_stats *s, clipc_err *err
     return rc;
 }
 
+static void show_eval(void *user, const clipc_eval_result *r, const clipc_err *why)
+{
+    const clipc_train_stats *s = user;
+
+    fprintf(stderr, "%sstep %zu: ", isatty(STDERR_FILENO) ? "\r\033[K" : "", s->step);
+    if (r) eval_print(stderr, r);
+    else fprintf(stderr, "%s\n", why->msg);
+}
+
 static int run(clipc_trainer *t, const settings *s, clipc_err *err)
 {
     const double begin = clock_now();
@@ -182,23 +196,14 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
             rc = validate(t, &stats, err);
         if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || cli_interrupted()))
             rc = clipc_trainer_save(t, err);
+        if (rc == CLIPC_OK && clipc_trainer_wants_eval(t) && !cli_interrupted())
+            rc = clipc_trainer_evaluate(t, show_eval, &stats, err);
     } while (rc == CLIPC_OK && stats.step < stats.steps && !cli_interrupted());
     if (rc == CLIPC_OK && cli_interrupted() && stats.step < stats.steps)
         fprintf(stderr,
                 "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",
                 stats.step, s->out);
     else if (rc == CLIPC_OK) fprintf(stderr, "\ndone: %s\n", s->out);
-    return rc;
-}
-
-static int plot(const settings *s, clipc_err *err)
-{
-    char *svg = NULL, *log = path_join(s->out, "log.jsonl");
-    int rc = log ? clipc_train_plot(&svg, log, err) : clipc_fail_memory(err, "plot", 0);
-
-    if (rc == CLIPC_OK) rc = file_replace(s->plot, svg, strlen(svg), err);
-    free(svg);
-    free(log);
     return rc;
 }
 
@@ -210,7 +215,7 @@ static int train(settings *s)
     int rc = config_text(&json, &where, s);
 
     if (rc == CLIPC_OK)
-        rc = clipc_trainer_open(&t, json, where, s->out, s->resume, &s->err);
+        rc = clipc_trainer_open(&t, json, where, s->out, s->start, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();
@@ -223,7 +228,7 @@ static int train(settings *s)
     return rc;
 }
 
-int cmd_train(int argc, char **argv)
+static int train_run(int argc, char **argv)
 {
     settings s = {.given = json_object()};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
@@ -234,8 +239,16 @@ int cmd_train(int argc, char **argv)
     else if (at == -2) rc = EXIT_USAGE;
     else if (at < argc) rc = cli_usage("train", "takes no operands: give --data");
     else if (!s.out) rc = cli_usage("train", "--out is missing");
-    else if ((s.plot ? plot(&s, &s.err) : train(&s)) != CLIPC_OK) rc = cli_fail(&s.err);
+    else if (train(&s) != CLIPC_OK) rc = cli_fail(&s.err);
     else rc = EXIT_DONE;
     json_decref(s.given);
     return rc;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "status") == 0)
+        return train_status(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "plot") == 0) return train_plot(argc - 1, argv + 1);
+    return train_run(argc, argv);
 }

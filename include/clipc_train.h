@@ -58,6 +58,9 @@
  *   log_every        10; the first 200 steps are all logged
  *   save_every       500; keep 3 checkpoints
  *   val_every        500; val_samples 2000
+ *   eval             a path, or a list of paths, of what clipc_eval takes; relative to
+ *                    data_dir
+ *   eval_every       1000
  *   precision        "f16" of the saved model, or "f32", "bf16" */
 #ifndef CLIPC_TRAIN_H
 #define CLIPC_TRAIN_H
@@ -88,13 +91,21 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* Indexes the data, makes the towers and, with resume, continues from the
- * newest complete checkpoint in out_dir/checkpoints.  Without resume a folder that holds
- * a checkpoint is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
+/* Indexes the data, makes the towers and, with CLIPC_TRAIN_RESUME, continues from the
+ * newest complete checkpoint in out_dir/checkpoints.  A folder in which another process
+ * trains is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
-                                 const char *where, const char *out_dir, int resume,
+                                 const char *where, const char *out_dir, int start,
                                  clipc_err *err);
 CLIPC_API void clipc_trainer_free(clipc_trainer *t);
+
+/* What to do with a run that out_dir holds already. */
+enum {
+    CLIPC_TRAIN_NEW,    /* refuse: CLIPC_ERR_EXISTS */
+    CLIPC_TRAIN_RESUME, /* go on from its newest checkpoint */
+    CLIPC_TRAIN_FORCE   /* once all else is open, remove its checkpoints and its log; the
+                           model in out_dir is replaced at the first save */
+};
 
 /* A line on what was opened: parameters, data, memory; on resume a warning if the
  * instruction set or the threads differ.  Lives as long as the trainer. */
@@ -117,9 +128,42 @@ CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
 CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 
-/* Loss and validation curves of a log as an SVG picture; the text is malloc'd and the
- * caller's to free. */
-CLIPC_API int clipc_train_plot(char **svg, const char *log_path, clipc_err *err);
+/* Runs the config's evaluations on the weights as they are now; eval_every (or the last
+ * step) asks for it.  on_result hears of each: r, or why it failed, which does not end
+ * the others. */
+CLIPC_API int clipc_trainer_wants_eval(const clipc_trainer *t);
+typedef void clipc_trainer_on_eval(void *user, const clipc_eval_result *r,
+                                   const clipc_err *why);
+CLIPC_API int clipc_trainer_evaluate(clipc_trainer *t, clipc_trainer_on_eval *on_result,
+                                     void *user, clipc_err *err);
+
+/* ---- watching runs ---- */
+
+enum { CLIPC_TRAIN_EVALS = 16 };
+
+/* Of a run, by its log. */
+typedef struct clipc_train_state {
+    long process;              /* that trains in the folder now; 0: none */
+    size_t step, steps, batch; /* last logged; planned; pairs a step; 0: not known */
+    double loss, lr;           /* nats; of the last logged step */
+    double images_per_second;  /* mean of the last twenty logged steps */
+    double seconds_left;       /* at that rate, validation and saving left out; below 0:
+                                  not known */
+    size_t skipped, broken;    /* steps; samples */
+    size_t val_step;           /* of the last validation; 0: there was none */
+    clipc_val_stats val;       /* without its counts */
+    size_t eval_step, n_evals; /* of the last evaluations; 0: there were none */
+    clipc_eval_result evals[CLIPC_TRAIN_EVALS];
+    size_t checkpoints, checkpoint_bytes, checkpoint_step; /* how many, size, newest */
+} clipc_train_state;
+
+CLIPC_API int clipc_train_status(clipc_train_state *out, const char *folder,
+                                 clipc_err *err);
+
+/* Loss, validation, evaluations and learning rate of n runs as one SVG picture; the text
+ * is malloc'd and the caller's to free. */
+CLIPC_API int clipc_train_plot(char **svg, const char *const *folders, size_t n,
+                               clipc_err *err);
 
 /* ---- vocabularies ----
  *

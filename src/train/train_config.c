@@ -6,14 +6,43 @@
 #include "base/cpus.h"
 #include "train/data_config.h"
 
-static const char *const keys[] = {
-    "model",        "preprocess_cfg", "tokenizer",       "data",           "data_dir",
-    "order",        "csv_img_key",    "csv_caption_key", "csv_separator",  "val",
-    "templates",    "alternative",    "batch_size",      "steps",          "accum",
-    "lr",           "warmup",         "beta1",           "beta2",          "eps",
-    "weight_decay", "grad_clip",      "logit_scale_max", "seed",           "augment",
-    "threads",      "workers",        "log_every",       "save_every",     "keep",
-    "val_every",    "val_samples",    "precision",       "max_megapixels", NULL};
+static const char *const keys[] = {"model",
+                                   "preprocess_cfg",
+                                   "tokenizer",
+                                   "data",
+                                   "data_dir",
+                                   "order",
+                                   "csv_img_key",
+                                   "csv_caption_key",
+                                   "csv_separator",
+                                   "val",
+                                   "templates",
+                                   "alternative",
+                                   "batch_size",
+                                   "steps",
+                                   "accum",
+                                   "lr",
+                                   "warmup",
+                                   "beta1",
+                                   "beta2",
+                                   "eps",
+                                   "weight_decay",
+                                   "grad_clip",
+                                   "logit_scale_max",
+                                   "seed",
+                                   "augment",
+                                   "threads",
+                                   "workers",
+                                   "log_every",
+                                   "save_every",
+                                   "keep",
+                                   "val_every",
+                                   "eval",
+                                   "eval_every",
+                                   "val_samples",
+                                   "precision",
+                                   "max_megapixels",
+                                   NULL};
 
 /* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
 static const char default_model[] =
@@ -50,6 +79,7 @@ static const number sizes[] = {
     {"keep", AT(keep), 1, 1e6},
     {"val_every", AT(val_every), 1, 1e12},
     {"val_samples", AT(val_samples), 2, 1e6},
+    {"eval_every", AT(eval_every), 1, 1e12},
     {"seed", AT(seed), 0, 9e18},
 };
 
@@ -189,6 +219,16 @@ static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_
     return rc;
 }
 
+static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const char *dir = NULL;
+    const int rc = json_get_string(&dir, root, "data_dir", where, err);
+
+    return rc == CLIPC_OK ? eval_list_parse(&c->evals, json_object_get(root, "eval"), dir,
+                                            where, err)
+                          : rc;
+}
+
 static void set_defaults(train_cfg *c)
 {
     *c = (train_cfg){.steps = 2000,
@@ -198,6 +238,7 @@ static void set_defaults(train_cfg *c)
                      .save_every = 500,
                      .keep = 3,
                      .val_every = 500,
+                     .eval_every = 1000,
                      .val_samples = 2000,
                      .seed = 1,
                      .lr = 1e-3f,
@@ -222,6 +263,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = get_tokenizer(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     json_decref(root);

@@ -5,6 +5,7 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
+#include "train/evals.h"
 
 enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
@@ -17,9 +18,10 @@ typedef struct train_cfg {
     float weights[SOURCES_MAX];
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
+    eval_list evals;
     sample_order order;
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
-        val_samples, seed;
+        eval_every, val_samples, seed;
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
 } train_cfg;

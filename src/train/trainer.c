@@ -10,6 +10,7 @@
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 #include "train/pass.h"
+#include "train/run_lock.h"
 #include "train/run_log.h"
 #include "train/validate.h"
 
@@ -25,6 +26,7 @@ struct clipc_trainer {
     dataset *data;
     validation *val;
     run_log log;
+    int lock; /* of `out`; -1: not taken */
     size_t step, skipped;
     double best;
     char summary[512];
@@ -36,6 +38,7 @@ void clipc_trainer_free(clipc_trainer *t)
     dataset_close(t->data);
     validation_free(t->val);
     run_log_close(&t->log);
+    run_lock_release(t->lock);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -95,23 +98,38 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
-                 clipc_err *err)
+static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_err *err)
 {
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
     int rc = CLIPC_OK;
 
     t->best = -1.0;
     net_init(t->net, &r);
-    if (resume) rc = resume_from(t, note, note_size, err);
-    else if (checkpoint_exists(t->checkpoints))
-        rc = clipc_fail(
-            err, CLIPC_ERR_EXISTS,
-            "%s: holds a run already; go on with --resume or choose another --out",
-            t->out);
+    if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
+    else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
+        rc = clipc_fail(err, CLIPC_ERR_EXISTS,
+                        "%s: holds a run already; go on with --resume, choose another "
+                        "--out, or --force removes it",
+                        t->out);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
-    if (rc != CLIPC_OK) return rc;
-    return run_log_open(&t->log, t->out, resume, t->step, err);
+    return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
+}
+
+/* Only now that all else is open anything of a run that was there may go. */
+static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
+                    clipc_err *err)
+{
+    const bool resume = how == CLIPC_TRAIN_RESUME;
+    const size_t removed = resume ? 0 : checkpoint_remove(t->checkpoints);
+    int rc = run_log_open(&t->log, t->out, resume, t->step, err);
+
+    if (rc == CLIPC_OK)
+        rc = run_log_begin(&t->log, t->step, t->cfg.steps,
+                           t->cfg.data.batch * t->cfg.accum, err);
+    if (removed)
+        snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
+                 removed);
+    return rc;
 }
 
 static size_t memory_of(const clipc_trainer *t)
@@ -120,7 +138,7 @@ static size_t memory_of(const clipc_trainer *t)
 }
 
 int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
-                       const char *out_dir, int resume, clipc_err *err)
+                       const char *out_dir, int how, clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
     char note[160] = "";
@@ -128,18 +146,20 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
+    t->lock = -1;
     rc = train_config_parse(&t->cfg, config_json, where, err);
     t->out = strdup(out_dir);
     t->checkpoints = path_join(out_dir, "checkpoints");
     if (rc == CLIPC_OK && !(t->out && t->checkpoints))
         rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
-    if (rc == CLIPC_OK) rc = start(t, resume, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
     if (rc == CLIPC_OK)
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK && t->cfg.val)
         rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
                              &t->cfg.data.tables, t->cfg.val_samples, err);
+    if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;
@@ -241,4 +261,17 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
              : clipc_fail_memory(err, t->out, 0);
     free(best);
     return rc;
+}
+
+int clipc_trainer_wants_eval(const clipc_trainer *t)
+{
+    return t->cfg.evals.n &&
+           (t->step % t->cfg.eval_every == 0 || t->step >= t->cfg.steps);
+}
+
+int clipc_trainer_evaluate(clipc_trainer *t, clipc_trainer_on_eval *on_result, void *user,
+                           clipc_err *err)
+{
+    return eval_list_run(&t->cfg.evals, t->net, &t->cfg.tokenizer, t->cfg.threads,
+                         &t->log, t->step, on_result, user, err);
 }
