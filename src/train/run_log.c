@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 
 static int trim(const char *path, size_t last, clipc_err *err)
 {
@@ -61,6 +62,20 @@ int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err)
         s->step, isfinite(s->loss) ? s->loss : -1.0, s->logit_scale, s->lr,
         isfinite(s->grad_norm) ? s->grad_norm : -1.0, s->images_per_second, s->waited,
         s->skipped, s->broken);
+    return flush(l, err);
+}
+
+int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err)
+{
+    json_t *text = json_string(why);
+
+    /* A name that is no UTF-8 cannot stand in JSON. */
+    if (!text) text = json_string("a file whose name is not UTF-8");
+    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    json_decref(text);
+    if (!quoted) return clipc_fail_memory(err, l->path, strlen(why));
+    fprintf(l->file, "{\"step\":%zu,\"broken_sample\":%s}\n", step, quoted);
+    free(quoted);
     return flush(l, err);
 }
 

@@ -19,6 +19,8 @@ int run_log_open(run_log *l, const char *folder, bool resume, size_t step,
 void run_log_close(run_log *l);
 
 int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err);
+/* A broken sample, by name and reason. */
+int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err);
 int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err);
 
 #endif

@@ -18,6 +18,7 @@ typedef struct train_cfg {
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
     sample_order order;
+    size_t epochs; /* 0: as many steps as it says */
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
         val_samples, seed;
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
