@@ -26,6 +26,7 @@ static const opt table[] = {
     {"eval", 0, "SET", "what clipc eval takes, measured every eval_every steps (1000)"},
     {"batch-size", 'b', "N", "pairs a batch (256)"},
     {"steps", 'n', "N", "optimizer steps (2000)"},
+    {"epochs", 0, "N", "instead of --steps: every sample once in each"},
     {"lr", 0, "X", "highest learning rate (0.001)"},
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
@@ -117,6 +118,13 @@ static void merge_data(json_t *config, json_t *given)
     json_object_del(given, "data");
 }
 
+/* Of steps and epochs the command line's goes before the config's. */
+static void merge_length(json_t *config, json_t *given)
+{
+    if (json_object_get(given, "epochs")) json_object_del(config, "steps");
+    if (json_object_get(given, "steps")) json_object_del(config, "epochs");
+}
+
 /* The config as text, with the run's own copy in OUT/train.json when resuming. */
 static int config_text(char **out, const char **where, settings *s)
 {
@@ -135,6 +143,7 @@ static int config_text(char **out, const char **where, settings *s)
         rc = clipc_fail(&s->err, CLIPC_ERR_FORMAT, "%s: no JSON object", path);
     if (rc == CLIPC_OK) {
         merge_data(config, s->given);
+        merge_length(config, s->given);
         json_object_update(config, s->given);
         *out = json_dumps(config, JSON_INDENT(2));
         if (!*out) rc = clipc_fail_memory(&s->err, "config", 0);
@@ -182,14 +191,23 @@ static void show_eval(void *user, const clipc_eval_result *r, const clipc_err *w
     else fprintf(stderr, "%s\n", why->msg);
 }
 
+/* The broken samples that were not shown yet. */
+static void show_broken(const clipc_trainer *t, size_t *shown)
+{
+    for (const char *why; (why = clipc_trainer_broken(t, *shown)); ++*shown)
+        fprintf(stderr, "%sbroken sample: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+                why);
+}
+
 static int run(clipc_trainer *t, const settings *s, clipc_err *err)
 {
     const double begin = clock_now();
     clipc_train_stats stats = {0};
-    size_t done = 0;
+    size_t done = 0, shown = 0;
     int rc = CLIPC_OK;
 
     do {
+        show_broken(t, &shown);
         if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
         show_step(&stats, (clock_now() - begin) / (double)++done);
         if (clipc_trainer_wants_val(t) && !cli_interrupted())
@@ -199,6 +217,7 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
         if (rc == CLIPC_OK && clipc_trainer_wants_eval(t) && !cli_interrupted())
             rc = clipc_trainer_evaluate(t, show_eval, &stats, err);
     } while (rc == CLIPC_OK && stats.step < stats.steps && !cli_interrupted());
+    show_broken(t, &shown);
     if (rc == CLIPC_OK && cli_interrupted() && stats.step < stats.steps)
         fprintf(stderr,
                 "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",

@@ -37,14 +37,31 @@
  *   templates        list of "... {} ...": how captions become texts; also saved as the
  *                    model's own templates
  *   alternative      .25: chance of drawing another than a picture's first caption
- *   augment          {ground [4], rotate, scale [2], shift, crop [2], ratio [2], flip,
- *                    grey}: image/augment.h
+ *   augment          how pictures vary, each view drawn anew.
+ *                    Those with alpha: "ground" [.45, .15, .30, .10], chances of white, a
+ *                    grey, a colour, black under them; "rotate" 12 degrees; "scale" [.7,
+ *                    1.35]; "shift" .1 of the side; where "tint" of their JSON is true a
+ *                    colour that stands out from the ground.
+ *                    Others: "crop" [.9, 1] of the area, "ratio" [3/4, 4/3] of its sides.
+ *                    All: "flip" .5, "grey" .15: chances; "color_jitter" [0, 0, 0, 0],
+ *                    how far brightness, contrast, saturation and hue may go, and
+ *                    "color_jitter_prob" 1, exact to torchvision's ColorJitter; "blur" 0,
+ *                    a chance, and "blur_sigma" [.1, 2] pixels; "re_prob" 0, the chance
+ *                    of up to "re_count" 1 rectangles of noise, as timm's RandomErasing
  *   max_megapixels   256: larger pictures count as broken
+ *   max_broken       .1: more samples that cannot be used end the run; 1 or more: so many
  *
  * How:
  *
  *   batch_size       256 pairs; accum 1: batches a step
  *   steps            2000; warmup 200 of them
+ *   epochs           instead of steps: so many times the number of samples
+ *   shuffle          true with epochs, else false: by epochs instead of by draws with
+ *                    replacement, that is each sample once in an epoch, in an order that
+ *                    the seed and the epoch's number give, over all shards.  Nothing is
+ *                    buffered, and a run resumed anywhere goes on there.  With weights
+ *                    every source has its share of an epoch, and its samples come equally
+ *                    often
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
@@ -55,7 +72,8 @@
  *
  * What is kept:
  *
- *   log_every        10; the first 200 steps are all logged
+ *   log_every        10; the first 200 steps are all logged, and the first 10 broken
+ *                    samples
  *   save_every       500; keep 3 checkpoints
  *   val_every        500; val_samples 2000
  *   eval             a path, or a list of paths, of what clipc_eval takes; relative to
@@ -81,7 +99,8 @@ typedef struct clipc_train_stats {
     double images_per_second; /* of this step */
     double waited;            /* part of this step's time spent waiting for data, 0..1 */
     size_t skipped;           /* steps with a loss that was no number, so far */
-    size_t broken;            /* samples that could not be decoded, so far */
+    size_t broken;            /* different samples that are no good, as far as is known
+                                 since the run was opened */
 } clipc_train_stats;
 
 /* Pictures against captions of the held-out data. */
@@ -110,6 +129,10 @@ enum {
 /* A line on what was opened: parameters, data, memory; on resume a warning if the
  * instruction set or the threads differ.  Lives as long as the trainer. */
 CLIPC_API const char *clipc_trainer_summary(const clipc_trainer *t);
+
+/* What is wrong with the i-th broken sample, its name and the reason; NULL where there
+ * are not as many, and beyond the tenth. */
+CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 
 /* One optimizer step.  A loss that is not finite skips the update and counts; the tenth
  * ends with CLIPC_ERR_NUMBER, checkpoints untouched.  Appends to out_dir/log.jsonl. */

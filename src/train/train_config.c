@@ -6,43 +6,19 @@
 #include "base/cpus.h"
 #include "train/data_config.h"
 
-static const char *const keys[] = {"model",
-                                   "preprocess_cfg",
-                                   "tokenizer",
-                                   "data",
-                                   "data_dir",
-                                   "order",
-                                   "csv_img_key",
-                                   "csv_caption_key",
-                                   "csv_separator",
-                                   "val",
-                                   "templates",
-                                   "alternative",
-                                   "batch_size",
-                                   "steps",
-                                   "accum",
-                                   "lr",
-                                   "warmup",
-                                   "beta1",
-                                   "beta2",
-                                   "eps",
-                                   "weight_decay",
-                                   "grad_clip",
-                                   "logit_scale_max",
-                                   "seed",
-                                   "augment",
-                                   "threads",
-                                   "workers",
-                                   "log_every",
-                                   "save_every",
-                                   "keep",
-                                   "val_every",
-                                   "eval",
-                                   "eval_every",
-                                   "val_samples",
-                                   "precision",
-                                   "max_megapixels",
-                                   NULL};
+/* clang-format off */
+static const char *const keys[] = {
+    "model", "preprocess_cfg", "tokenizer", "templates",
+    "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
+    "csv_img_key", "csv_caption_key", "csv_separator",
+    "augment",
+    "batch_size", "accum",
+    "steps", "epochs", "warmup",
+    "lr", "beta1", "beta2", "eps", "weight_decay", "grad_clip", "logit_scale_max",
+    "seed", "threads", "workers",
+    "val", "val_every", "val_samples", "eval", "eval_every",
+    "log_every", "save_every", "keep", "precision", NULL};
+/* clang-format on */
 
 /* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
 static const char default_model[] =

@@ -20,6 +20,7 @@ typedef struct train_cfg {
     char *val; /* NULL: none */
     eval_list evals;
     sample_order order;
+    size_t epochs; /* 0: as many steps as it says */
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
         eval_every, val_samples, seed;
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/sizes.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 #include "train/pass.h"
@@ -27,7 +28,7 @@ struct clipc_trainer {
     validation *val;
     run_log log;
     int lock; /* of `out`; -1: not taken */
-    size_t step, skipped;
+    size_t step, skipped, broken_logged;
     double best;
     char summary[512];
 };
@@ -132,6 +133,14 @@ static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
     return rc;
 }
 
+/* Epochs in steps: the last one may take some samples of an epoch more. */
+static void count_steps(clipc_trainer *t)
+{
+    const size_t pairs = t->cfg.epochs * dataset_count(t->data);
+
+    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch * t->cfg.accum);
+}
+
 static size_t memory_of(const clipc_trainer *t)
 {
     return 4 * t->net->params.floats * sizeof(float) + dataset_bytes(t->data);
@@ -156,6 +165,7 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
     if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
     if (rc == CLIPC_OK)
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
+    if (rc == CLIPC_OK) count_steps(t);
     if (rc == CLIPC_OK && t->cfg.val)
         rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
                              &t->cfg.data.tables, t->cfg.val_samples, err);
@@ -179,17 +189,36 @@ const char *clipc_trainer_summary(const clipc_trainer *t)
     return t->summary;
 }
 
+const char *clipc_trainer_broken(const clipc_trainer *t, size_t i)
+{
+    const broken *b = dataset_broken(t->data);
+    return i < b->n && i < BROKEN_TOLD ? b->first[i].msg : NULL;
+}
+
+/* Broken samples that the log does not have yet. */
+static int log_broken(clipc_trainer *t, clipc_err *err)
+{
+    const char *why;
+    int rc = CLIPC_OK;
+
+    while (rc == CLIPC_OK && (why = clipc_trainer_broken(t, t->broken_logged))) {
+        rc = run_log_broken(&t->log, t->step, why, err);
+        t->broken_logged++;
+    }
+    return rc;
+}
+
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
     double waited = 0.0, loss = 0.0, norm = NAN;
     const batch *b;
+    int rc;
 
     optimizer_zero_grads(&t->optimizer, t->e);
     for (size_t i = 0; i < t->cfg.accum; i++) {
         double wait = 0.0;
-        const int rc = dataset_next(&b, t->data, &wait, err);
-        if (rc != CLIPC_OK) return rc;
+        if ((rc = dataset_next(&b, t->data, &wait, err)) != CLIPC_OK) return rc;
         waited += wait;
         loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
     }
@@ -211,13 +240,14 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
                                      (double)(t->cfg.data.batch * t->cfg.accum) / seconds,
                                  .waited = waited / seconds,
                                  .skipped = t->skipped,
-                                 .broken = dataset_broken(t->data)};
+                                 .broken = dataset_broken(t->data)->n};
     if (t->skipped >= SKIPS_MAX)
         return clipc_fail(
             err, CLIPC_ERR_NUMBER,
             "step %zu: %zu steps had a loss that is no number; the last good "
             "checkpoint is kept in %s",
             t->step, t->skipped, t->checkpoints);
+    if ((rc = log_broken(t, err)) != CLIPC_OK) return rc;
     const bool logged =
         t->step <= LOG_ALL || t->step % t->cfg.log_every == 0 || t->step == t->cfg.steps;
     return logged ? run_log_step(&t->log, stats, err) : CLIPC_OK;

@@ -1,5 +1,6 @@
 #include "train/validate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ static int load(validation *v, const bpe *tokens, const char *source,
                            .preprocess = cfg->preprocess,
                            .augment = still,
                            .max_megapixels = 256,
+                           .max_broken = HUGE_VAL,
                            .in_order = true};
     uint64_t *seen = NULL;
     dataset *d = NULL;
