@@ -16,12 +16,27 @@ static const opt table[] = {
     {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
     {"data", 'd', "PATH", "tar shards, or a folder of shards or captioned pictures"},
     {"val", 0, "PATH", "held-out data of the same kind, for validation"},
+    {"init", 'i', "MODEL", "begin with a model's weights; the rate is then 1e-5"},
+    {"image-size", 0, "N", "with --init: other pictures, positions interpolated"},
+    {"context-length", 0, "N", "with --init: other texts, likewise"},
+    {"new-head", 0, "WHICH", "with --init: new projection of image, text or both"},
+    {"embed-dim", 0, "N", "with --new-head both: to so many numbers"},
+    {"lock-image", 0, NULL, "with --init: the image tower does not learn"},
+    {"lock-image-unlocked-groups", 0, "N", "but for its last N groups of layers"},
+    {"lock-image-freeze-bn-stats", 0, NULL, "nor do its running statistics move"},
+    {"lock-text", 0, NULL, "with --init: the text tower does not learn"},
+    {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
     {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
     {"batch-size", 'b', "N", "pairs a batch (256)"},
     {"steps", 'n', "N", "optimizer steps (2000)"},
-    {"lr", 0, "X", "highest learning rate (0.001)"},
+    {"lr", 0, "X", "highest learning rate (0.001, with --init 1e-5)"},
+    {"lr-image", 0, "X", "the image tower's own"},
+    {"lr-text", 0, "X", "the text tower's own"},
+    {"layer-decay", 0, "X",
+     "of the rate, from each group of layers to the one below (1)"},
+    {"wd", 0, "X", "weight decay (0.2)"},
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
     {"threads", 0, "N", "compute threads (all it may use)"},
@@ -31,10 +46,11 @@ static const opt table[] = {
 
 static const opts_usage usage = {
     "train", "--data PATH --out FOLDER [options]",
-    "Trains a CLIP from random weights on pairs of pictures and captions. Ctrl-C saves; "
-    "the\n"
-    "same command with --resume goes on.",
+    "Trains a CLIP on pairs of pictures and captions, from random weights or, with "
+    "--init,\n"
+    "from a model's. Ctrl-C saves; the same command with --resume goes on.",
     "  clipc train --data shards/ --out model/\n"
+    "  clipc train --init ViT-B-32.pt --data pictures/ --out tuned/\n"
     "  clipc train --config recipes/drawings/train.json --data data/drawings --out run/\n"
     "  clipc train --config train.json --out run/ --resume\n"
     "  clipc train --out run/ --plot curve.svg\n"};
@@ -46,10 +62,10 @@ typedef struct settings {
     clipc_err err;
 } settings;
 
-/* Option values are JSON where they parse as such, else strings. */
+/* Option values are JSON where they parse as such, else strings; true without one. */
 static int set_key(settings *s, const char *key, const char *value)
 {
-    json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
+    json_t *v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
 
     if (!v) v = json_string(value);
     if (!v) {
@@ -81,8 +97,9 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "plot") == 0) return s->plot = value, 0;
     if (strcmp(name, "resume") == 0) return s->resume = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
+    if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);
     if (strcmp(name, "data") == 0 || strcmp(name, "val") == 0 ||
-        strcmp(name, "tokenizer") == 0)
+        strcmp(name, "tokenizer") == 0 || strcmp(name, "init") == 0)
         return json_object_set_new(s->given, name, json_string(value)) ? EXIT_USAGE : 0;
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)

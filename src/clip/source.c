@@ -292,6 +292,16 @@ static int resize(model_source *s, size_t rows, size_t columns, clipc_err *err)
     return CLIPC_OK;
 }
 
+int source_set_context(model_source *s, size_t context_length, clipc_err *err)
+{
+    if (s->cfg.no_text || s->cfg.text.family == TEXT_BERT)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: its texts have no other context length", s->path);
+    s->other_context = context_length != s->cfg.text.context_length;
+    s->cfg.text.context_length = context_length;
+    return CLIPC_OK;
+}
+
 int source_open_as(model_source *s, const char *path, const clipc_open_options *options,
                    clipc_err *err)
 {

@@ -226,7 +226,7 @@ static int bert_acts_make(void **out, const void *tower, size_t B, size_t rows,
     if (mode == TOWER_TRAIN)
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
-            "a text tower of this kind runs but is not trained: it is a BERT");
+            "a text tower of this kind runs but is not trained, it is a BERT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "text tower", sizeof *a);
     a->B = B, a->rows = rows, a->mode = mode;

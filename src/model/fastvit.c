@@ -336,9 +336,9 @@ static int fastvit_acts_make(void **acts, const void *tower, size_t B, tower_mod
 
     *acts = NULL;
     if (mode == TOWER_TRAIN)
-        return clipc_fail(
-            err, CLIPC_ERR_FEATURE,
-            "an image tower of this kind runs but is not trained: it is a FastViT");
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "an image tower of this kind runs but is not trained, it is a "
+                          "FastViT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "image tower", sizeof *a);
     a->B = B;

@@ -76,8 +76,8 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
                                         (int64_t)(c->best * 1e9)};
     const tensor t[] = {
         {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
-        {"adam_m", DT_F32, 1, {c->floats}, c->floats, c->m},
-        {"adam_v", DT_F32, 1, {c->floats}, c->floats, c->v},
+        {"adam_m", DT_F32, 1, {c->learned}, c->learned, c->m},
+        {"adam_v", DT_F32, 1, {c->learned}, c->learned, c->v},
         {"counters", DT_I64, 1, {COUNTERS}, COUNTERS, counters},
         {"isa", DT_U8, 1, {sizeof c->isa}, sizeof c->isa, c->isa},
     };
@@ -120,8 +120,8 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     int rc = safetensors_open(&f, path, err);
 
     if (rc == CLIPC_OK) rc = copy(c->weights, f, "weights", DT_F32, c->floats, path, err);
-    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->floats, path, err);
-    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->learned, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->learned, path, err);
     if (rc == CLIPC_OK) rc = copy(counters, f, "counters", DT_I64, COUNTERS, path, err);
     if (rc == CLIPC_OK) rc = copy(c->isa, f, "isa", DT_U8, sizeof c->isa, path, err);
     c->isa[sizeof c->isa - 1] = '\0';

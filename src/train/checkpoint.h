@@ -8,8 +8,9 @@
 #include "tensor/kernels.h"
 
 typedef struct checkpoint {
-    float *weights, *m, *v; /* [floats] each, the caller's */
-    size_t floats;
+    float *weights; /* [floats], the caller's, as are */
+    float *m, *v;   /* [learned] of what learns */
+    size_t floats, learned;
     int64_t step, skipped, threads;
     double best;  /* best validation so far, -1 for none */
     char isa[16]; /* kernel table that trained it */

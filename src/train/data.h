@@ -7,9 +7,9 @@
 #ifndef CLIPC_TRAIN_DATA_H
 #define CLIPC_TRAIN_DATA_H
 
+#include "clip/tokens.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
-#include "text/bpe.h"
 
 enum { SHARD_LIMIT = 1 << 30 }; /* bytes of a shard, or of a picture */
 
@@ -21,9 +21,9 @@ typedef struct data_cfg {
     const char *const
         *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
     size_t n_templates;
-    float alternative; /* .25: chance of another caption than the first */
-    bool in_order;     /* sample k of all, not one at random: for validation */
-    const bpe *bpe;    /* with an id for each of vocab_size or fewer */
+    float alternative;          /* .25: chance of another caption than the first */
+    bool in_order;              /* sample k of all, not one at random: for validation */
+    const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;

@@ -4,6 +4,7 @@
 
 #include "base/sizes.h"
 #include "nn/rows.h"
+#include "train/groups.h"
 #include "train/loss.h"
 
 static void take_work(pass *p, arena *a)
@@ -19,6 +20,18 @@ static void take_work(pass *p, arena *a)
     p->pairs = ARENA_FLOATS(a, 2 * B * B);
 }
 
+/* A locked tower only runs, except that running statistics may still move. */
+static void choose_modes(pass *p)
+{
+    const net *n = p->net;
+    const bool moves = n->ops->update_stats && !n->cfg.image.locked_stats;
+
+    p->image_learns = !group_all_locked(&n->cfg, SIDE_IMAGE);
+    p->text_learns = !group_all_locked(&n->cfg, SIDE_TEXT);
+    p->image_mode = p->image_learns || moves ? TOWER_TRAIN : TOWER_EVAL;
+    p->text_mode = p->text_learns ? TOWER_TRAIN : TOWER_EVAL;
+}
+
 int pass_make(pass *p, net *n, net *grads, size_t B, clipc_err *err)
 {
     const size_t rows = B * n->cfg.text.context_length;
@@ -26,9 +39,10 @@ int pass_make(pass *p, net *n, net *grads, size_t B, clipc_err *err)
     int rc;
 
     *p = (pass){.net = n, .grads = grads, .batch = B};
-    rc = n->ops->acts_make(&p->image_acts, n->image, B, TOWER_TRAIN, err);
+    choose_modes(p);
+    rc = n->ops->acts_make(&p->image_acts, n->image, B, p->image_mode, err);
     if (rc == CLIPC_OK)
-        rc = n->text_ops->acts_make(&p->text_acts, n->text, B, rows, TOWER_TRAIN, err);
+        rc = n->text_ops->acts_make(&p->text_acts, n->text, B, rows, p->text_mode, err);
     take_work(p, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&p->work, measure.used, "trainer", err);
     if (rc == CLIPC_OK) take_work(p, &p->work);
@@ -64,11 +78,16 @@ float pass_run(const pass *p, exec *e, const batch *b)
     const float loss = contrastive_fwd_bwd(e, p->dimg, p->dtxt, &dscale, p->pairs, p->img,
                                            p->txt, b->caption, scale, B, E);
     if (!isfinite(loss)) return loss;
-    rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
-    rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
-    n->ops->bwd(e, n->image, p->grads->image, p->image_acts, p->dimg, b->pixels, B);
-    n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, p->dtxt, B);
+    if (p->image_learns) {
+        rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
+        n->ops->bwd(e, n->image, p->grads->image, p->image_acts, p->dimg, b->pixels, B);
+    }
+    if (p->text_learns) {
+        rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
+        n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, p->dtxt, B);
+    }
     *p->grads->logit_scale += dscale * scale; /* d loss / d log(scale) */
-    if (n->ops->update_stats) n->ops->update_stats(n->image, p->image_acts, B);
+    if (n->ops->update_stats && p->image_mode == TOWER_TRAIN)
+        n->ops->update_stats(n->image, p->image_acts, B);
     return loss;
 }

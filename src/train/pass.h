@@ -7,8 +7,10 @@
 #include "train/data.h"
 
 typedef struct pass {
-    net *net, *grads; /* the caller's */
-    size_t batch;     /* B, pairs at a time */
+    net *net, *grads;                 /* the caller's */
+    size_t batch;                     /* B, pairs at a time */
+    tower_mode image_mode, text_mode; /* TOWER_EVAL: locked, and nothing moves */
+    bool image_learns, text_learns;
     void *image_acts, *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */

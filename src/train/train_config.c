@@ -5,9 +5,20 @@
 
 #include "base/cpus.h"
 #include "base/file.h"
+#include "train/config_start.h"
 
 static const char *const keys[] = {"model",
                                    "preprocess_cfg",
+                                   "init",
+                                   "image_size",
+                                   "context_length",
+                                   "embed_dim",
+                                   "new_head",
+                                   "lock_image",
+                                   "lock_image_unlocked_groups",
+                                   "lock_image_freeze_bn_stats",
+                                   "lock_text",
+                                   "lock_text_unlocked_layers",
                                    "tokenizer",
                                    "data",
                                    "data_dir",
@@ -18,6 +29,9 @@ static const char *const keys[] = {"model",
                                    "steps",
                                    "accum",
                                    "lr",
+                                   "lr_image",
+                                   "lr_text",
+                                   "layer_decay",
                                    "warmup",
                                    "beta1",
                                    "beta2",
@@ -53,6 +67,7 @@ void train_config_free(train_cfg *c)
     token_files_free(&c->token_files);
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     free(c->val);
+    free(c->init.model);
     memset(c, 0, sizeof *c);
 }
 
@@ -164,10 +179,18 @@ static const number sizes[] = {
     {"val_every", AT(val_every), 1, 1e12},
     {"val_samples", AT(val_samples), 2, 1e6},
     {"seed", AT(seed), 0, 9e18},
+    {"image_size", AT(init.image_size), 0, 1 << 16},
+    {"context_length", AT(init.context_length), 0, 4096},
+    {"embed_dim", AT(init.embed_dim), 0, 1 << 16},
+    {"lock_image_unlocked_groups", AT(lock_image_unlocked_groups), 0, 1 << 16},
+    {"lock_text_unlocked_layers", AT(lock_text_unlocked_layers), 0, 1 << 16},
 };
 
 static const number reals[] = {
     {"lr", AT(lr), 0, 100},
+    {"lr_image", AT(lr_image), 0, 100},
+    {"lr_text", AT(lr_text), 0, 100},
+    {"layer_decay", AT(layer_decay), 0, 1},
     {"beta1", AT(beta1), 0, 0.99999},
     {"beta2", AT(beta2), 0, 0.999999},
     {"eps", AT(eps), 0, 1},
@@ -281,25 +304,36 @@ static int set_vocab_size(json_t *model, const bpe *b, const char *where, clipc_
                : CLIPC_OK;
 }
 
-static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+/* A model to be trained from random weights, and its tokenizer. */
+static int get_new_model(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
 {
     const json_t *templates = json_object_get(root, "templates");
     json_t *model = json_incref(json_object_get(root, "model"));
-    int rc = CLIPC_OK;
+    int rc = get_tokenizer(c, root, where, err);
 
-    if (!model) rc = json_parse(&model, default_model, strlen(default_model), where, err);
+    if (rc == CLIPC_OK && !model)
+        rc = json_parse(&model, default_model, strlen(default_model), where, err);
     if (rc == CLIPC_OK) rc = set_vocab_size(model, c->tokenizer.bpe, where, err);
     if (rc == CLIPC_OK)
         rc = config_open_clip(&c->model, model, json_object_get(root, "preprocess_cfg"),
                               where, err);
-    if (rc == CLIPC_OK && c->model.preprocess.h != c->model.preprocess.w)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: a model of rectangular pictures runs but is not trained",
-                        where);
     if (rc == CLIPC_OK) rc = config_templates(&c->model, templates, where, err);
     if (rc == CLIPC_OK) rc = join_tokenizer(c, where, err);
     json_decref(model);
     return rc;
+}
+
+static int check_model(const train_cfg *c, const char *where, clipc_err *err)
+{
+    if (c->model.preprocess.h != c->model.preprocess.w)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a model of rectangular pictures runs but is not trained",
+                          where);
+    if (!(c->lr > 0.0f) && (c->lr_image > 0.0f || c->lr_text > 0.0f))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: \"lr\" is 0, a tower's own rate is not", where);
+    return CLIPC_OK;
 }
 
 static void set_defaults(train_cfg *c)
@@ -314,6 +348,7 @@ static void set_defaults(train_cfg *c)
                      .val_samples = 2000,
                      .seed = 1,
                      .lr = 1e-3f,
+                     .layer_decay = 1.0f,
                      .beta1 = 0.9f,
                      .beta2 = 0.98f,
                      .eps = 1e-6f,
@@ -336,16 +371,21 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     set_defaults(out);
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
-    if (rc == CLIPC_OK) rc = get_tokenizer(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_data(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
+    if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
+    else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
+    if (rc == CLIPC_OK) rc = check_model(out, where, err);
+    if (rc == CLIPC_OK) rc = get_data(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (rc == CLIPC_OK)
         rc =
             get_augment(&out->data.augment, json_object_get(root, "augment"), where, err);
     if (rc == CLIPC_OK)
         rc = json_get_f64(&out->data.max_megapixels, root, "max_megapixels", where, err);
+    if (json_object_get(root, "templates"))
+        out->data.n_templates = out->model.n_templates;
     json_decref(root);
     if (rc != CLIPC_OK) {
         train_config_free(out);
@@ -354,10 +394,9 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (!out->threads) out->threads = cpus_usable();
     out->data.seed = out->seed;
     out->data.preprocess = out->model.preprocess;
-    out->data.bpe = out->tokenizer.bpe;
+    out->data.tokenizer = &out->tokenizer;
     out->data.context_length = out->model.text.context_length;
     out->data.vocab_size = out->model.text.vocab_size;
     out->data.templates = (const char *const *)out->model.templates;
-    out->data.n_templates = out->model.n_templates;
     return CLIPC_OK;
 }

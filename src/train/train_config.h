@@ -5,6 +5,7 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
+#include "train/init.h"
 
 enum { SOURCES_MAX = 64 };
 
@@ -16,8 +17,13 @@ typedef struct train_cfg {
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
     char *val; /* NULL: none */
+    init_cfg init;
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
         val_samples, seed;
+    /* With a locked tower; what is locked stands in model.image and model.text. */
+    size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
+    float lr_image, lr_text; /* 0: lr */
+    float layer_decay;       /* of the rates, for each group away from the features */
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
 } train_cfg;

@@ -53,7 +53,7 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = net_make(&t->net, &t->cfg.model, TOWER_TRAIN, err);
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
-    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, t->net, t->optimizer.grads, t->cfg.data.batch, err);
     return rc;
@@ -65,6 +65,7 @@ static checkpoint checkpoint_of(clipc_trainer *t)
                     .m = t->optimizer.m,
                     .v = t->optimizer.v,
                     .floats = t->net->params.floats,
+                    .learned = t->optimizer.grads->params.floats,
                     .step = (int64_t)t->step,
                     .skipped = (int64_t)t->skipped,
                     .threads = (int64_t)t->cfg.threads,
@@ -100,13 +101,13 @@ static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
     int rc = CLIPC_OK;
 
     t->best = -1.0;
-    net_init(t->net, &r);
     if (resume) rc = resume_from(t, note, note_size, err);
     else if (checkpoint_exists(t->checkpoints))
         rc = clipc_fail(
             err, CLIPC_ERR_EXISTS,
             "%s: holds a run already; go on with --resume or choose another --out",
             t->out);
+    else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     if (rc != CLIPC_OK) return rc;
     return run_log_open(&t->log, t->out, resume, t->step, err);
@@ -114,7 +115,9 @@ static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
 
 static size_t memory_of(const clipc_trainer *t)
 {
-    return 4 * t->net->params.floats * sizeof(float) + dataset_bytes(t->data);
+    const size_t learned = t->optimizer.grads->params.floats;
+
+    return (t->net->params.floats + 3 * learned) * sizeof(float) + dataset_bytes(t->data);
 }
 
 int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
@@ -136,18 +139,21 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
     if (rc == CLIPC_OK)
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
+        rc = validation_open(&t->val, t->net, &t->cfg.data, t->cfg.val,
                              t->cfg.val_samples, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;
     }
+    if (t->cfg.init.model && !resume)
+        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
-             "%.2f M parameters, %zu pairs, batch %zu, %zu steps, %s on %zu threads, "
-             "%.0f MB of weights, moments and data%s",
+             "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
+             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s",
+             (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, t->e->k->name,
-             t->cfg.threads, (double)memory_of(t) * 1e-6, note);
+             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
+             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6, note);
     *out = t;
     return CLIPC_OK;
 }

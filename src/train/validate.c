@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "nn/rows.h"
-#include "train/data.h"
 
 enum { BATCH = 64 };
 
@@ -34,7 +33,7 @@ void validation_free(validation *v)
 }
 
 /* The loader itself gives the views: one batch of everything, no augmentation. */
-static int load(validation *v, const bpe *tokens, const char *source, size_t most,
+static int load(validation *v, const data_cfg *training, const char *source, size_t most,
                 clipc_err *err)
 {
     const clip_cfg *cfg = &v->n->cfg;
@@ -45,9 +44,9 @@ static int load(validation *v, const bpe *tokens, const char *source, size_t mos
                            .n_sources = 1,
                            .batch = 1,
                            .workers = 1,
-                           .templates = (const char *const *)cfg->templates,
-                           .n_templates = cfg->n_templates ? 1 : 0,
-                           .bpe = tokens,
+                           .templates = training->templates,
+                           .n_templates = training->n_templates ? 1 : 0,
+                           .tokenizer = training->tokenizer,
                            .context_length = T,
                            .vocab_size = cfg->text.vocab_size,
                            .preprocess = cfg->preprocess,
@@ -84,8 +83,8 @@ static int load(validation *v, const bpe *tokens, const char *source, size_t mos
     return rc;
 }
 
-int validation_open(validation **out, const net *n, const bpe *tokens, const char *source,
-                    size_t most, clipc_err *err)
+int validation_open(validation **out, const net *n, const data_cfg *training,
+                    const char *source, size_t most, clipc_err *err)
 {
     const size_t E = n->cfg.image.embed_dim;
     validation *v = calloc(1, sizeof *v);
@@ -94,7 +93,7 @@ int validation_open(validation **out, const net *n, const bpe *tokens, const cha
     *out = NULL;
     if (!v) return clipc_fail_memory(err, source, sizeof *v);
     v->n = n;
-    rc = load(v, tokens, source, most, err);
+    rc = load(v, training, source, most, err);
     if (rc == CLIPC_OK)
         rc = n->ops->acts_make(&v->image_acts, n->image, BATCH, TOWER_EVAL, err);
     if (rc == CLIPC_OK)
