@@ -19,28 +19,27 @@
  *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
- *   init             instead of model and tokenizer: a model as clipc_model_open takes it,
- *                    whose weights, config and tokenizer the run begins with; lr is then
- *                    1e-5.  Towers that are not OpenAI's ViT, ResNet or text run but do
- *                    not learn: lock them
- *   image_size, context_length
- *                    with init: pictures, texts of another size; positions are
- *                    interpolated as open_clip does
- *   new_head         with init: "image", "text" or "both": a projection drawn anew; with
- *                    both, embed_dim may be another
- *   lock_image, lock_text
- *                    false: with init, a tower that does not learn; it costs neither
- *                    gradients nor moments, and where its first groups are locked,
- *                    backward ends above them
- *   lock_image_unlocked_groups, lock_text_unlocked_layers
- *                    0: as open_clip's: the last so many groups of a locked ViT or text
- *                    learn: the projection, the last block with its norm, the blocks in
- *                    front of it, the embedding
- *   lock_image_freeze_bn_stats
- *                    false: running statistics of a locked ResNet do not move either
- *   data             a path, or a list of paths or {"path", "weight"}: tar shards,
- *                    folders of shards, or of pictures with .txt or .json captions
- *                    beside them
+ *   init             instead of model and tokenizer: a model as clipc_model_open takes
+ * it, whose weights, config and tokenizer the run begins with; lr is then 1e-5.  Towers
+ * that are not OpenAI's ViT, ResNet or text run but do not learn: lock them image_size,
+ * context_length with init: pictures, texts of another size; positions are interpolated
+ * as open_clip does new_head         with init: "image", "text" or "both": a projection
+ * drawn anew; with both, embed_dim may be another lock_image, lock_text false: with init,
+ * a tower that does not learn; it costs neither gradients nor moments, and where its
+ * first groups are locked, backward ends above them lock_image_unlocked_groups,
+ * lock_text_unlocked_layers 0: as open_clip's: the last so many groups of a locked ViT or
+ * text learn: the projection, the last block with its norm, the blocks in front of it,
+ * the embedding lock_image_freeze_bn_stats false: running statistics of a locked ResNet
+ * do not move either data             a path, or a list of paths or {"path", "weight"}.
+ * A path is a tar shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *                    relative to the list), a folder of shards or tables, of pictures
+ *                    with .txt or .json captions beside them, or of classes: subfolders
+ *                    that are named as what the pictures in them show; or many of these
+ *                    by a pattern, "train/{000..127}.tar"
+ *   csv_img_key      "filepath": the column of a table's paths, which are relative to
+ *                    the table or, if the first is not there, to where we are
+ *   csv_caption_key  "title"
+ *   csv_separator    a tab if the header has one, else a comma
  *   data_dir         what relative paths in data and val are relative to
  *   val              a path like those in data: held out, for validation
  *   templates        list of "... {} ...": how captions become texts; also saved as the
@@ -60,6 +59,8 @@
  *   layer_decay      1: of the rate, from each group of layers (those of the locks; of a
  *                    ResNet the stem, each bottleneck, the pool) to the one below; the
  *                    projection has the whole rate
+ *   ema              0: decay of a moving average of the weights (.999), which is kept
+ *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100
  *   seed             1
@@ -102,7 +103,7 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* Reads the data into memory, makes the towers and, with resume, continues from the
+/* Indexes the data, makes the towers and, with resume, continues from the
  * newest complete checkpoint in out_dir/checkpoints.  Without resume a folder that holds
  * a checkpoint is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "clip/average.h"
 #include "clip/find.h"
 #include "clip/names.h"
 #include "clip/net.h"
@@ -311,6 +312,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
     if (rc == CLIPC_OK) rc = tokenizer_copy(&t, &tokens, &s, to, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
+    if (rc == CLIPC_OK) rc = net_average(n, options->average, options->n_average, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);
     if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, &tokens, k, err);
     json_decref(about);

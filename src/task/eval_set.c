@@ -192,18 +192,12 @@ static int read_shard(eval_set *v, clipc_err *err)
     return rc;
 }
 
-static bool is_shard(const char *path)
-{
-    const char *tar = strstr(path_base(path), ".tar");
-    return tar && (!tar[4] || tar[4] == '.');
-}
-
 int eval_set_open(eval_set *v, const char *path, clipc_err *err)
 {
     int rc;
 
     *v = (eval_set){.path = path};
-    rc = is_shard(path) ? read_shard(v, err) : read_spec(v, err);
+    rc = shard_is(path) ? read_shard(v, err) : read_spec(v, err);
     if (rc == CLIPC_OK && !v->n)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no samples", path);
     if (rc != CLIPC_OK) eval_set_free(v);

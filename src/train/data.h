@@ -10,14 +10,13 @@
 #include "clip/tokens.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
-
-enum { SHARD_LIMIT = 1 << 30 }; /* bytes of a shard, or of a picture */
+#include "train/sources.h"
 
 typedef struct data_cfg {
-    const char *const
-        *sources;         /* tar shards, folders of shards, or folders of pictures */
-    const float *weights; /* share of each source; NULL: by its number of samples */
+    const char *const *sources; /* train/sources.h */
+    const float *weights;       /* share of each source; NULL: by its number of samples */
     size_t n_sources;
+    table_cfg tables;
     const char *const
         *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
     size_t n_templates;
@@ -39,8 +38,7 @@ typedef struct batch {
 
 typedef struct dataset dataset;
 
-/* Reads all sources into memory (compressed as they are) and starts the workers, which
- * begin with batch `first`.  Sources without any usable sample are errors. */
+/* Indexes all sources and starts the workers, which begin with batch `first`. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 

@@ -7,7 +7,7 @@
 #include "train/data.h"
 #include "train/init.h"
 
-enum { SOURCES_MAX = 64 };
+enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
 typedef struct train_cfg {
     clip_cfg model;
@@ -16,6 +16,7 @@ typedef struct train_cfg {
     data_cfg data;           /* its pointers lead into the arrays below */
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
+    char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
     init_cfg init;
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
@@ -23,6 +24,7 @@ typedef struct train_cfg {
     /* With a locked tower; what is locked stands in model.image and model.text. */
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
     float lr_image, lr_text; /* 0: lr */
+    float ema;               /* decay of the weights' moving average; 0: none */
     float layer_decay;       /* of the rates, for each group away from the features */
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "train/checkpoint.h"
+#include "train/ema.h"
 #include "train/optimizer.h"
 #include "train/pass.h"
 #include "train/run_log.h"
@@ -19,7 +20,7 @@ struct clipc_trainer {
     train_cfg cfg;
     char *out, *checkpoints;
     exec *e;
-    net *net;
+    net *net, *ema; /* ema: NULL unless the config has one */
     optimizer optimizer;
     pass pass;
     dataset *data;
@@ -39,6 +40,7 @@ void clipc_trainer_free(clipc_trainer *t)
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
+    net_free(t->ema);
     exec_free(t->e);
     free(t->out);
     free(t->checkpoints);
@@ -56,6 +58,7 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, t->net, t->optimizer.grads, t->cfg.data.batch, err);
+    if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
 }
 
@@ -64,6 +67,7 @@ static checkpoint checkpoint_of(clipc_trainer *t)
     checkpoint c = {.weights = (float *)(void *)t->net->mem.mem,
                     .m = t->optimizer.m,
                     .v = t->optimizer.v,
+                    .ema = t->ema ? (float *)(void *)t->ema->mem.mem : NULL,
                     .floats = t->net->params.floats,
                     .learned = t->optimizer.grads->params.floats,
                     .step = (int64_t)t->step,
@@ -108,6 +112,7 @@ static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
             "%s: holds a run already; go on with --resume or choose another --out",
             t->out);
     else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
+    if (rc == CLIPC_OK && t->ema && !resume) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     if (rc != CLIPC_OK) return rc;
     return run_log_open(&t->log, t->out, resume, t->step, err);
@@ -116,8 +121,9 @@ static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
 static size_t memory_of(const clipc_trainer *t)
 {
     const size_t learned = t->optimizer.grads->params.floats;
+    const size_t kept = (t->ema ? 2 : 1) * t->net->params.floats;
 
-    return (t->net->params.floats + 3 * learned) * sizeof(float) + dataset_bytes(t->data);
+    return (kept + 3 * learned) * sizeof(float) + dataset_bytes(t->data);
 }
 
 int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
@@ -163,6 +169,14 @@ const char *clipc_trainer_summary(const clipc_trainer *t)
     return t->summary;
 }
 
+static void update(clipc_trainer *t, float lr, double norm)
+{
+    const size_t before = t->step - t->skipped;
+
+    optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, before);
+    if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
+}
+
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
@@ -179,8 +193,7 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     }
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
-    if (isfinite(norm))
-        optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, t->step - t->skipped);
+    if (isfinite(norm)) update(t, lr, norm);
     else t->skipped++;
     t->step++;
 
@@ -217,19 +230,31 @@ int clipc_trainer_wants_val(const clipc_trainer *t)
     return t->val && (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
 }
 
+/* As a model in a folder inside --out; NULL: in that itself. */
+static int save_model(const clipc_trainer *t, const net *n, const char *inner,
+                      clipc_err *err)
+{
+    char *folder = inner ? path_join(t->out, inner) : t->out;
+    const int rc =
+        folder ? net_save(n, folder, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
+               : clipc_fail_memory(err, t->out, 0);
+
+    if (inner) free(folder);
+    return rc;
+}
+
 int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 {
     const checkpoint c = checkpoint_of(t);
-    const int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
+    int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
-    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision,
-                                     &t->cfg.token_files, t->e->k, err)
-                          : rc;
+    if (rc == CLIPC_OK) rc = save_model(t, t->net, NULL, err);
+    if (rc == CLIPC_OK && t->ema) rc = save_model(t, t->ema, "ema", err);
+    return rc;
 }
 
 int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *err)
 {
-    char *best;
     int rc;
 
     if (!t->val)
@@ -239,10 +264,5 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
     if ((rc = run_log_val(&t->log, t->step, stats, err)) != CLIPC_OK) return rc;
     if (stats->top1 <= t->best) return CLIPC_OK;
     t->best = stats->top1;
-    best = path_join(t->out, "best");
-    rc = best
-             ? net_save(t->net, best, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
-             : clipc_fail_memory(err, t->out, 0);
-    free(best);
-    return rc;
+    return save_model(t, t->net, "best", err);
 }

@@ -42,6 +42,7 @@ static int load(validation *v, const data_cfg *training, const char *source, siz
         .ground = {1, 0, 0, 0}, .scale = {1, 1}, .crop = {1, 1}, .ratio = {1, 1}};
     const data_cfg data = {.sources = &source,
                            .n_sources = 1,
+                           .tables = training->tables,
                            .batch = 1,
                            .workers = 1,
                            .templates = training->templates,

@@ -568,6 +568,7 @@ expect 'train: curves' plots
 expect 'train: errors' train_errors
 . tests/cli/vocab.sh
 . tests/cli/init.sh
+. tests/cli/data.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status
