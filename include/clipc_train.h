@@ -19,8 +19,19 @@
  *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
- *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
- *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *   init             instead of model and tokenizer: a model as clipc_model_open takes
+ * it, whose weights, config and tokenizer the run begins with; lr is then 1e-5.  Towers
+ * that are not OpenAI's ViT, ResNet or text run but do not learn: lock them image_size,
+ * context_length with init: pictures, texts of another size; positions are interpolated
+ * as open_clip does new_head         with init: "image", "text" or "both": a projection
+ * drawn anew; with both, embed_dim may be another lock_image, lock_text false: with init,
+ * a tower that does not learn; it costs neither gradients nor moments, and where its
+ * first groups are locked, backward ends above them lock_image_unlocked_groups,
+ * lock_text_unlocked_layers 0: as open_clip's: the last so many groups of a locked ViT or
+ * text learn: the projection, the last block with its norm, the blocks in front of it,
+ * the embedding lock_image_freeze_bn_stats false: running statistics of a locked ResNet
+ * do not move either data             a path, or a list of paths or {"path", "weight"}.
+ * A path is a tar shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
  *                    with .txt or .json captions beside them, or of classes: subfolders
  *                    that are named as what the pictures in them show; or many of these
@@ -35,7 +46,7 @@
  *                    that of line b * batch_size + k, and behind the last line it begins
  *                    again; default: pairs at random
  *   templates        list of "... {} ...": how captions become texts; also saved as the
- *                    model's own templates
+ *                    model's own templates, in place of those of init
  *   alternative      .25: chance of drawing another than a picture's first caption
  *   augment          how pictures vary, each view drawn anew.
  *                    Those with alpha: "ground" [.45, .15, .30, .10], chances of white, a
@@ -63,6 +74,13 @@
  *                    every source has its share of an epoch, and its samples come equally
  *                    often
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
+ *   lr_image, lr_text
+ *                    lr: of each tower; the temperature has lr itself
+ *   layer_decay      1: of the rate, from each group of layers (those of the locks; of a
+ *                    ResNet the stem, each bottleneck, the pool) to the one below; the
+ *                    projection has the whole rate
+ *   ema              0: decay of a moving average of the weights (.999), which is kept
+ *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
  *   seed             1

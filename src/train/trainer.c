@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/sizes.h"
 #include "train/checkpoint.h"
+#include "train/ema.h"
 #include "train/optimizer.h"
 #include "train/pass.h"
 #include "train/run_lock.h"
@@ -21,7 +22,7 @@ struct clipc_trainer {
     train_cfg cfg;
     char *out, *checkpoints;
     exec *e;
-    net *net;
+    net *net, *ema; /* ema: NULL unless the config has one */
     optimizer optimizer;
     pass pass;
     dataset *data;
@@ -43,6 +44,7 @@ void clipc_trainer_free(clipc_trainer *t)
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
+    net_free(t->ema);
     exec_free(t->e);
     free(t->out);
     free(t->checkpoints);
@@ -57,11 +59,12 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = net_make(&t->net, &t->cfg.model, TOWER_TRAIN, err);
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
-    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
                        (pass_cfg){.batch = t->cfg.data.batch, .chunk = t->cfg.data.batch},
                        err);
+    if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
 }
 
@@ -70,7 +73,9 @@ static checkpoint checkpoint_of(clipc_trainer *t)
     checkpoint c = {.weights = (float *)(void *)t->net->mem.mem,
                     .m = t->optimizer.m,
                     .v = t->optimizer.v,
+                    .ema = t->ema ? (float *)(void *)t->ema->mem.mem : NULL,
                     .floats = t->net->params.floats,
+                    .learned = t->optimizer.grads->params.floats,
                     .step = (int64_t)t->step,
                     .skipped = (int64_t)t->skipped,
                     .threads = (int64_t)t->cfg.threads,
@@ -105,13 +110,14 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
     int rc = CLIPC_OK;
 
     t->best = -1.0;
-    net_init(t->net, &r);
     if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
     else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
         rc = clipc_fail(err, CLIPC_ERR_EXISTS,
                         "%s: holds a run already; go on with --resume, choose another "
                         "--out, or --force removes it",
                         t->out);
+    else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
+    if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }
@@ -143,7 +149,10 @@ static void count_steps(clipc_trainer *t)
 
 static size_t memory_of(const clipc_trainer *t)
 {
-    return 4 * t->net->params.floats * sizeof(float) + dataset_bytes(t->data);
+    const size_t learned = t->optimizer.grads->params.floats;
+    const size_t kept = (t->ema ? 2 : 1) * t->net->params.floats;
+
+    return (kept + 3 * learned) * sizeof(float) + dataset_bytes(t->data);
 }
 
 int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
@@ -167,19 +176,22 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK) count_steps(t);
     if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
-                             &t->cfg.data.tables, t->cfg.val_samples, err);
+        rc = validation_open(&t->val, t->net, &t->cfg.data, t->cfg.val,
+                             t->cfg.val_samples, err);
     if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;
     }
+    if (t->cfg.init.model && how != CLIPC_TRAIN_RESUME)
+        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
-             "%.2f M parameters, %zu pairs, batch %zu, %zu steps, %s on %zu threads, "
-             "%.0f MB of weights, moments and data%s",
+             "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
+             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s",
+             (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, t->e->k->name,
-             t->cfg.threads, (double)memory_of(t) * 1e-6, note);
+             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
+             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6, note);
     *out = t;
     return CLIPC_OK;
 }
@@ -208,6 +220,14 @@ static int log_broken(clipc_trainer *t, clipc_err *err)
     return rc;
 }
 
+static void update(clipc_trainer *t, float lr, double norm)
+{
+    const size_t before = t->step - t->skipped;
+
+    optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, before);
+    if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
+}
+
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
@@ -224,8 +244,7 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     }
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
-    if (isfinite(norm))
-        optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, t->step - t->skipped);
+    if (isfinite(norm)) update(t, lr, norm);
     else t->skipped++;
     t->step++;
 
@@ -263,19 +282,31 @@ int clipc_trainer_wants_val(const clipc_trainer *t)
     return t->val && (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
 }
 
+/* As a model in a folder inside --out; NULL: in that itself. */
+static int save_model(const clipc_trainer *t, const net *n, const char *inner,
+                      clipc_err *err)
+{
+    char *folder = inner ? path_join(t->out, inner) : t->out;
+    const int rc =
+        folder ? net_save(n, folder, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
+               : clipc_fail_memory(err, t->out, 0);
+
+    if (inner) free(folder);
+    return rc;
+}
+
 int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 {
     const checkpoint c = checkpoint_of(t);
-    const int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
+    int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
-    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision,
-                                     &t->cfg.token_files, t->e->k, err)
-                          : rc;
+    if (rc == CLIPC_OK) rc = save_model(t, t->net, NULL, err);
+    if (rc == CLIPC_OK && t->ema) rc = save_model(t, t->ema, "ema", err);
+    return rc;
 }
 
 int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *err)
 {
-    char *best;
     int rc;
 
     if (!t->val)
@@ -285,12 +316,7 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
     if ((rc = run_log_val(&t->log, t->step, stats, err)) != CLIPC_OK) return rc;
     if (stats->top1 <= t->best) return CLIPC_OK;
     t->best = stats->top1;
-    best = path_join(t->out, "best");
-    rc = best
-             ? net_save(t->net, best, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
-             : clipc_fail_memory(err, t->out, 0);
-    free(best);
-    return rc;
+    return save_model(t, t->net, "best", err);
 }
 
 int clipc_trainer_wants_eval(const clipc_trainer *t)
