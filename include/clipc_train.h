@@ -40,8 +40,11 @@
  *                    the table or, if the first is not there, to where we are
  *   csv_caption_key  "title"
  *   csv_separator    a tab if the header has one, else a comma
- *   data_dir         what relative paths in data and val are relative to
+ *   data_dir         what relative paths in data, val and order are relative to
  *   val              a path like those in data: held out, for validation
+ *   order            a file with a sample's index a line, from 0: pair k of batch b is
+ *                    that of line b * batch_size + k, and behind the last line it begins
+ *                    again; default: pairs at random
  *   templates        list of "... {} ...": how captions become texts; also saved as the
  *                    model's own templates, in place of those of init
  *   alternative      .25: chance of drawing another than a picture's first caption
@@ -62,7 +65,7 @@
  *   ema              0: decay of a moving average of the weights (.999), which is kept
  *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
- *   logit_scale_max  100
+ *   logit_scale_max  100; the least is 1
  *   seed             1
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)

@@ -192,13 +192,13 @@ static size_t textnet_scratch(const void *tower)
 static size_t silent_blocks(const textnet *t, tower_mode mode)
 {
     const size_t locked = t->cfg.locked ? t->cfg.locked - 1 : 0;
-    return mode != TOWER_TRAIN ? t->cfg.layers : min_size(locked, t->cfg.layers);
+    return !tower_trains(mode) ? t->cfg.layers : min_size(locked, t->cfg.layers);
 }
 
 static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
 {
     const block_cfg bc = textnet_block_cfg(t, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const size_t C = t->cfg.width, silent = silent_blocks(t, a->mode);
 
     a->entries = arena_take(mem, a->B, sizeof *a->entries);
@@ -212,6 +212,8 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     a->final = ARENA_FLOATS(mem, a->B * C);
     for (size_t i = 0; i < t->cfg.layers; i++)
         if (i && i < silent) a->blocks[i] = a->blocks[0];
+        else if (i > silent && a->mode == TOWER_RECOMPUTE)
+            block_acts_share(&a->blocks[i], mem, &a->blocks[silent], &bc, a->rows);
         else
             block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
                             i >= silent);
@@ -241,8 +243,8 @@ static bool textnet_is_plain(const text_cfg *c)
            c->pool <= TEXT_POOL_EOS && c->proj == PROJ_MATRIX;
 }
 
-static int textnet_acts_make(void **out, const void *tower, size_t B, size_t rows,
-                             tower_mode mode, clipc_err *err)
+static int textnet_acts_make(void **out, size_t *bytes, const void *tower, size_t B,
+                             size_t rows, tower_mode mode, clipc_err *err)
 {
     const textnet *t = tower;
     arena measure = arena_measure();
@@ -250,7 +252,7 @@ static int textnet_acts_make(void **out, const void *tower, size_t B, size_t row
     int rc;
 
     *out = NULL;
-    if (mode == TOWER_TRAIN && !textnet_is_plain(&t->cfg)) {
+    if (tower_trains(mode) && !textnet_is_plain(&t->cfg)) {
         free(a);
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "a text tower of this kind runs but is not trained, it is not "
@@ -264,10 +266,8 @@ static int textnet_acts_make(void **out, const void *tower, size_t B, size_t row
     a->B = B, a->mode = mode;
     a->rows = rows + (t->cfg.embed_cls ? B : 0);
     acts_take(a, &measure, t);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "text tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "text tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "text tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         textnet_acts_destroy(a);
         return rc;
     }
@@ -389,7 +389,7 @@ static void lay_out_shared(textnet_acts *a, size_t B)
 static bool shares(const textnet *t, const textnet_acts *a)
 {
     const text_cfg *c = &t->cfg;
-    return a->mode != TOWER_TRAIN && !c->no_causal_mask && !c->embed_cls;
+    return !tower_trains(a->mode) && !c->no_causal_mask && !c->embed_cls;
 }
 
 static void embed(exec *e, const textnet *t, textnet_acts *a, size_t B)
@@ -495,9 +495,12 @@ static void textnet_bwd(exec *e, const void *tower, void *gradients, void *acts,
     if (silent > last) return;
     block_bwd_rows(e, a->x, a->picked, &t->blocks[last], &grads->blocks[last],
                    &a->blocks[last], &a->work, &bc, &s, a->pooled);
-    for (size_t i = last; i-- > silent;)
+    for (size_t i = last; i-- > silent;) {
+        if (a->mode == TOWER_RECOMPUTE)
+            block_fwd_again(e, &t->blocks[i], &a->blocks[i], &bc, &s);
         block_bwd(e, a->x, &t->blocks[i], &grads->blocks[i], &a->blocks[i], &a->work, &bc,
                   &s);
+    }
     if (t->cfg.locked) return;
 
     for (size_t b = 0; b < B; b++) {

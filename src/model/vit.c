@@ -293,13 +293,13 @@ static void vit_init(void *tower, rng *r)
 static size_t silent_blocks(const vit *v, tower_mode mode)
 {
     const size_t locked = v->cfg.locked ? v->cfg.locked - 1 : 0;
-    return mode != TOWER_TRAIN ? v->cfg.layers : min_size(locked, v->cfg.layers);
+    return !tower_trains(mode) ? v->cfg.layers : min_size(locked, v->cfg.layers);
 }
 
 static void acts_take(vit_acts *a, arena *mem, const vit *v)
 {
     const block_cfg bc = vit_block_cfg(v, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const size_t C = v->cfg.width, P = v->rows * v->cols, N = a->B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
     const size_t silent = silent_blocks(v, a->mode);
@@ -319,6 +319,8 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
     }
     for (size_t i = 0; i < v->cfg.layers; i++)
         if (i && i < silent) a->blocks[i] = a->blocks[0];
+        else if (i > silent && a->mode == TOWER_RECOMPUTE)
+            block_acts_share(&a->blocks[i], mem, &a->blocks[silent], &bc, N);
         else block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, i >= silent);
     if (!train) return;
     if (!v->cfg.locked) {
@@ -349,8 +351,8 @@ static bool vit_is_plain(const image_cfg *c)
            c->proj == PROJ_MATRIX;
 }
 
-static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
-                         clipc_err *err)
+static int vit_acts_make(void **acts, size_t *bytes, const void *tower, size_t B,
+                         tower_mode mode, clipc_err *err)
 {
     const vit *v = tower;
     arena measure = arena_measure();
@@ -358,7 +360,7 @@ static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mo
     int rc;
 
     *acts = NULL;
-    if (mode == TOWER_TRAIN && !vit_is_plain(&v->cfg)) {
+    if (tower_trains(mode) && !vit_is_plain(&v->cfg)) {
         free(a);
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
@@ -373,10 +375,8 @@ static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mo
     a->B = B;
     a->mode = mode;
     acts_take(a, &measure, v);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "image tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "image tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         vit_acts_destroy(a);
         return rc;
     }
@@ -574,8 +574,11 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     if (silent > last) return;
     block_bwd_rows(e, dx, a->token, &v->blocks[last], &g->blocks[last], &a->blocks[last],
                    &a->work, &bc, &s, a->start);
-    for (size_t i = last; i-- > silent;)
+    for (size_t i = last; i-- > silent;) {
+        if (a->mode == TOWER_RECOMPUTE)
+            block_fwd_again(e, &v->blocks[i], &a->blocks[i], &bc, &s);
         block_bwd(e, dx, &v->blocks[i], &g->blocks[i], &a->blocks[i], &a->work, &bc, &s);
+    }
     if (v->cfg.locked) return;
 
     memset(dx0, 0, N * C * sizeof(float));

@@ -75,6 +75,13 @@ static const sample *pick(const dataset *d, rng *r)
     return &d->sources.v[first + rng_below(r, ends[i] - first)];
 }
 
+static const sample *nth(const dataset *d, size_t i)
+{
+    const sample_order *o = d->cfg.order;
+
+    return &d->sources.v[o ? o->v[i % o->n] : i % d->sources.n];
+}
+
 static uint64_t hash(const char *s)
 {
     uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
@@ -142,8 +149,7 @@ static int make_sample(maker *m, const batch *b, size_t step, size_t k, clipc_er
     int rc = CLIPC_OK;
 
     for (int i = 0; i < TRIES; i++) {
-        const sample *s = d->cfg.in_order ? &d->sources.v[(at + (size_t)i) % d->sources.n]
-                                          : pick(d, &r);
+        const sample *s = d->cfg.in_order ? nth(d, at + (size_t)i) : pick(d, &r);
         rc = make_one(m, b, k, s, &r, err);
         if (rc == CLIPC_OK || rc == CLIPC_ERR_MEMORY) return rc;
         m->d->broken++;
@@ -250,6 +256,7 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     if (rc == CLIPC_OK) rc = set_shares(d, err);
     if (rc == CLIPC_OK)
         rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
+    if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->sources.n, err);
     if (rc == CLIPC_OK) rc = make_slots(d, first, err);
     d->threads = calloc(cfg->workers, sizeof *d->threads);
     if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);

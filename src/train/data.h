@@ -10,6 +10,7 @@
 #include "clip/tokens.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
+#include "train/order.h"
 #include "train/sources.h"
 
 typedef struct data_cfg {
@@ -22,6 +23,7 @@ typedef struct data_cfg {
     size_t n_templates;
     float alternative;          /* .25: chance of another caption than the first */
     bool in_order;              /* sample k of all, not one at random: for validation */
+    const sample_order *order;  /* of samples in order; it begins again at its end */
     const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;

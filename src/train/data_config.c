@@ -72,6 +72,21 @@ static int get_sources(train_cfg *c, const json_t *root, const char *where,
     return rc;
 }
 
+static int get_order(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const char *name = NULL, *dir = NULL;
+    int rc = json_get_string(&name, root, "order", where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_string(&dir, root, "data_dir", where, err);
+    if (rc != CLIPC_OK || !name) return rc;
+    char *path = resolve(dir, name);
+    rc = path ? order_read(&c->order, path, err) : clipc_fail_memory(err, where, 0);
+    free(path);
+    c->data.order = &c->order;
+    c->data.in_order = true;
+    return rc;
+}
+
 static const char *const augment_keys[] = {"ground", "rotate", "scale", "shift", "crop",
                                            "ratio",  "flip",   "grey",  NULL};
 
@@ -127,6 +142,7 @@ int data_config_parse(train_cfg *c, const json_t *root, const char *where, clipc
 {
     int rc = get_sources(c, root, where, err);
 
+    if (rc == CLIPC_OK) rc = get_order(c, root, where, err);
     c->data.augment = augment_default();
     c->data.max_megapixels = 256;
     if (rc == CLIPC_OK) rc = get_tables(c, root, where, err);
@@ -142,4 +158,5 @@ void data_config_free(train_cfg *c)
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     for (size_t i = 0; i < TABLE_KEYS; i++) free(c->table_keys[i]);
     free(c->val);
+    order_free(&c->order);
 }

@@ -19,6 +19,7 @@ typedef struct train_cfg {
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
     init_cfg init;
+    sample_order order;
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
         val_samples, seed;
     /* With a locked tower; what is locked stands in model.image and model.text. */

@@ -57,7 +57,9 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
     if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, t->net, t->optimizer.grads, t->cfg.data.batch, err);
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
+                       (pass_cfg){.batch = t->cfg.data.batch, .chunk = t->cfg.data.batch},
+                       err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
 }

@@ -96,9 +96,9 @@ int validation_open(validation **out, const net *n, const data_cfg *training,
     v->n = n;
     rc = load(v, training, source, most, err);
     if (rc == CLIPC_OK)
-        rc = n->ops->acts_make(&v->image_acts, n->image, BATCH, TOWER_EVAL, err);
+        rc = n->ops->acts_make(&v->image_acts, NULL, n->image, BATCH, TOWER_EVAL, err);
     if (rc == CLIPC_OK)
-        rc = n->text_ops->acts_make(&v->text_acts, n->text, BATCH,
+        rc = n->text_ops->acts_make(&v->text_acts, NULL, n->text, BATCH,
                                     BATCH * n->cfg.text.context_length, TOWER_EVAL, err);
     if (rc == CLIPC_OK) {
         v->img = malloc(v->count * E * sizeof *v->img);
