@@ -23,7 +23,6 @@ static void take_work(pass *p, arena *a)
 /* A locked tower only runs, except that running statistics may still move. */
 static void choose_modes(pass *p)
 {
-    const tower_mode train = p->cfg.recompute ? TOWER_RECOMPUTE : TOWER_TRAIN;
     const net *n = p->net;
     const bool moves = n->ops->update_stats && !n->cfg.image.locked_stats;
     const tower_mode trains = p->cfg.recompute ? TOWER_RECOMPUTE : TOWER_TRAIN;
