@@ -12,23 +12,31 @@
 static float backward(rig *r, net *grads)
 {
     const size_t BE = r->B * r->E;
-    float *mem = calloc(2 * BE + 2 * r->B + 2 * r->B * r->B, sizeof *mem);
-    float *dimg = mem, *dtxt = dimg + BE, *ni = dtxt + BE, *nt = ni + r->B,
-          *work = nt + r->B;
+    float *mem = calloc(2 * BE + 2 * r->B, sizeof *mem);
+    float *dimg = mem, *dtxt = dimg + BE, *ni = dtxt + BE, *nt = ni + r->B;
     const float scale = expf(*r->n->logit_scale);
-    float dscale;
+    const objective softmax = {.equal = EQUAL_NEGATIVE};
+    float dscale, dbias;
+    arena a = arena_measure();
+    loss_room room;
+    clipc_err err;
 
+    loss_room_take(&room, &a, r->B);
+    CHECK_OK(arena_new(&a, a.used, "test", &err), err);
+    loss_room_take(&room, &a, r->B);
     rig_forward(r);
     rows_normalize_fwd(r->e, r->img, ni, r->img, r->B, r->E);
     rows_normalize_fwd(r->e, r->txt, nt, r->txt, r->B, r->E);
-    const float loss = contrastive_fwd_bwd(r->e, dimg, dtxt, &dscale, work, r->img,
-                                           r->txt, NULL, scale, r->B, r->E);
+    const float loss =
+        contrastive_fwd_bwd(r->e, &softmax, dimg, dtxt, &dscale, &dbias, &room, r->img,
+                            r->txt, NULL, scale, 0.0f, r->B, r->E);
     rows_normalize_bwd(r->e, dimg, dimg, r->img, ni, r->B, r->E);
     rows_normalize_bwd(r->e, dtxt, dtxt, r->txt, nt, r->B, r->E);
     r->n->ops->bwd(r->e, r->n->image, grads->image, r->image_acts, dimg, r->pixels, r->B);
     r->n->text_ops->bwd(r->e, r->n->text, grads->text, r->text_acts, dtxt, r->B);
     *grads->logit_scale += dscale * scale;
     free(mem);
+    arena_free(&a);
     return loss;
 }
 

@@ -5,18 +5,20 @@
 
 #include "clip/net.h"
 #include "train/data.h"
+#include "train/loss.h"
 
 typedef struct pass {
     net *net, *grads; /* the caller's */
     size_t batch;     /* B, pairs at a time */
+    objective objective;
     void *image_acts, *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */
-    float *pairs;                                         /* 2 [B,B] */
+    loss_room room;
 } pass;
 
 /* Memory for batches of B pairs; both nets must outlive it. */
-int pass_make(pass *p, net *n, net *grads, size_t B, clipc_err *err);
+int pass_make(pass *p, net *n, net *grads, const objective *o, size_t B, clipc_err *err);
 void pass_free(pass *p);
 
 /* What to give exec_new for a net. */

@@ -25,6 +25,9 @@ static const char *const keys[] = {"model",
                                    "weight_decay",
                                    "grad_clip",
                                    "logit_scale_max",
+                                   "loss",
+                                   "label_smoothing",
+                                   "equal_captions",
                                    "seed",
                                    "augment",
                                    "threads",
@@ -292,6 +295,9 @@ static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_
     if (rc == CLIPC_OK)
         rc = config_open_clip(&c->model, model, json_object_get(root, "preprocess_cfg"),
                               where, err);
+    if (rc == CLIPC_OK)
+        rc = objective_parse(&c->objective, &c->logits, root, model, where, err);
+    c->model.logit_bias |= c->objective.loss == LOSS_SIGMOID;
     if (rc == CLIPC_OK && c->model.preprocess.h != c->model.preprocess.w)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "%s: a model of rectangular pictures runs but is not trained",

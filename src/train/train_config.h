@@ -5,6 +5,7 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
+#include "train/objective.h"
 
 enum { SOURCES_MAX = 64 };
 
@@ -16,6 +17,8 @@ typedef struct train_cfg {
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
     char *val; /* NULL: none */
+    objective objective;
+    logit_start logits;
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
         val_samples, seed;
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;

@@ -55,7 +55,8 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
     if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, t->net, t->optimizer.grads, t->cfg.data.batch, err);
+        rc = pass_make(&t->pass, t->net, t->optimizer.grads, &t->cfg.objective,
+                       t->cfg.data.batch, err);
     return rc;
 }
 
@@ -101,6 +102,8 @@ static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
 
     t->best = -1.0;
     net_init(t->net, &r);
+    *t->net->logit_scale = t->cfg.logits.scale;
+    if (t->net->logit_bias) *t->net->logit_bias = t->cfg.logits.bias;
     if (resume) rc = resume_from(t, note, note_size, err);
     else if (checkpoint_exists(t->checkpoints))
         rc = clipc_fail(
