@@ -5,7 +5,6 @@
 #include "base/sizes.h"
 #include "nn/rows.h"
 #include "train/groups.h"
-#include "train/loss.h"
 
 static void take_work(pass *p, arena *a)
 {
@@ -17,7 +16,7 @@ static void take_work(pass *p, arena *a)
     p->dtxt = ARENA_FLOATS(a, B * E);
     p->img_norm = ARENA_FLOATS(a, B);
     p->txt_norm = ARENA_FLOATS(a, B);
-    p->pairs = ARENA_FLOATS(a, 2 * B * B);
+    loss_room_take(&p->room, a, B);
 }
 
 /* A locked tower only runs, except that running statistics may still move. */
@@ -110,20 +109,24 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 /* The loss of all features, their gradients into dimg and dtxt. */
 static float features_loss(const pass *p, exec *e, const batch *b)
 {
-    const size_t B = p->cfg.batch, E = p->net->cfg.image.embed_dim;
-    const float scale = expf(*p->net->logit_scale);
-    float dscale;
+    const net *n = p->net;
+    const size_t B = p->cfg.batch, E = n->cfg.image.embed_dim;
+    const float scale = expf(*n->logit_scale);
+    const float bias = n->logit_bias ? *n->logit_bias : 0.0f;
+    float dscale, dbias;
 
     rows_normalize_fwd(e, p->img, p->img_norm, p->img, B, E);
     rows_normalize_fwd(e, p->txt, p->txt_norm, p->txt, B, E);
-    const float loss = contrastive_fwd_bwd(e, p->dimg, p->dtxt, &dscale, p->pairs, p->img,
-                                           p->txt, b->caption, scale, B, E);
+    const float loss =
+        contrastive_fwd_bwd(e, &p->cfg.objective, p->dimg, p->dtxt, &dscale, &dbias,
+                            &p->room, p->img, p->txt, b->caption, scale, bias, B, E);
     if (!isfinite(loss)) return loss;
     if (p->image_learns)
         rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
     if (p->text_learns)
         rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
     *p->grads->logit_scale += dscale * scale; /* d loss / d log(scale) */
+    if (n->logit_bias) *p->grads->logit_bias += dbias;
     return loss;
 }
 

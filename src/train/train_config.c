@@ -20,6 +20,7 @@ static const char *const keys[] = {
     "steps", "epochs", "warmup",
     "lr", "lr_image", "lr_text", "layer_decay", "beta1", "beta2", "eps", "weight_decay",
     "grad_clip", "logit_scale_max", "ema",
+    "loss", "label_smoothing", "equal_captions",
     "seed", "threads", "workers",
     "val", "val_every", "val_samples", "eval", "eval_every",
     "log_every", "save_every", "keep", "precision", NULL};
@@ -209,6 +210,17 @@ static int get_new_model(train_cfg *c, const json_t *root, const char *where,
     return rc;
 }
 
+static int get_objective(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
+{
+    const int rc = objective_parse(&c->objective, &c->logits, root,
+                                   json_object_get(root, "model"), where, err);
+
+    c->init.new_bias = c->objective.loss == LOSS_SIGMOID && !c->model.logit_bias;
+    c->model.logit_bias |= c->init.new_bias;
+    return rc;
+}
+
 static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
 {
     const char *dir = NULL;
@@ -268,6 +280,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);

@@ -62,7 +62,9 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
-                       (pass_cfg){.batch = t->cfg.data.batch, .chunk = t->cfg.data.batch},
+                       (pass_cfg){.batch = t->cfg.data.batch,
+                                  .chunk = t->cfg.data.batch,
+                                  .objective = t->cfg.objective},
                        err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
@@ -116,7 +118,7 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
                         "%s: holds a run already; go on with --resume, choose another "
                         "--out, or --force removes it",
                         t->out);
-    else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
+    else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
