@@ -349,7 +349,7 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
     rm "$T/rn/checkpoints/step-0000000006.safetensors"
     run 0 train --out "$T/rn" --resume && cmp -s "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
 }
-plots() { run 0 train --out "$T/run" --plot "$T/c.svg" && grep -q '<polyline' "$T/c.svg"; }
+plots() { run 0 train plot "$T/run" -o "$T/c.svg" && grep -q '<polyline' "$T/c.svg"; }
 train_errors() {
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
