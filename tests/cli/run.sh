@@ -270,7 +270,7 @@ shard() { # shard FILE: three pictures in two folders, labelled; the third has n
 }
 shards() { # the set beside the model is the one that eval and quantize take by themselves
     cp -r $M "$T/own" && shard "$T/own/eval.tar.gz" && run 0 eval -m "$T/own" --json &&
-        grep -q '"name":"own/eval","pictures":3,"classes":3,"failed":0,"top1":0.666667,"top5":1.0' "$T/out" &&
+        grep -q '"name":"own/eval","task":"zeroshot","pictures":3,"classes":3,"failed":0,"top1":0.666667,"top5":1.0' "$T/out" &&
         run 0 eval "$T/own/eval.tar.gz" -m $M && grep -q 'own/eval .* 66.67 %' "$T/out" &&
         run 0 quantize "$T/own" "$T/own8.clipc" --json --threads 1 &&
         grep -q '"accuracy":{"set":"own/eval","pictures":3,"top1":\[0.666667,0.666667\],"same":3,"lost":0,"gained":0}' "$T/out" &&
