@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -46,13 +47,29 @@ static void free_list(struct dirent **names, int n)
     free(names);
 }
 
-bool checkpoint_exists(const char *folder)
+size_t checkpoint_count(size_t *bytes, int64_t *step, const char *folder)
 {
     struct dirent **names;
     const int n = list(&names, folder, is_checkpoint);
 
+    *bytes = 0, *step = -1;
+    for (int i = 0; i < n; i++) {
+        char *path = path_join(folder, names[i]->d_name);
+        struct stat s;
+        if (path && stat(path, &s) == 0) *bytes += (size_t)s.st_size;
+        sscanf(names[i]->d_name, "step-%" SCNd64, step);
+        free(path);
+    }
     free_list(names, n);
-    return n > 0;
+    return (size_t)n;
+}
+
+bool checkpoint_exists(const char *folder)
+{
+    size_t bytes;
+    int64_t step;
+
+    return checkpoint_count(&bytes, &step, folder) > 0;
 }
 
 /* Removes all of a kind but the last `keep`. */
@@ -67,6 +84,17 @@ static void prune(const char *folder, size_t keep, int (*which)(const struct dir
         free(path);
     }
     free_list(names, n);
+}
+
+size_t checkpoint_remove(const char *folder)
+{
+    size_t bytes;
+    int64_t step;
+    const size_t n = checkpoint_count(&bytes, &step, folder);
+
+    prune(folder, 0, is_checkpoint);
+    prune(folder, 0, is_leftover);
+    return n;
 }
 
 int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,

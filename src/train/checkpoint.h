@@ -24,6 +24,10 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 
 /* Is there any? */
 bool checkpoint_exists(const char *folder);
+/* Removes all, and what killed processes left of others; returns how many there were. */
+size_t checkpoint_remove(const char *folder);
+/* How many there are, and their size; *step: of the newest, -1 for none. */
+size_t checkpoint_count(size_t *bytes, int64_t *step, const char *folder);
 
 /* Reads the newest that is complete and fits; older ones are tried when it does not. */
 int checkpoint_read(checkpoint *c, const char *folder, clipc_err *err);

@@ -7,55 +7,23 @@
 #include "train/config_start.h"
 #include "train/data_config.h"
 
-static const char *const keys[] = {"model",
-                                   "preprocess_cfg",
-                                   "tokenizer",
-                                   "data",
-                                   "data_dir",
-                                   "order",
-                                   "csv_img_key",
-                                   "csv_caption_key",
-                                   "csv_separator",
-                                   "val",
-                                   "templates",
-                                   "alternative",
-                                   "batch_size",
-                                   "steps",
-                                   "accum",
-                                   "lr",
-                                   "warmup",
-                                   "beta1",
-                                   "beta2",
-                                   "eps",
-                                   "weight_decay",
-                                   "grad_clip",
-                                   "logit_scale_max",
-                                   "seed",
-                                   "augment",
-                                   "threads",
-                                   "workers",
-                                   "log_every",
-                                   "save_every",
-                                   "keep",
-                                   "val_every",
-                                   "val_samples",
-                                   "precision",
-                                   "max_megapixels",
-                                   "init",
-                                   "image_size",
-                                   "context_length",
-                                   "embed_dim",
-                                   "new_head",
-                                   "lock_image",
-                                   "lock_image_unlocked_groups",
-                                   "lock_image_freeze_bn_stats",
-                                   "lock_text",
-                                   "lock_text_unlocked_layers",
-                                   "lr_image",
-                                   "lr_text",
-                                   "layer_decay",
-                                   "ema",
-                                   NULL};
+/* clang-format off */
+static const char *const keys[] = {
+    "model", "preprocess_cfg", "tokenizer", "templates",
+    "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
+    "csv_img_key", "csv_caption_key", "csv_separator",
+    "augment",
+    "batch_size", "accum",
+    "steps", "epochs", "warmup",
+    "lr", "beta1", "beta2", "eps", "weight_decay", "grad_clip", "logit_scale_max",
+    "seed", "threads", "workers",
+    "val", "val_every", "val_samples", "eval", "eval_every",
+    "init", "image_size", "context_length", "embed_dim", "new_head",
+    "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
+    "lock_text", "lock_text_unlocked_layers",
+    "lr_image", "lr_text", "layer_decay", "ema",
+    "log_every", "save_every", "keep", "precision", NULL};
+/* clang-format on */
 
 /* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
 static const char default_model[] =
@@ -93,6 +61,7 @@ static const number sizes[] = {
     {"keep", AT(keep), 1, 1e6},
     {"val_every", AT(val_every), 1, 1e12},
     {"val_samples", AT(val_samples), 2, 1e6},
+    {"eval_every", AT(eval_every), 1, 1e12},
     {"seed", AT(seed), 0, 9e18},
     {"image_size", AT(init.image_size), 0, 1 << 16},
     {"context_length", AT(init.context_length), 0, 4096},
@@ -252,6 +221,16 @@ static int check_model(const train_cfg *c, const char *where, clipc_err *err)
     return CLIPC_OK;
 }
 
+static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const char *dir = NULL;
+    const int rc = json_get_string(&dir, root, "data_dir", where, err);
+
+    return rc == CLIPC_OK ? eval_list_parse(&c->evals, json_object_get(root, "eval"), dir,
+                                            where, err)
+                          : rc;
+}
+
 static void set_defaults(train_cfg *c)
 {
     *c = (train_cfg){.steps = 2000,
@@ -261,6 +240,7 @@ static void set_defaults(train_cfg *c)
                      .save_every = 500,
                      .keep = 3,
                      .val_every = 500,
+                     .eval_every = 1000,
                      .val_samples = 2000,
                      .seed = 1,
                      .lr = 1e-3f,
@@ -290,6 +270,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (json_object_get(root, "templates"))
         out->data.n_templates = out->model.n_templates;

@@ -5,6 +5,7 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
+#include "train/evals.h"
 #include "train/init.h"
 
 enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
@@ -19,9 +20,11 @@ typedef struct train_cfg {
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
     init_cfg init;
+    eval_list evals;
     sample_order order;
+    size_t epochs; /* 0: as many steps as it says */
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
-        val_samples, seed;
+        eval_every, val_samples, seed;
     /* With a locked tower; what is locked stands in model.image and model.text. */
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
     float lr_image, lr_text; /* 0: lr */

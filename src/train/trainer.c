@@ -7,10 +7,12 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/sizes.h"
 #include "train/checkpoint.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
 #include "train/pass.h"
+#include "train/run_lock.h"
 #include "train/run_log.h"
 #include "train/validate.h"
 
@@ -26,9 +28,10 @@ struct clipc_trainer {
     dataset *data;
     validation *val;
     run_log log;
-    size_t step, skipped;
+    int lock; /* of `out`; -1: not taken */
+    size_t step, skipped, broken_logged;
     double best;
-    char summary[512];
+    char summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -37,6 +40,7 @@ void clipc_trainer_free(clipc_trainer *t)
     dataset_close(t->data);
     validation_free(t->val);
     run_log_close(&t->log);
+    run_lock_release(t->lock);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -100,24 +104,47 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
-                 clipc_err *err)
+static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_err *err)
 {
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
     int rc = CLIPC_OK;
 
     t->best = -1.0;
-    if (resume) rc = resume_from(t, note, note_size, err);
-    else if (checkpoint_exists(t->checkpoints))
-        rc = clipc_fail(
-            err, CLIPC_ERR_EXISTS,
-            "%s: holds a run already; go on with --resume or choose another --out",
-            t->out);
+    if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
+    else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
+        rc = clipc_fail(err, CLIPC_ERR_EXISTS,
+                        "%s: holds a run already; go on with --resume, choose another "
+                        "--out, or --force removes it",
+                        t->out);
     else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
-    if (rc == CLIPC_OK && t->ema && !resume) ema_begin(t->ema, t->net);
+    if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
-    if (rc != CLIPC_OK) return rc;
-    return run_log_open(&t->log, t->out, resume, t->step, err);
+    return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
+}
+
+/* Only now that all else is open anything of a run that was there may go. */
+static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
+                    clipc_err *err)
+{
+    const bool resume = how == CLIPC_TRAIN_RESUME;
+    const size_t removed = resume ? 0 : checkpoint_remove(t->checkpoints);
+    int rc = run_log_open(&t->log, t->out, resume, t->step, err);
+
+    if (rc == CLIPC_OK)
+        rc = run_log_begin(&t->log, t->step, t->cfg.steps,
+                           t->cfg.data.batch * t->cfg.accum, err);
+    if (removed)
+        snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
+                 removed);
+    return rc;
+}
+
+/* Epochs in steps: the last one may take some samples of an epoch more. */
+static void count_steps(clipc_trainer *t)
+{
+    const size_t pairs = t->cfg.epochs * dataset_count(t->data);
+
+    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch * t->cfg.accum);
 }
 
 static size_t memory_of(const clipc_trainer *t)
@@ -129,7 +156,7 @@ static size_t memory_of(const clipc_trainer *t)
 }
 
 int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
-                       const char *out_dir, int resume, clipc_err *err)
+                       const char *out_dir, int how, clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
     char note[160] = "";
@@ -137,31 +164,34 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
+    t->lock = -1;
     rc = train_config_parse(&t->cfg, config_json, where, err);
     t->out = strdup(out_dir);
     t->checkpoints = path_join(out_dir, "checkpoints");
     if (rc == CLIPC_OK && !(t->out && t->checkpoints))
         rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
-    if (rc == CLIPC_OK) rc = start(t, resume, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
     if (rc == CLIPC_OK)
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
+    if (rc == CLIPC_OK) count_steps(t);
     if (rc == CLIPC_OK && t->cfg.val)
         rc = validation_open(&t->val, t->net, &t->cfg.data, t->cfg.val,
                              t->cfg.val_samples, err);
+    if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;
     }
-    if (t->cfg.init.model && !resume)
-        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s",
+             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s%.128s%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
              t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6, note);
+             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6,
+             t->cfg.init.model ? "; begins with " : "",
+             t->cfg.init.model ? t->cfg.init.model : "", note);
     *out = t;
     return CLIPC_OK;
 }
@@ -179,17 +209,36 @@ static void update(clipc_trainer *t, float lr, double norm)
     if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
 }
 
+const char *clipc_trainer_broken(const clipc_trainer *t, size_t i)
+{
+    const broken *b = dataset_broken(t->data);
+    return i < b->n && i < BROKEN_TOLD ? b->first[i].msg : NULL;
+}
+
+/* Broken samples that the log does not have yet. */
+static int log_broken(clipc_trainer *t, clipc_err *err)
+{
+    const char *why;
+    int rc = CLIPC_OK;
+
+    while (rc == CLIPC_OK && (why = clipc_trainer_broken(t, t->broken_logged))) {
+        rc = run_log_broken(&t->log, t->step, why, err);
+        t->broken_logged++;
+    }
+    return rc;
+}
+
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
     double waited = 0.0, loss = 0.0, norm = NAN;
     const batch *b;
+    int rc;
 
     optimizer_zero_grads(&t->optimizer, t->e);
     for (size_t i = 0; i < t->cfg.accum; i++) {
         double wait = 0.0;
-        const int rc = dataset_next(&b, t->data, &wait, err);
-        if (rc != CLIPC_OK) return rc;
+        if ((rc = dataset_next(&b, t->data, &wait, err)) != CLIPC_OK) return rc;
         waited += wait;
         loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
     }
@@ -210,13 +259,14 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
                                      (double)(t->cfg.data.batch * t->cfg.accum) / seconds,
                                  .waited = waited / seconds,
                                  .skipped = t->skipped,
-                                 .broken = dataset_broken(t->data)};
+                                 .broken = dataset_broken(t->data)->n};
     if (t->skipped >= SKIPS_MAX)
         return clipc_fail(
             err, CLIPC_ERR_NUMBER,
             "step %zu: %zu steps had a loss that is no number; the last good "
             "checkpoint is kept in %s",
             t->step, t->skipped, t->checkpoints);
+    if ((rc = log_broken(t, err)) != CLIPC_OK) return rc;
     const bool logged =
         t->step <= LOG_ALL || t->step % t->cfg.log_every == 0 || t->step == t->cfg.steps;
     return logged ? run_log_step(&t->log, stats, err) : CLIPC_OK;
@@ -267,4 +317,17 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
     if (stats->top1 <= t->best) return CLIPC_OK;
     t->best = stats->top1;
     return save_model(t, t->net, "best", err);
+}
+
+int clipc_trainer_wants_eval(const clipc_trainer *t)
+{
+    return t->cfg.evals.n &&
+           (t->step % t->cfg.eval_every == 0 || t->step >= t->cfg.steps);
+}
+
+int clipc_trainer_evaluate(clipc_trainer *t, clipc_trainer_on_eval *on_result, void *user,
+                           clipc_err *err)
+{
+    return eval_list_run(&t->cfg.evals, t->net, &t->cfg.tokenizer, t->cfg.threads,
+                         &t->log, t->step, on_result, user, err);
 }

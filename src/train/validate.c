@@ -1,5 +1,6 @@
 #include "train/validate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,6 +54,7 @@ static int load(validation *v, const data_cfg *training, const char *source, siz
                            .preprocess = cfg->preprocess,
                            .augment = still,
                            .max_megapixels = 256,
+                           .max_broken = HUGE_VAL,
                            .in_order = true};
     uint64_t *seen = NULL;
     dataset *d = NULL;

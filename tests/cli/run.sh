@@ -316,7 +316,7 @@ pairs() {
     done
 }
 trains() {
-    pairs && train "$T/run" && [ "$(grep -c '"loss"' "$T/run/log.jsonl")" = 6 ] &&
+    pairs && train "$T/run" && [ "$(grep -c '"loss":[0-9]' "$T/run/log.jsonl")" = 6 ] &&
         run 0 classify $M/photo.jpg -m "$T/run" -l 'a,b' || return 1
     train "$T/run" && return 1
     one_line && grep -q -e '--resume' "$T/err"
