@@ -276,7 +276,6 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
     if (rc == CLIPC_OK) rc = config_start(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
@@ -284,6 +283,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (json_object_get(root, "templates"))
         out->data.n_templates = out->model.n_templates;

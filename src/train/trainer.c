@@ -31,7 +31,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char summary[512];
+    char summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -185,15 +185,15 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         clipc_trainer_free(t);
         return rc;
     }
-    if (t->cfg.init.model && how != CLIPC_TRAIN_RESUME)
-        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s",
+             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s%.128s%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
              t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6, note);
+             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6,
+             t->cfg.init.model ? "; begins with " : "",
+             t->cfg.init.model ? t->cfg.init.model : "", note);
     *out = t;
     return CLIPC_OK;
 }
