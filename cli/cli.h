@@ -89,7 +89,7 @@ typedef struct progress {
 
 progress progress_start(const char *word, size_t total);
 void progress_show(progress *p, size_t done);
-/* The same as clipc_eval_zeroshot calls it; user is the progress. */
+/* The same as clipc_eval calls it; user is the progress. */
 void progress_of_total(void *user, size_t done, size_t total);
 void progress_end(progress *p);
 

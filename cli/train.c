@@ -14,8 +14,11 @@
 
 static const opt table[] = {
     {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
-    {"data", 'd', "PATH", "tar shards, or a folder of shards or captioned pictures"},
+    {"data", 'd', "PATH", "shards, a table, a folder: see the manual"},
     {"val", 0, "PATH", "held-out data of the same kind, for validation"},
+    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
+    {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
+    {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
     {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
@@ -71,6 +74,17 @@ static int set_pair(settings *s, const char *value)
     return set_key(s, key, eq + 1);
 }
 
+/* Options whose value is a text, whatever it looks like. */
+static bool is_text(const char *name)
+{
+    static const char *const names[] = {
+        "data", "val", "tokenizer", "csv-img-key", "csv-caption-key", "csv-separator"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) return true;
+    return false;
+}
+
 static int on_option(void *user, const char *name, const char *value)
 {
     settings *s = user;
@@ -81,12 +95,11 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "plot") == 0) return s->plot = value, 0;
     if (strcmp(name, "resume") == 0) return s->resume = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
-    if (strcmp(name, "data") == 0 || strcmp(name, "val") == 0 ||
-        strcmp(name, "tokenizer") == 0)
-        return json_object_set_new(s->given, name, json_string(value)) ? EXIT_USAGE : 0;
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)
         if (*p == '-') *p = '_';
+    if (is_text(name))
+        return json_object_set_new(s->given, key, json_string(value)) ? EXIT_USAGE : 0;
     return set_key(s, key, value);
 }
 

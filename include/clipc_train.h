@@ -19,11 +19,21 @@
  *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
- *   data             a path, or a list of paths or {"path", "weight"}: tar shards,
- *                    folders of shards, or of pictures with .txt or .json captions
- *                    beside them
- *   data_dir         what relative paths in data and val are relative to
+ *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
+ *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *                    relative to the list), a folder of shards or tables, of pictures
+ *                    with .txt or .json captions beside them, or of classes: subfolders
+ *                    that are named as what the pictures in them show; or many of these
+ *                    by a pattern, "train/{000..127}.tar"
+ *   csv_img_key      "filepath": the column of a table's paths, which are relative to
+ *                    the table or, if the first is not there, to where we are
+ *   csv_caption_key  "title"
+ *   csv_separator    a tab if the header has one, else a comma
+ *   data_dir         what relative paths in data, val and order are relative to
  *   val              a path like those in data: held out, for validation
+ *   order            a file with a sample's index a line, from 0: pair k of batch b is
+ *                    that of line b * batch_size + k, and behind the last line it begins
+ *                    again; default: pairs at random
  *   templates        list of "... {} ...": how captions become texts; also saved as the
  *                    model's own templates
  *   alternative      .25: chance of drawing another than a picture's first caption
@@ -37,7 +47,7 @@
  *   steps            2000; warmup 200 of them
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
  *   grad_clip        1: highest norm of the gradients, 0: any
- *   logit_scale_max  100
+ *   logit_scale_max  100; the least is 1
  *   seed             1
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)
@@ -78,7 +88,7 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* Reads the data into memory, makes the towers and, with resume, continues from the
+/* Indexes the data, makes the towers and, with resume, continues from the
  * newest complete checkpoint in out_dir/checkpoints.  Without resume a folder that holds
  * a checkpoint is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,

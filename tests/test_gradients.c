@@ -3,40 +3,22 @@
 
 #include <stdlib.h>
 
+#include "base/sizes.h"
 #include "levels.h"
 #include "model_rig.h"
-#include "nn/rows.h"
-#include "train/loss.h"
+#include "train/pass.h"
 
-/* Gradients of the loss into `grads`; returns the loss. */
-static float backward(rig *r, net *grads)
+/* Gradients of the loss into `grads`, a chunk at a time; returns the loss. */
+static float backward(rig *r, net *grads, size_t chunk, bool recompute)
 {
-    const size_t BE = r->B * r->E;
-    float *mem = calloc(2 * BE + 2 * r->B, sizeof *mem);
-    float *dimg = mem, *dtxt = dimg + BE, *ni = dtxt + BE, *nt = ni + r->B;
-    const float scale = expf(*r->n->logit_scale);
-    const objective softmax = {.equal = EQUAL_NEGATIVE};
-    float dscale, dbias;
-    arena a = arena_measure();
-    loss_room room;
+    const batch b = {.pixels = r->pixels, .ids = r->ids};
+    const pass_cfg cfg = {.batch = r->B, .chunk = chunk, .recompute = recompute};
     clipc_err err;
+    pass p;
 
-    loss_room_take(&room, &a, r->B);
-    CHECK_OK(arena_new(&a, a.used, "test", &err), err);
-    loss_room_take(&room, &a, r->B);
-    rig_forward(r);
-    rows_normalize_fwd(r->e, r->img, ni, r->img, r->B, r->E);
-    rows_normalize_fwd(r->e, r->txt, nt, r->txt, r->B, r->E);
-    const float loss =
-        contrastive_fwd_bwd(r->e, &softmax, dimg, dtxt, &dscale, &dbias, &room, r->img,
-                            r->txt, NULL, scale, 0.0f, r->B, r->E);
-    rows_normalize_bwd(r->e, dimg, dimg, r->img, ni, r->B, r->E);
-    rows_normalize_bwd(r->e, dtxt, dtxt, r->txt, nt, r->B, r->E);
-    r->n->ops->bwd(r->e, r->n->image, grads->image, r->image_acts, dimg, r->pixels, r->B);
-    r->n->text_ops->bwd(r->e, r->n->text, grads->text, r->text_acts, dtxt, r->B);
-    *grads->logit_scale += dscale * scale;
-    free(mem);
-    arena_free(&a);
+    CHECK_OK(pass_make(&p, NULL, r->n, grads, cfg, &err), err);
+    const float loss = pass_run(&p, r->e, &b);
+    pass_free(&p);
     return loss;
 }
 
@@ -51,7 +33,8 @@ static float *golden_of(const rig *r, const char *kind, const param *p)
     return x;
 }
 
-static void check_gradients(const char *folder)
+/* chunk 0: the whole batch */
+static void check_gradients(const char *folder, size_t chunk)
 {
     clipc_err err;
     net *grads;
@@ -61,9 +44,9 @@ static void check_gradients(const char *folder)
     rig_open(&r, folder, TOWER_TRAIN);
     CHECK_OK(net_make(&grads, &r.cfg, TOWER_TRAIN, &err), err);
     const double *loss = golden_f64(r.g, "loss", NULL);
-    CHECK_NEAR(backward(&r, grads), *loss, 1e-5);
+    CHECK_NEAR(backward(&r, grads, chunk ? chunk : r.B, false), *loss, 1e-5);
     free((void *)(uintptr_t)loss);
-    for (int pass = 0; pass < 2; pass++)
+    for (int half = 0; half < 2; half++)
         for (size_t i = 0; i < grads->params.n; i++) {
             const param *p = &grads->params.v[i];
             if (p->kind == PARAM_STAT) continue;
@@ -74,7 +57,7 @@ static void check_gradients(const char *folder)
                 diff += d * d;
                 size += (double)want[k] * (double)want[k];
             }
-            if (pass == 0) all += size;
+            if (half == 0) all += size;
             else if (!(sqrt(diff) <= 1e-4 * sqrt(size) + 1e-7 * sqrt(all)))
                 fail_msg("%s: |g - g*| = %g, |g*| = %g", p->name, sqrt(diff), sqrt(size));
             free(want);
@@ -87,9 +70,110 @@ static void check_gradients(const char *folder)
 static void test_gradients(void **state)
 {
     level_kernels(state);
-    check_gradients(MODELS "oc_vit_quick");
-    check_gradients(MODELS "oc_vit_gelu");
-    check_gradients(MODELS "oc_rn");
+    check_gradients(MODELS "oc_vit_quick", 0);
+    check_gradients(MODELS "oc_vit_gelu", 0);
+    check_gradients(MODELS "oc_rn", 0);
+}
+
+/* pass: a chunk at a time, the gradient of the whole batch, of 4 and of 3 pairs */
+static void test_chunks(void **state)
+{
+    level_kernels(state);
+    for (size_t chunk = 1; chunk < 4; chunk++)
+        check_gradients(MODELS "oc_vit_quick", chunk);
+    for (size_t chunk = 1; chunk < 3; chunk++)
+        check_gradients(MODELS "oc_vit_gelu", chunk);
+}
+
+/* In chunks of so many pairs less than the batch. */
+static void check_recompute(const char *folder, size_t less)
+{
+    float loss[2];
+    net *grads[2];
+    clipc_err err;
+    rig r[2];
+
+    for (int i = 0; i < 2; i++) {
+        rig_open(&r[i], folder, TOWER_TRAIN);
+        CHECK_OK(net_make(&grads[i], &r[i].cfg, TOWER_TRAIN, &err), err);
+        loss[i] = backward(&r[i], grads[i], r[i].B - less, i);
+    }
+    const size_t size = grads[0]->params.floats * sizeof(float);
+    assert_true(loss[0] == loss[1]);
+    assert_memory_equal(grads[0]->mem.mem, grads[1]->mem.mem, size);
+    /* running statistics too */
+    assert_memory_equal(r[0].n->mem.mem, r[1].n->mem.mem, size);
+    for (int i = 0; i < 2; i++) net_free(grads[i]), rig_close(&r[i]);
+}
+
+/* pass: activations made again are those that were, to the bit, and less memory */
+static void test_recompute(void **state)
+{
+    static const char *const folders[] = {MODELS "oc_vit_quick", MODELS "oc_vit_gelu",
+                                          MODELS "oc_rn"};
+
+    level_kernels(state);
+    for (size_t i = 0; i < 3; i++) {
+        check_recompute(folders[i], 0);
+        check_recompute(folders[i], 1);
+    }
+}
+
+static size_t pass_bytes(const rig *r, size_t chunk, bool recompute)
+{
+    size_t bytes;
+    clipc_err err;
+    pass p;
+
+    CHECK_OK(pass_make(&p, &bytes, r->n, NULL,
+                       (pass_cfg){.batch = r->B, .chunk = chunk, .recompute = recompute},
+                       &err),
+             err);
+    assert_null(p.work.mem);
+    pass_free(&p);
+    return bytes;
+}
+
+/* pass: what it says it would take falls with chunks and recomputation */
+static void test_pass_bytes(void **state)
+{
+    static const char *const folders[] = {MODELS "oc_vit_gelu", MODELS "oc_rn"};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        rig r;
+        rig_open(&r, folders[i], TOWER_TRAIN);
+        const size_t whole = pass_bytes(&r, r.B, false);
+        assert_true(pass_bytes(&r, r.B, true) < whole * 8 / 10);
+        assert_true(pass_bytes(&r, 1, false) < whole * 6 / 10);
+        rig_close(&r);
+    }
+}
+
+/* batch norm: each chunk's statistics move the running ones, once */
+static void test_chunk_stats(void **state)
+{
+    net *grads;
+    clipc_err err;
+    rig r, want;
+
+    level_kernels(state);
+    rig_open(&r, MODELS "oc_rn", TOWER_TRAIN);
+    rig_open(&want, MODELS "oc_rn", TOWER_TRAIN);
+    const size_t pixels = 3 * r.cfg.image.image_size * r.cfg.image.image_size;
+    CHECK_OK(net_make(&grads, &r.cfg, TOWER_TRAIN, &err), err);
+    backward(&r, grads, 3, false);
+    for (size_t at = 0; at < r.B; at += 3) {
+        const size_t n = min_size(3, r.B - at);
+        want.n->ops->fwd(want.e, want.n->image, want.image_acts, want.img,
+                         want.pixels + at * pixels, n);
+        want.n->ops->update_stats(want.n->image, want.image_acts, n);
+    }
+    assert_memory_equal(r.n->mem.mem, want.n->mem.mem,
+                        r.n->params.floats * sizeof(float));
+    net_free(grads);
+    rig_close(&r);
+    rig_close(&want);
 }
 
 /* batch norm: running statistics after one training pass */
@@ -147,6 +231,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {EACH_LEVEL(test_gradients),
                                        EACH_LEVEL(test_running_stats),
+                                       EACH_LEVEL(test_chunks),
+                                       EACH_LEVEL(test_recompute),
+                                       cmocka_unit_test(test_pass_bytes),
+                                       EACH_LEVEL(test_chunk_stats),
                                        EACH_LEVEL(test_adamw)};
     return cmocka_run_group_tests_name("gradients", tests, NULL, NULL);
 }

@@ -36,4 +36,9 @@ struct clipc_ctx {
     buf text;
 };
 
+/* clipc_encode_image_files, of pictures in memory too: bytes [n], where one has no
+ * data or bytes is NULL, the name is a file's path. */
+int encode_pictures(clipc_ctx *c, float *out, const char *const *names, const span *bytes,
+                    size_t n, clipc_err *errs, clipc_err *err);
+
 #endif

@@ -190,7 +190,7 @@ static size_t textnet_scratch(const void *tower)
 static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
 {
     const block_cfg bc = textnet_block_cfg(t, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const size_t C = t->cfg.width;
 
     a->entries = arena_take(mem, a->B, sizeof *a->entries);
@@ -203,8 +203,11 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     a->last = ARENA_FLOATS(mem, a->B * C);
     a->final = ARENA_FLOATS(mem, a->B * C);
     for (size_t i = 0; i < (train ? t->cfg.layers : 1); i++)
-        block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
-                        train);
+        if (i && a->mode == TOWER_RECOMPUTE)
+            block_acts_share(&a->blocks[i], mem, &a->blocks[0], &bc, a->rows);
+        else
+            block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
+                            train);
     if (!train) {
         a->path_start = arena_take(mem, a->B + 1, sizeof *a->path_start);
         a->path = arena_take(mem, a->B * positions(&t->cfg), sizeof *a->path);
@@ -231,8 +234,8 @@ static bool textnet_is_plain(const text_cfg *c)
            c->pool == TEXT_POOL_ARGMAX && c->proj == PROJ_MATRIX;
 }
 
-static int textnet_acts_make(void **out, const void *tower, size_t B, size_t rows,
-                             tower_mode mode, clipc_err *err)
+static int textnet_acts_make(void **out, size_t *bytes, const void *tower, size_t B,
+                             size_t rows, tower_mode mode, clipc_err *err)
 {
     const textnet *t = tower;
     arena measure = arena_measure();
@@ -240,7 +243,7 @@ static int textnet_acts_make(void **out, const void *tower, size_t B, size_t row
     int rc;
 
     *out = NULL;
-    if (mode == TOWER_TRAIN && !textnet_is_plain(&t->cfg)) {
+    if (tower_trains(mode) && !textnet_is_plain(&t->cfg)) {
         free(a);
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "a text tower of this kind runs but is not trained: it is not "
@@ -254,10 +257,8 @@ static int textnet_acts_make(void **out, const void *tower, size_t B, size_t row
     a->B = B, a->mode = mode;
     a->rows = rows + (t->cfg.embed_cls ? B : 0);
     acts_take(a, &measure, t);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "text tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "text tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "text tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         textnet_acts_destroy(a);
         return rc;
     }
@@ -379,7 +380,7 @@ static void lay_out_shared(textnet_acts *a, size_t B)
 static bool shares(const textnet *t, const textnet_acts *a)
 {
     const text_cfg *c = &t->cfg;
-    return a->mode != TOWER_TRAIN && !c->no_causal_mask && !c->embed_cls;
+    return !tower_trains(a->mode) && !c->no_causal_mask && !c->embed_cls;
 }
 
 static void embed(exec *e, const textnet *t, textnet_acts *a, size_t B)
@@ -428,7 +429,7 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     const textnet *t = tower;
     textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const size_t C = t->cfg.width, last = t->cfg.layers - 1;
     const queries shared = {
         .B = B, .start = a->path_start, .row = a->path, .first = a->start};
@@ -482,9 +483,12 @@ static void textnet_bwd(exec *e, const void *tower, void *gradients, void *acts,
     last_bwd(e, t, grads, a, dout, B);
     block_bwd_rows(e, a->x, a->picked, &t->blocks[last], &grads->blocks[last],
                    &a->blocks[last], &a->work, &bc, &s, a->pooled);
-    for (size_t i = last; i-- > 0;)
+    for (size_t i = last; i-- > 0;) {
+        if (a->mode == TOWER_RECOMPUTE)
+            block_fwd_again(e, &t->blocks[i], &a->blocks[i], &bc, &s);
         block_bwd(e, a->x, &t->blocks[i], &grads->blocks[i], &a->blocks[i], &a->work, &bc,
                   &s);
+    }
 
     for (size_t b = 0; b < B; b++) {
         const size_t first = a->start[b], T = a->start[b + 1] - first;

@@ -291,7 +291,7 @@ static void vit_init(void *tower, rng *r)
 static void acts_take(vit_acts *a, arena *mem, const vit *v)
 {
     const block_cfg bc = vit_block_cfg(v, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const size_t C = v->cfg.width, P = v->rows * v->cols, N = a->B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
 
@@ -309,7 +309,9 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
         a->queries = ARENA_FLOATS(mem, a->B * queries_used(&v->cfg) * pc.E);
     }
     for (size_t i = 0; i < (train ? v->cfg.layers : 1); i++)
-        block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, train);
+        if (i && a->mode == TOWER_RECOMPUTE)
+            block_acts_share(&a->blocks[i], mem, &a->blocks[0], &bc, N);
+        else block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, train);
     if (!train) return;
     a->x0 = ARENA_FLOATS(mem, N * C);
     a->mean_pre = ARENA_FLOATS(mem, N);
@@ -337,8 +339,8 @@ static bool vit_is_plain(const image_cfg *c)
            c->proj == PROJ_MATRIX;
 }
 
-static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
-                         clipc_err *err)
+static int vit_acts_make(void **acts, size_t *bytes, const void *tower, size_t B,
+                         tower_mode mode, clipc_err *err)
 {
     const vit *v = tower;
     arena measure = arena_measure();
@@ -346,7 +348,7 @@ static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mo
     int rc;
 
     *acts = NULL;
-    if (mode == TOWER_TRAIN && !vit_is_plain(&v->cfg)) {
+    if (tower_trains(mode) && !vit_is_plain(&v->cfg)) {
         free(a);
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
@@ -361,10 +363,8 @@ static int vit_acts_make(void **acts, const void *tower, size_t B, tower_mode mo
     a->B = B;
     a->mode = mode;
     acts_take(a, &measure, v);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "image tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "image tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         vit_acts_destroy(a);
         return rc;
     }
@@ -499,7 +499,7 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     const vit *v = tower;
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const size_t C = v->cfg.width, N = B * v->T;
     const seqs s = {.B = B, .start = a->start};
 
@@ -560,8 +560,11 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     token_bwd(e, v, g, a, dout, B);
     block_bwd_rows(e, dx, a->token, &v->blocks[last], &g->blocks[last], &a->blocks[last],
                    &a->work, &bc, &s, a->start);
-    for (size_t i = last; i-- > 0;)
+    for (size_t i = last; i-- > 0;) {
+        if (a->mode == TOWER_RECOMPUTE)
+            block_fwd_again(e, &v->blocks[i], &a->blocks[i], &bc, &s);
         block_bwd(e, dx, &v->blocks[i], &g->blocks[i], &a->blocks[i], &a->work, &bc, &s);
+    }
 
     memset(dx0, 0, N * C * sizeof(float));
     rows_layernorm_bwd(e, dx0, g->stem.ln_pre_w, g->stem.ln_pre_b, a->work.part, dx,

@@ -3,141 +3,50 @@
 
 #include "base/clock.h"
 #include "clip/find.h"
-#include "task/eval_set.h"
+#include "task/tasks.h"
 
-typedef struct judge {
-    clipc_ctx *ctx;
-    size_t E;
-    float *weights, *image, *logits; /* [n_classes,E], [E], [n_classes] */
-    clipc_eval_result *result;
-    size_t best; /* of the last picture: the class that came first, n_classes without */
-    bool right;
-    clipc_err why; /* the last picture that could not be encoded */
-} judge;
-
-static void judge_free(judge *j)
+/* *found: malloc'd path of what ships with the model where path is NULL. */
+static int open_spec(eval_spec *s, char **found, clipc_ctx *ctx, const char *path,
+                     const clipc_eval_options *options, clipc_err *err)
 {
-    free(j->weights);
-    free(j->image);
-    free(j->logits);
+    const clipc_model_info *i = clipc_model_info_of(clipc_ctx_model(ctx));
+    const int rc = path ? CLIPC_OK : find_eval(found, i->path, err);
+
+    return rc == CLIPC_OK ? eval_spec_open(s, path ? path : *found, options, err) : rc;
 }
 
-static int judge_open(judge *j, const eval_set *v, clipc_err *err)
+static clipc_eval_result begin(const eval_spec *s)
 {
-    const clipc_model_info *i = clipc_model_info_of(clipc_ctx_model(j->ctx));
-    const char *const *own = (const char *const *)v->templates;
+    clipc_eval_result r = {
+        .task = s->task, .pictures = s->test.n, .classes = s->classes.n};
 
-    j->E = i->embed_dim;
-    j->weights = malloc(v->n_classes * j->E * sizeof *j->weights);
-    j->image = malloc(j->E * sizeof *j->image);
-    j->logits = malloc(v->n_classes * sizeof *j->logits);
-    if (!j->weights || !j->image || !j->logits)
-        return clipc_fail_memory(err, v->path, v->n_classes * j->E * sizeof *j->weights);
-    return clipc_classifier(j->ctx, j->weights, (const char *const *)v->classes,
-                            v->n_classes, v->spec ? own : i->templates,
-                            v->spec ? v->n_templates : i->n_templates, err);
+    memcpy(r.name, s->name, sizeof r.name);
+    return r;
 }
 
-static int encode(judge *j, const eval_set *v, const eval_sample *s)
+int clipc_eval(clipc_eval_result *out, clipc_ctx *ctx, const char *path,
+               const clipc_eval_options *options, clipc_err *err)
 {
-    if (s->picture.data)
-        return clipc_encode_image_memory(j->ctx, j->image, s->picture.data,
-                                         s->picture.size, s->name, &j->why);
-    char *path = path_join(v->folder, s->name);
-    const int rc = path ? clipc_encode_image_file(j->ctx, j->image, path, &j->why)
-                        : clipc_fail_memory(&j->why, v->path, 0);
-    free(path);
-    return rc;
-}
-
-/* The right class is right only ahead of all others: a tie is no success. */
-static void judge_sample(judge *j, const eval_set *v, const eval_sample *s)
-{
-    const size_t set = v->set[s->label];
-    size_t rank = 0;
-
-    j->best = v->n_classes, j->right = false;
-    j->result->pictures++;
-    if (encode(j, v, s) != CLIPC_OK) {
-        j->result->failed++;
-        return;
-    }
-    j->best = set;
-    clipc_similarity(j->logits, j->image, 1, j->weights, v->n_classes, j->E, 1.0f);
-    for (size_t i = set; i < v->n_classes && v->set[i] == set; i++) {
-        rank += i != s->label && !(j->logits[i] < j->logits[s->label]);
-        if (j->logits[i] > j->logits[j->best]) j->best = i;
-    }
-    j->right = rank < 1;
-    j->result->top1 += rank < 1;
-    j->result->top5 += rank < 5;
-}
-
-static int judge_close(judge *j, double seconds, clipc_err *err)
-{
-    clipc_eval_result *r = j->result;
-
-    r->top1 /= (double)r->pictures;
-    r->top5 /= (double)r->pictures;
-    r->seconds = seconds;
-    return r->failed < r->pictures ? CLIPC_OK
-                                   : clipc_fail(err, j->why.code, "%s", j->why.msg);
-}
-
-static void count_change(clipc_eval_change *c, const judge *a, const judge *b)
-{
-    c->same += a->best == b->best;
-    c->lost += a->right && !b->right;
-    c->gained += b->right && !a->right;
-}
-
-/* All judges look at a picture before any sees the next.  c: NULL for a single one. */
-static int judge_all(clipc_eval_change *c, judge *judges, size_t n, const eval_set *v,
-                     void (*on_progress)(void *user, size_t done, size_t total),
-                     void *user, clipc_err *err)
-{
-    const double begin = clock_now();
-    int rc = CLIPC_OK;
-
-    for (size_t m = 0; rc == CLIPC_OK && m < n; m++) rc = judge_open(&judges[m], v, err);
-    for (size_t i = 0; rc == CLIPC_OK && i < v->n; i++) {
-        for (size_t m = 0; m < n; m++) judge_sample(&judges[m], v, &v->samples[i]);
-        if (c) count_change(c, &judges[0], &judges[1]);
-        if (on_progress) on_progress(user, i + 1, v->n);
-    }
-    for (size_t m = 0; rc == CLIPC_OK && m < n; m++)
-        rc = judge_close(&judges[m], clock_now() - begin, err);
-    return rc;
-}
-
-static int evaluate(clipc_eval_change *c, judge *judges, size_t n, const char *path,
-                    void (*on_progress)(void *user, size_t done, size_t total),
-                    void *user, clipc_err *err)
-{
-    const clipc_model_info *i = clipc_model_info_of(clipc_ctx_model(judges[0].ctx));
+    static int (*const run[])(clipc_eval_result *, clipc_ctx *, const eval_spec *,
+                              features_progress *,
+                              clipc_err *) = {[CLIPC_EVAL_ZEROSHOT] = zeroshot_run,
+                                              [CLIPC_EVAL_RETRIEVAL] = retrieval_run,
+                                              [CLIPC_EVAL_LINEAR_PROBE] = probe_run};
+    features_progress p = {.on = options ? options->on_progress : NULL,
+                           .user = options ? options->user : NULL};
+    const double start = clock_now();
     char *found = NULL;
-    eval_set v = {0};
-    int rc = path ? CLIPC_OK : find_eval(&found, i->path, err);
+    eval_spec s = {0};
+    int rc = open_spec(&s, &found, ctx, path, options, err);
 
-    if (rc == CLIPC_OK) rc = eval_set_open(&v, path ? path : found, err);
-    for (size_t m = 0; m < n; m++) {
-        *judges[m].result = (clipc_eval_result){.classes = v.n_classes};
-        memcpy(judges[m].result->name, v.name, sizeof v.name);
+    if (rc == CLIPC_OK) {
+        *out = begin(&s);
+        rc = run[s.task](out, ctx, &s, &p, err);
+        out->seconds = clock_now() - start;
     }
-    if (rc == CLIPC_OK) rc = judge_all(c, judges, n, &v, on_progress, user, err);
-    for (size_t m = 0; m < n; m++) judge_free(&judges[m]);
-    eval_set_free(&v);
+    eval_spec_free(&s);
     free(found);
     return rc;
-}
-
-int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx, const char *path,
-                        void (*on_progress)(void *user, size_t done, size_t total),
-                        void *user, clipc_err *err)
-{
-    judge j = {.ctx = ctx, .result = out};
-
-    return evaluate(NULL, &j, 1, path, on_progress, user, err);
 }
 
 int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
@@ -145,8 +54,21 @@ int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
                        void (*on_progress)(void *user, size_t done, size_t total),
                        void *user, clipc_err *err)
 {
-    judge j[2] = {{.ctx = a, .result = &out->before}, {.ctx = b, .result = &out->after}};
+    features_progress p = {.on = on_progress, .user = user};
+    const double start = clock_now();
+    char *found = NULL;
+    eval_spec s = {0};
+    int rc = open_spec(&s, &found, a, path, NULL, err);
 
-    *out = (clipc_eval_change){.same = 0};
-    return evaluate(out, j, 2, path, on_progress, user, err);
+    if (rc == CLIPC_OK && s.task != CLIPC_EVAL_ZEROSHOT)
+        rc =
+            clipc_fail(err, CLIPC_ERR_FEATURE, "%s: no zero-shot classification", s.path);
+    if (rc == CLIPC_OK) {
+        *out = (clipc_eval_change){.before = begin(&s), .after = begin(&s)};
+        rc = zeroshot_compare(out, a, b, &s, &p, err);
+        out->before.seconds = out->after.seconds = clock_now() - start;
+    }
+    eval_spec_free(&s);
+    free(found);
+    return rc;
 }

@@ -10,20 +10,21 @@
 #include "image/augment.h"
 #include "image/preprocess.h"
 #include "text/bpe.h"
-
-enum { SHARD_LIMIT = 1 << 30 }; /* bytes of a shard, or of a picture */
+#include "train/order.h"
+#include "train/sources.h"
 
 typedef struct data_cfg {
-    const char *const
-        *sources;         /* tar shards, folders of shards, or folders of pictures */
-    const float *weights; /* share of each source; NULL: by its number of samples */
+    const char *const *sources; /* train/sources.h */
+    const float *weights;       /* share of each source; NULL: by its number of samples */
     size_t n_sources;
+    table_cfg tables;
     const char *const
         *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
     size_t n_templates;
-    float alternative; /* .25: chance of another caption than the first */
-    bool in_order;     /* sample k of all, not one at random: for validation */
-    const bpe *bpe;    /* with an id for each of vocab_size or fewer */
+    float alternative;         /* .25: chance of another caption than the first */
+    bool in_order;             /* sample k of all, not one at random: for validation */
+    const sample_order *order; /* of samples in order; it begins again at its end */
+    const bpe *bpe;            /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;
@@ -39,8 +40,7 @@ typedef struct batch {
 
 typedef struct dataset dataset;
 
-/* Reads all sources into memory (compressed as they are) and starts the workers, which
- * begin with batch `first`.  Sources without any usable sample are errors. */
+/* Indexes all sources and starts the workers, which begin with batch `first`. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 

@@ -90,6 +90,12 @@ static void adam_piece(void *arg, size_t thread, size_t begin, size_t end)
                 j->s);
 }
 
+/* As torch.nn.utils.clip_grad_norm_, its 1e-6 included. */
+static float clip_factor(double norm, float most)
+{
+    return (float)fmin((double)most / (norm + 1e-6), 1.0);
+}
+
 void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     double norm, size_t step)
 {
@@ -102,10 +108,9 @@ void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     .c1 = (float)(1.0 - pow((double)c->beta1, steps)),
                     .c2 = (float)(1.0 - pow((double)c->beta2, steps)),
                     .gscale = accum};
-    const float most = logf(c->logit_scale_max);
+    float *scale = o->net->logit_scale;
 
-    if (c->grad_clip > 0.0f && clipped > (double)c->grad_clip)
-        s.gscale *= (float)((double)c->grad_clip / clipped);
+    if (c->grad_clip > 0.0f) s.gscale *= clip_factor(clipped, c->grad_clip);
     for (size_t i = 0; i < o->net->params.n; i++) {
         const param *p = &o->net->params.v[i];
         if (p->kind == PARAM_STAT) continue;
@@ -115,7 +120,7 @@ void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
         s.weight_decay = param_decays(p) ? c->weight_decay : 0.0f;
         exec_range(e, adam_piece, &j, p->n, PIECE);
     }
-    if (*o->net->logit_scale > most) *o->net->logit_scale = most;
+    *scale = fminf(fmaxf(*scale, 0.0f), logf(c->logit_scale_max));
 }
 
 float schedule_lr(const train_cfg *c, size_t step)

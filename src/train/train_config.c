@@ -4,13 +4,17 @@
 #include <string.h>
 
 #include "base/cpus.h"
-#include "base/file.h"
+#include "train/data_config.h"
 
 static const char *const keys[] = {"model",
                                    "preprocess_cfg",
                                    "tokenizer",
                                    "data",
                                    "data_dir",
+                                   "order",
+                                   "csv_img_key",
+                                   "csv_caption_key",
+                                   "csv_separator",
                                    "val",
                                    "templates",
                                    "alternative",
@@ -25,11 +29,11 @@ static const char *const keys[] = {"model",
                                    "weight_decay",
                                    "grad_clip",
                                    "logit_scale_max",
+                                   "seed",
+                                   "augment",
                                    "loss",
                                    "label_smoothing",
                                    "equal_captions",
-                                   "seed",
-                                   "augment",
                                    "threads",
                                    "workers",
                                    "log_every",
@@ -40,8 +44,6 @@ static const char *const keys[] = {"model",
                                    "precision",
                                    "max_megapixels",
                                    NULL};
-static const char *const augment_keys[] = {"ground", "rotate", "scale", "shift", "crop",
-                                           "ratio",  "flip",   "grey",  NULL};
 
 /* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
 static const char default_model[] =
@@ -54,96 +56,8 @@ void train_config_free(train_cfg *c)
     clip_cfg_free(&c->model);
     tokenizer_free(&c->tokenizer);
     token_files_free(&c->token_files);
-    for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
-    free(c->val);
+    data_config_free(c);
     memset(c, 0, sizeof *c);
-}
-
-static char *resolve(const char *dir, const char *path)
-{
-    return dir && path[0] != '/' ? path_join(dir, path) : strdup(path);
-}
-
-static int add_source(train_cfg *c, const json_t *v, const char *dir, const char *where,
-                      clipc_err *err)
-{
-    const char *path =
-        json_string_value(json_is_object(v) ? json_object_get(v, "path") : v);
-    float weight = -1.0f;
-    int rc = CLIPC_OK;
-
-    if (!path || c->data.n_sources == SOURCES_MAX)
-        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"data\": no path, or more than %d",
-                          where, SOURCES_MAX);
-    if (json_is_object(v)) {
-        rc = json_get_f32(&weight, v, "weight", where, err);
-        if (rc != CLIPC_OK) return rc;
-    }
-    c->paths[c->data.n_sources] = resolve(dir, path);
-    c->weights[c->data.n_sources] = weight;
-    if (!c->paths[c->data.n_sources++]) return clipc_fail_memory(err, where, 0);
-    return CLIPC_OK;
-}
-
-/* Either every source has a weight or none. */
-static int check_weights(train_cfg *c, const char *where, clipc_err *err)
-{
-    size_t given = 0;
-    float sum = 0.0f;
-
-    for (size_t i = 0; i < c->data.n_sources; i++) {
-        given += c->weights[i] >= 0.0f;
-        sum += c->weights[i];
-    }
-    if (given == 0) return CLIPC_OK;
-    if (given < c->data.n_sources || !(sum > 0.0f))
-        return clipc_fail(
-            err, CLIPC_ERR_FORMAT,
-            "%s: \"data\": weights of 0 or more for all sources, or for none", where);
-    c->data.weights = c->weights;
-    return CLIPC_OK;
-}
-
-static int get_data(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
-{
-    const json_t *data = json_object_get(root, "data");
-    const char *dir = NULL, *val = NULL;
-    int rc = json_get_string(&dir, root, "data_dir", where, err);
-
-    if (rc == CLIPC_OK) rc = json_get_string(&val, root, "val", where, err);
-    if (rc == CLIPC_OK && !data)
-        rc = clipc_fail(err, CLIPC_ERR_ARG,
-                        "%s: no training data: give --data or \"data\"", where);
-    if (rc == CLIPC_OK && json_is_array(data))
-        for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(data); i++)
-            rc = add_source(c, json_array_get(data, i), dir, where, err);
-    else if (rc == CLIPC_OK) rc = add_source(c, data, dir, where, err);
-    if (rc == CLIPC_OK) rc = check_weights(c, where, err);
-    if (rc == CLIPC_OK && val && !(c->val = resolve(dir, val)))
-        rc = clipc_fail_memory(err, where, 0);
-    c->data.sources = (const char *const *)c->paths;
-    return rc;
-}
-
-static int get_augment(augment_cfg *a, const json_t *o, const char *where, clipc_err *err)
-{
-    int rc = json_check_keys(o, augment_keys, where, err);
-
-    if (rc == CLIPC_OK) rc = json_get_floats(a->ground, 4, o, "ground", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->rotate, o, "rotate", where, err);
-    if (rc == CLIPC_OK) rc = json_get_floats(a->scale, 2, o, "scale", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->shift, o, "shift", where, err);
-    if (rc == CLIPC_OK) rc = json_get_floats(a->crop, 2, o, "crop", where, err);
-    if (rc == CLIPC_OK) rc = json_get_floats(a->ratio, 2, o, "ratio", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->flip, o, "flip", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->grey, o, "grey", where, err);
-    if (rc == CLIPC_OK &&
-        !(a->scale[0] > 0 && a->scale[0] <= a->scale[1] && a->crop[0] > 0 &&
-          a->crop[0] <= a->crop[1] && a->crop[1] <= 1 && a->ratio[0] > 0 &&
-          a->ratio[0] <= a->ratio[1]))
-        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"augment\": a range is out of order",
-                        where);
-    return rc;
 }
 
 typedef struct number {
@@ -326,11 +240,7 @@ static void set_defaults(train_cfg *c)
                      .weight_decay = 0.2f,
                      .grad_clip = 1.0f,
                      .logit_scale_max = 100.0f};
-    c->data = (data_cfg){.batch = 256,
-                         .workers = 2,
-                         .alternative = 0.25f,
-                         .augment = augment_default(),
-                         .max_megapixels = 256};
+    c->data = (data_cfg){.batch = 256, .workers = 2, .alternative = 0.25f};
 }
 
 int train_config_parse(train_cfg *out, const char *json, const char *where,
@@ -344,14 +254,9 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
     if (rc == CLIPC_OK) rc = get_tokenizer(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_data(out, root, where, err);
+    if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
-    if (rc == CLIPC_OK)
-        rc =
-            get_augment(&out->data.augment, json_object_get(root, "augment"), where, err);
-    if (rc == CLIPC_OK)
-        rc = json_get_f64(&out->data.max_megapixels, root, "max_megapixels", where, err);
     json_decref(root);
     if (rc != CLIPC_OK) {
         train_config_free(out);

@@ -7,7 +7,7 @@
 #include "train/data.h"
 #include "train/objective.h"
 
-enum { SOURCES_MAX = 64 };
+enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
 typedef struct train_cfg {
     clip_cfg model;
@@ -16,9 +16,11 @@ typedef struct train_cfg {
     data_cfg data;           /* its pointers lead into the arrays below */
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
+    char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
     objective objective;
     logit_start logits;
+    sample_order order;
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
         val_samples, seed;
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;

@@ -55,8 +55,11 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
     if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, t->net, t->optimizer.grads, &t->cfg.objective,
-                       t->cfg.data.batch, err);
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
+                       (pass_cfg){.batch = t->cfg.data.batch,
+                                  .chunk = t->cfg.data.batch,
+                                  .objective = t->cfg.objective},
+                       err);
     return rc;
 }
 
@@ -140,7 +143,7 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK && t->cfg.val)
         rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
-                             t->cfg.val_samples, err);
+                             &t->cfg.data.tables, t->cfg.val_samples, err);
     if (rc != CLIPC_OK) {
         clipc_trainer_free(t);
         return rc;

@@ -34,8 +34,8 @@ void validation_free(validation *v)
 }
 
 /* The loader itself gives the views: one batch of everything, no augmentation. */
-static int load(validation *v, const bpe *tokens, const char *source, size_t most,
-                clipc_err *err)
+static int load(validation *v, const bpe *tokens, const char *source,
+                const table_cfg *tables, size_t most, clipc_err *err)
 {
     const clip_cfg *cfg = &v->n->cfg;
     const size_t S = cfg->image.image_size, T = cfg->text.context_length;
@@ -43,6 +43,7 @@ static int load(validation *v, const bpe *tokens, const char *source, size_t mos
         .ground = {1, 0, 0, 0}, .scale = {1, 1}, .crop = {1, 1}, .ratio = {1, 1}};
     const data_cfg data = {.sources = &source,
                            .n_sources = 1,
+                           .tables = *tables,
                            .batch = 1,
                            .workers = 1,
                            .templates = (const char *const *)cfg->templates,
@@ -85,7 +86,7 @@ static int load(validation *v, const bpe *tokens, const char *source, size_t mos
 }
 
 int validation_open(validation **out, const net *n, const bpe *tokens, const char *source,
-                    size_t most, clipc_err *err)
+                    const table_cfg *tables, size_t most, clipc_err *err)
 {
     const size_t E = n->cfg.image.embed_dim;
     validation *v = calloc(1, sizeof *v);
@@ -94,11 +95,11 @@ int validation_open(validation **out, const net *n, const bpe *tokens, const cha
     *out = NULL;
     if (!v) return clipc_fail_memory(err, source, sizeof *v);
     v->n = n;
-    rc = load(v, tokens, source, most, err);
+    rc = load(v, tokens, source, tables, most, err);
     if (rc == CLIPC_OK)
-        rc = n->ops->acts_make(&v->image_acts, n->image, BATCH, TOWER_EVAL, err);
+        rc = n->ops->acts_make(&v->image_acts, NULL, n->image, BATCH, TOWER_EVAL, err);
     if (rc == CLIPC_OK)
-        rc = n->text_ops->acts_make(&v->text_acts, n->text, BATCH,
+        rc = n->text_ops->acts_make(&v->text_acts, NULL, n->text, BATCH,
                                     BATCH * n->cfg.text.context_length, TOWER_EVAL, err);
     if (rc == CLIPC_OK) {
         v->img = malloc(v->count * E * sizeof *v->img);

@@ -567,6 +567,7 @@ expect 'a ResNet: trained, saved, resumed' resnet
 expect 'train: curves' plots
 expect 'train: errors' train_errors
 . tests/cli/vocab.sh
+. tests/cli/data.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status
