@@ -97,9 +97,14 @@ static int set_pair(settings *s, const char *value)
 /* Options whose value is a text, whatever it looks like. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"data",          "val",         "init",
-                                        "tokenizer",     "csv-img-key", "csv-caption-key",
-                                        "csv-separator", "eval"};
+    static const char *const names[] = {"data",
+                                        "val",
+                                        "eval",
+                                        "init",
+                                        "tokenizer",
+                                        "csv-img-key",
+                                        "csv-caption-key",
+                                        "csv-separator"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;

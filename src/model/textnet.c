@@ -192,7 +192,7 @@ static size_t textnet_scratch(const void *tower)
 static size_t silent_blocks(const textnet *t, tower_mode mode)
 {
     const size_t locked = t->cfg.locked ? t->cfg.locked - 1 : 0;
-    return !tower_trains(mode) ? t->cfg.layers : min_size(locked, t->cfg.layers);
+    return tower_trains(mode) ? min_size(locked, t->cfg.layers) : t->cfg.layers;
 }
 
 static void acts_take(textnet_acts *a, arena *mem, const textnet *t)

@@ -293,7 +293,7 @@ static void vit_init(void *tower, rng *r)
 static size_t silent_blocks(const vit *v, tower_mode mode)
 {
     const size_t locked = v->cfg.locked ? v->cfg.locked - 1 : 0;
-    return !tower_trains(mode) ? v->cfg.layers : min_size(locked, v->cfg.layers);
+    return tower_trains(mode) ? min_size(locked, v->cfg.layers) : v->cfg.layers;
 }
 
 static void acts_take(vit_acts *a, arena *mem, const vit *v)

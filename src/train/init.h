@@ -4,6 +4,7 @@
 #define CLIPC_TRAIN_INIT_H
 
 #include "clip/net.h"
+#include "train/objective.h"
 
 typedef struct init_cfg {
     char *model; /* file, folder or name; NULL: random weights */
@@ -12,6 +13,7 @@ typedef struct init_cfg {
     size_t image_size, context_length;
     size_t embed_dim;                   /* with both new heads */
     bool new_image_head, new_text_head; /* projections drawn anew */
+    bool new_bias; /* of the logits, which the loss wants and the model has not */
 } init_cfg;
 
 /* The model's config, changed as i says and laid out for an open_clip folder, its
@@ -19,8 +21,9 @@ typedef struct init_cfg {
 int init_config(clip_cfg *cfg, tokenizer *t, token_files *files, const init_cfg *i,
                 clipc_err *err);
 
-/* The first weights of n (of such a config): the model's, new heads from r; all from r
- * without a model. */
-int init_weights(net *n, const init_cfg *i, rng *r, const kernels *k, clipc_err *err);
+/* The first weights of n (of such a config): the model's, new heads from r, a new bias
+ * as `logits` has it; without a model all from r, and `logits`. */
+int init_weights(net *n, const init_cfg *i, const logit_start *logits, rng *r,
+                 const kernels *k, clipc_err *err);
 
 #endif

@@ -5,7 +5,6 @@
 #include "base/sizes.h"
 #include "nn/rows.h"
 #include "train/groups.h"
-#include "train/loss.h"
 
 static void take_work(pass *p, arena *a)
 {
@@ -17,20 +16,20 @@ static void take_work(pass *p, arena *a)
     p->dtxt = ARENA_FLOATS(a, B * E);
     p->img_norm = ARENA_FLOATS(a, B);
     p->txt_norm = ARENA_FLOATS(a, B);
-    p->pairs = ARENA_FLOATS(a, 2 * B * B);
+    loss_room_take(&p->room, a, B);
 }
 
 /* A locked tower only runs, except that running statistics may still move. */
 static void choose_modes(pass *p)
 {
-    const tower_mode train = p->cfg.recompute ? TOWER_RECOMPUTE : TOWER_TRAIN;
     const net *n = p->net;
     const bool moves = n->ops->update_stats && !n->cfg.image.locked_stats;
+    const tower_mode trains = p->cfg.recompute ? TOWER_RECOMPUTE : TOWER_TRAIN;
 
     p->image_learns = !group_all_locked(&n->cfg, SIDE_IMAGE);
     p->text_learns = !group_all_locked(&n->cfg, SIDE_TEXT);
-    p->image_mode = p->image_learns || moves ? train : TOWER_EVAL;
-    p->text_mode = p->text_learns ? train : TOWER_EVAL;
+    p->image_mode = p->image_learns || moves ? trains : TOWER_EVAL;
+    p->text_mode = p->text_learns ? trains : TOWER_EVAL;
 }
 
 int pass_make(pass *p, size_t *bytes, net *n, net *grads, pass_cfg cfg, clipc_err *err)
@@ -71,19 +70,23 @@ size_t pass_scratch(const net *n)
     return max_size(n->ops->scratch(n->image), n->text_ops->scratch(n->text));
 }
 
-/* The features of a chunk, not normalised: pairs from `at` on; `again`: for the way back
- * alone, which a tower that only runs has not. */
-static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at, bool again)
+static size_t chunk_size(const pass *p, size_t at)
+{
+    return min_size(p->cfg.chunk, p->cfg.batch - at);
+}
+
+/* The features of a chunk, not normalised: pairs from `at` on. */
+static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at, bool pictures,
+                      bool texts)
 {
     const net *n = p->net;
-    const size_t S = n->cfg.image.image_size,
-                 C = min_size(p->cfg.chunk, p->cfg.batch - at);
+    const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
     const size_t E = n->cfg.image.embed_dim, T = n->cfg.text.context_length;
 
-    if (!again || tower_trains(p->image_mode))
+    if (pictures)
         n->ops->fwd(e, n->image, p->image_acts, p->img + at * E,
                     b->pixels + at * 3 * S * S, C);
-    if (!again || tower_trains(p->text_mode))
+    if (texts)
         n->text_ops->fwd(e, n->text, p->text_acts, p->txt + at * E, b->ids + at * T, C);
 }
 
@@ -91,8 +94,7 @@ static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at, bool ag
 static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 {
     const net *n = p->net;
-    const size_t S = n->cfg.image.image_size,
-                 C = min_size(p->cfg.chunk, p->cfg.batch - at);
+    const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
     const size_t E = n->cfg.image.embed_dim;
 
     if (p->image_learns)
@@ -107,32 +109,40 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 /* The loss of all features, their gradients into dimg and dtxt. */
 static float features_loss(const pass *p, exec *e, const batch *b)
 {
-    const size_t B = p->cfg.batch, E = p->net->cfg.image.embed_dim;
-    const float scale = expf(*p->net->logit_scale);
-    float dscale;
+    const net *n = p->net;
+    const size_t B = p->cfg.batch, E = n->cfg.image.embed_dim;
+    const float scale = expf(*n->logit_scale);
+    const float bias = n->logit_bias ? *n->logit_bias : 0.0f;
+    float dscale, dbias;
 
     rows_normalize_fwd(e, p->img, p->img_norm, p->img, B, E);
     rows_normalize_fwd(e, p->txt, p->txt_norm, p->txt, B, E);
-    const float loss = contrastive_fwd_bwd(e, p->dimg, p->dtxt, &dscale, p->pairs, p->img,
-                                           p->txt, b->caption, scale, B, E);
+    const float loss =
+        contrastive_fwd_bwd(e, &p->cfg.objective, p->dimg, p->dtxt, &dscale, &dbias,
+                            &p->room, p->img, p->txt, b->caption, scale, bias, B, E);
     if (!isfinite(loss)) return loss;
-    rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
-    rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
+    if (p->image_learns)
+        rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
+    if (p->text_learns)
+        rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
     *p->grads->logit_scale += dscale * scale; /* d loss / d log(scale) */
+    if (n->logit_bias) *p->grads->logit_bias += dbias;
     return loss;
 }
 
 float pass_run(const pass *p, exec *e, const batch *b)
 {
     const size_t B = p->cfg.batch, chunk = p->cfg.chunk;
+    const bool pictures = tower_trains(p->image_mode);
+    const bool texts = tower_trains(p->text_mode);
 
     /* From the last chunk to the first, whose activations are there when the way back
      * begins. */
-    for (size_t i = div_up(B, chunk); i-- > 0;) chunk_fwd(p, e, b, i * chunk, false);
+    for (size_t i = div_up(B, chunk); i-- > 0;) chunk_fwd(p, e, b, i * chunk, true, true);
     const float loss = features_loss(p, e, b);
     if (!isfinite(loss)) return loss;
     for (size_t at = 0; at < B; at += chunk) {
-        if (at) chunk_fwd(p, e, b, at, true);
+        if (at) chunk_fwd(p, e, b, at, pictures, texts);
         chunk_bwd(p, e, b, at);
     }
     return loss;

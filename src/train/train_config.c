@@ -10,18 +10,19 @@
 /* clang-format off */
 static const char *const keys[] = {
     "model", "preprocess_cfg", "tokenizer", "templates",
+    "init", "image_size", "context_length", "embed_dim", "new_head",
+    "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
+    "lock_text", "lock_text_unlocked_layers",
     "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
     "batch_size", "accum",
     "steps", "epochs", "warmup",
-    "lr", "beta1", "beta2", "eps", "weight_decay", "grad_clip", "logit_scale_max",
+    "lr", "lr_image", "lr_text", "layer_decay", "beta1", "beta2", "eps", "weight_decay",
+    "grad_clip", "logit_scale_max", "ema",
+    "loss", "label_smoothing", "equal_captions",
     "seed", "threads", "workers",
     "val", "val_every", "val_samples", "eval", "eval_every",
-    "init", "image_size", "context_length", "embed_dim", "new_head",
-    "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
-    "lock_text", "lock_text_unlocked_layers",
-    "lr_image", "lr_text", "layer_decay", "ema",
     "log_every", "save_every", "keep", "precision", NULL};
 /* clang-format on */
 
@@ -209,16 +210,15 @@ static int get_new_model(train_cfg *c, const json_t *root, const char *where,
     return rc;
 }
 
-static int check_model(const train_cfg *c, const char *where, clipc_err *err)
+static int get_objective(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
 {
-    if (c->model.preprocess.h != c->model.preprocess.w)
-        return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "%s: a model of rectangular pictures runs but is not trained",
-                          where);
-    if (!(c->lr > 0.0f) && (c->lr_image > 0.0f || c->lr_text > 0.0f))
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: \"lr\" is 0, a tower's own rate is not", where);
-    return CLIPC_OK;
+    const int rc = objective_parse(&c->objective, &c->logits, root,
+                                   json_object_get(root, "model"), where, err);
+
+    c->init.new_bias = c->objective.loss == LOSS_SIGMOID && !c->model.logit_bias;
+    c->model.logit_bias |= c->init.new_bias;
+    return rc;
 }
 
 static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
@@ -229,6 +229,18 @@ static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_
     return rc == CLIPC_OK ? eval_list_parse(&c->evals, json_object_get(root, "eval"), dir,
                                             where, err)
                           : rc;
+}
+
+static int check_model(const train_cfg *c, const char *where, clipc_err *err)
+{
+    if (c->model.preprocess.h != c->model.preprocess.w)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a model of rectangular pictures runs but is not trained",
+                          where);
+    if (!(c->lr > 0.0f) && (c->lr_image > 0.0f || c->lr_text > 0.0f))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: \"lr\" is 0, a tower's own rate is not", where);
+    return CLIPC_OK;
 }
 
 static void set_defaults(train_cfg *c)
@@ -264,13 +276,14 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
     if (rc == CLIPC_OK) rc = config_start(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (json_object_get(root, "templates"))
         out->data.n_templates = out->model.n_templates;

@@ -7,6 +7,7 @@
 #include "train/data.h"
 #include "train/evals.h"
 #include "train/init.h"
+#include "train/objective.h"
 
 enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
@@ -19,8 +20,10 @@ typedef struct train_cfg {
     float weights[SOURCES_MAX];
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
-    init_cfg init;
     eval_list evals;
+    init_cfg init;
+    objective objective;
+    logit_start logits;
     sample_order order;
     size_t epochs; /* 0: as many steps as it says */
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,

@@ -31,7 +31,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char summary[640];
+    char summary[512];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -62,7 +62,9 @@ static int make_memory(clipc_trainer *t, clipc_err *err)
     if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
-                       (pass_cfg){.batch = t->cfg.data.batch, .chunk = t->cfg.data.batch},
+                       (pass_cfg){.batch = t->cfg.data.batch,
+                                  .chunk = t->cfg.data.batch,
+                                  .objective = t->cfg.objective},
                        err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
@@ -116,7 +118,7 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
                         "%s: holds a run already; go on with --resume, choose another "
                         "--out, or --force removes it",
                         t->out);
-    else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
+    else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
@@ -183,15 +185,15 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         clipc_trainer_free(t);
         return rc;
     }
+    if (t->cfg.init.model && how != CLIPC_TRAIN_RESUME)
+        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s%.128s%s",
+             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
              t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6,
-             t->cfg.init.model ? "; begins with " : "",
-             t->cfg.init.model ? t->cfg.init.model : "", note);
+             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6, note);
     *out = t;
     return CLIPC_OK;
 }
@@ -199,14 +201,6 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
 const char *clipc_trainer_summary(const clipc_trainer *t)
 {
     return t->summary;
-}
-
-static void update(clipc_trainer *t, float lr, double norm)
-{
-    const size_t before = t->step - t->skipped;
-
-    optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, before);
-    if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
 }
 
 const char *clipc_trainer_broken(const clipc_trainer *t, size_t i)
@@ -226,6 +220,14 @@ static int log_broken(clipc_trainer *t, clipc_err *err)
         t->broken_logged++;
     }
     return rc;
+}
+
+static void update(clipc_trainer *t, float lr, double norm)
+{
+    const size_t before = t->step - t->skipped;
+
+    optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, before);
+    if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
 }
 
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
