@@ -273,30 +273,57 @@ static sizes sizes_of(const effnet *n, size_t B, bool train)
     return m;
 }
 
-static void take_unit(convbn_acts *u, effnet_acts *a, arena *mem, size_t floats, size_t C,
-                      int slot)
+/* Where its output, what it normalises and its statistics are taken from. */
+typedef struct places {
+    arena *y, *z, *stats;
+} places;
+
+static void take_unit(convbn_acts *u, const effnet_acts *a, places at, size_t floats,
+                      size_t C, int slot)
 {
     u->bn = a->shared;
     u->y = a->slots[slot];
-    if (a->mode != TOWER_TRAIN) return;
-    u->y = ARENA_FLOATS(mem, a->B * floats);
-    u->z = ARENA_FLOATS(mem, a->B * floats);
-    bn_acts_take(&u->bn, mem, C, true);
+    if (!tower_trains(a->mode)) return;
+    u->y = ARENA_FLOATS(at.y, a->B * floats);
+    u->z = ARENA_FLOATS(at.z, a->B * floats);
+    bn_acts_take(&u->bn, at.stats, C, true);
 }
 
-/* out: the slot of the block's output; its input lies in the other. */
-static void take_block(block_out *o, effnet_acts *a, arena *mem, const effnet_block *b,
-                       int out)
+/* out: the slot of the block's output; its input lies in the other.  The output and the
+ * statistics are taken from mem, what can be made again from `brief`. */
+static void take_block(block_out *o, const effnet_acts *a, arena *mem, arena *brief,
+                       const effnet_block *b, int out)
 {
+    const places inner = {brief, brief, mem}, outer = {mem, brief, mem};
+
     if (b->widens)
-        take_unit(&o->widen, a, mem, out_floats(&b->widen_s), b->widen_s.O, SLOT_WIDE);
-    take_unit(&o->deepen, a, mem, deep_floats(&b->deepen_s), b->deepen_s.C, SLOT_DEEP);
-    take_unit(&o->narrow, a, mem, out_floats(&b->narrow_s), b->narrow_s.O, out);
+        take_unit(&o->widen, a, inner, out_floats(&b->widen_s), b->widen_s.O, SLOT_WIDE);
+    take_unit(&o->deepen, a, inner, deep_floats(&b->deepen_s), b->deepen_s.C, SLOT_DEEP);
+    take_unit(&o->narrow, a, outer, out_floats(&b->narrow_s), b->narrow_s.O, out);
+}
+
+/* To compute again: what a block makes lies where that of the others does. */
+static void take_blocks_again(effnet_acts *a, arena *mem, const effnet *n)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < n->n; i++) {
+        arena kept = arena_measure(), brief = arena_measure();
+        take_block(&a->blocks[i], a, &kept, &brief, &n->blocks[i], 0);
+        mem->overflow |= brief.overflow;
+        most = max_size(most, brief.used);
+    }
+    char *turns = arena_take(mem, most, 1);
+    for (size_t i = 0; i < n->n; i++) {
+        arena brief = {.mem = turns, .size = most};
+        take_block(&a->blocks[i], a, mem, &brief, &n->blocks[i], 0);
+    }
 }
 
 static void acts_take(effnet_acts *a, arena *mem, const effnet *n)
 {
-    const bool train = a->mode == TOWER_TRAIN;
+    const places all = {mem, mem, mem};
+    const bool train = tower_trains(a->mode);
     const sizes m = sizes_of(n, a->B, train);
     const size_t floats[SLOTS] = {m.narrow, m.narrow, m.wide, m.deep};
 
@@ -306,15 +333,17 @@ static void acts_take(effnet_acts *a, arena *mem, const effnet *n)
         const size_t most = max_size(m.narrow, max_size(m.wide, m.deep));
         a->part = arena_take(mem, convbn_part_doubles(m.channels), sizeof *a->part);
         for (size_t i = 0; i < GRADS; i++) a->grads[i] = ARENA_FLOATS(mem, a->B * most);
-        for (size_t i = 0; i < n->n; i++)
-            take_block(&a->blocks[i], a, mem, &n->blocks[i], 0);
+        if (a->mode == TOWER_RECOMPUTE) take_blocks_again(a, mem, n);
+        else
+            for (size_t i = 0; i < n->n; i++)
+                take_block(&a->blocks[i], a, mem, mem, &n->blocks[i], 0);
     } else {
         for (size_t i = 0; i < SLOTS; i++)
             a->slots[i] = ARENA_FLOATS(mem, a->B * floats[i]);
         bn_acts_take(&a->shared, mem, m.channels, false);
     }
-    take_unit(&a->stem, a, mem, out_floats(&n->stem_s), n->stem_s.O, SLOT_A);
-    take_unit(&a->last, a, mem, out_floats(&n->last_s), n->last_s.O, SLOT_WIDE);
+    take_unit(&a->stem, a, all, out_floats(&n->stem_s), n->stem_s.O, SLOT_A);
+    take_unit(&a->last, a, all, out_floats(&n->last_s), n->last_s.O, SLOT_WIDE);
 }
 
 static void effnet_acts_destroy(void *acts)
@@ -327,8 +356,8 @@ static void effnet_acts_destroy(void *acts)
     free(a);
 }
 
-static int effnet_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
-                            clipc_err *err)
+static int effnet_acts_make(void **acts, size_t *bytes, const void *tower, size_t B,
+                            tower_mode mode, clipc_err *err)
 {
     const effnet *n = tower;
     arena measure = arena_measure();
@@ -336,18 +365,16 @@ static int effnet_acts_make(void **acts, const void *tower, size_t B, tower_mode
     int rc;
 
     *acts = NULL;
-    if (a) a->blocks = calloc(mode == TOWER_TRAIN ? n->n : 1, sizeof *a->blocks);
+    if (a) a->blocks = calloc(tower_trains(mode) ? n->n : 1, sizeof *a->blocks);
     if (!a || !a->blocks) {
         effnet_acts_destroy(a);
         return clipc_fail_memory(err, "image tower", sizeof *a);
     }
-    a->B = mode == TOWER_TRAIN ? B : min_size(B, AT_A_TIME);
+    a->B = tower_trains(mode) ? B : min_size(B, AT_A_TIME);
     a->mode = mode;
     acts_take(a, &measure, n);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "image tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "image tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         effnet_acts_destroy(a);
         return rc;
     }
@@ -367,7 +394,7 @@ static convbn_run run_of(exec *e, const effnet *n, const effnet_acts *a, size_t 
                         .B = B,
                         .eps = n->cfg.eps,
                         .form = tower_form(a->mode, n->cfg.form),
-                        .train = a->mode == TOWER_TRAIN,
+                        .train = tower_trains(a->mode),
                         .part = a->part,
                         .work = a->work};
 }
@@ -416,7 +443,8 @@ static void forward(const convbn_run *r, const effnet *n, effnet_acts *a, float 
     x = a->stem.y;
     for (size_t i = 0; i < n->n; i++) {
         block_out *o = &a->blocks[r->train ? i : 0];
-        if (!r->train) take_block(o, a, NULL, &n->blocks[i], i % 2 ? SLOT_A : SLOT_B);
+        if (!r->train)
+            take_block(o, a, NULL, NULL, &n->blocks[i], i % 2 ? SLOT_A : SLOT_B);
         x = residual_fwd(r, &n->blocks[i], o, x);
     }
     convbn_fwd(r, &n->last, &a->last, &n->last_s, x, NULL, ACT_RELU6);
@@ -432,7 +460,7 @@ static void effnet_fwd(exec *e, const void *tower, void *acts, float *out,
     const size_t picture = 3 * n->stem_s.H * n->stem_s.W;
     effnet_acts *a = acts;
 
-    assert(a->mode != TOWER_TRAIN || B <= a->B);
+    assert(!tower_trains(a->mode) || B <= a->B);
     for (size_t b = 0; b < B; b += a->B) {
         const convbn_run r = run_of(e, n, a, min_size(B - b, a->B));
         forward(&r, n, a, out + b * n->cfg.embed_dim, pixels + b * picture);
@@ -497,9 +525,13 @@ static void effnet_bwd(exec *e, const void *tower, void *grads, void *acts,
     mean_bwd(&r, g[1], g[0], N, D);
     convbn_bwd(&r, &n->last, &d->last, &a->last, &n->last_s, g[0], false, g[1], g[1],
                a->blocks[n->n - 1].narrow.y, ACT_RELU6);
-    for (size_t i = n->n; i-- > 0;)
-        residual_bwd(&r, &n->blocks[i], &d->blocks[i], &a->blocks[i], g,
-                  i ? a->blocks[i - 1].narrow.y : a->stem.y);
+    for (size_t i = n->n; i-- > 0;) {
+        const float *x = i ? a->blocks[i - 1].narrow.y : a->stem.y;
+        /* What the last block made is there still. */
+        if (a->mode == TOWER_RECOMPUTE && i + 1 < n->n)
+            residual_fwd(&r, &n->blocks[i], &a->blocks[i], x);
+        residual_bwd(&r, &n->blocks[i], &d->blocks[i], &a->blocks[i], g, x);
+    }
     convbn_bwd(&r, &n->stem, &d->stem, &a->stem, &n->stem_s, NULL, false, g[0], g[0],
                pixels, ACT_RELU6);
 }

@@ -327,27 +327,25 @@ static void fastvit_acts_destroy(void *acts)
     free(a);
 }
 
-static int fastvit_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
-                             clipc_err *err)
+static int fastvit_acts_make(void **acts, size_t *bytes, const void *tower, size_t B,
+                             tower_mode mode, clipc_err *err)
 {
     arena measure = arena_measure();
     fastvit_acts *a;
     int rc;
 
     *acts = NULL;
-    if (mode == TOWER_TRAIN)
-        return clipc_fail(
-            err, CLIPC_ERR_FEATURE,
-            "an image tower of this kind runs but is not trained: it is a FastViT");
+    if (tower_trains(mode))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "an image tower of this kind runs but is not trained, it is a "
+                          "FastViT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "image tower", sizeof *a);
     a->B = B;
     a->mode = mode;
     acts_take(a, &measure, tower);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "image tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "image tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         fastvit_acts_destroy(a);
         return rc;
     }

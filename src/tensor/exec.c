@@ -10,7 +10,6 @@
 static void take(exec *x, arena *mem)
 {
     x->of = arena_take(mem, x->threads, sizeof *x->of);
-    x->pack_b = ARENA_FLOATS(mem, GEMM_NC * GEMM_KC);
     x->scratch = ARENA_FLOATS(mem, x->threads * x->scratch_floats);
 }
 
@@ -31,10 +30,12 @@ int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
     /* A multiple of 16 floats keeps every thread's part aligned. */
     x->scratch_floats = GEMM_SERIAL_FLOATS + (layer_floats + 15) / 16 * 16;
     take(x, &measure);
-    if (measure.overflow) rc = clipc_fail_memory(err, "compute threads", SIZE_MAX);
-    else rc = arena_new(&x->mem, measure.used, "compute threads", err);
+    rc = arena_make(&x->mem, NULL, &measure, "compute threads", err);
     if (rc != CLIPC_OK) goto done;
     take(x, &x->mem);
+    x->pack_b = aligned_alloc(ARENA_ALIGN, GEMM_PACK_FLOATS * sizeof *x->pack_b);
+    if (!x->pack_b) rc = clipc_fail_memory(err, "compute threads", GEMM_PACK_FLOATS);
+    if (rc != CLIPC_OK) goto done;
     if (threads > 1) rc = thread_pool_new(&x->pool, threads, err);
     if (rc != CLIPC_OK) goto done;
     *out = x, x = NULL;
@@ -47,6 +48,7 @@ void exec_free(exec *x)
 {
     if (!x) return;
     thread_pool_free(x->pool);
+    free(x->pack_b);
     arena_free(&x->mem);
     free(x);
 }
