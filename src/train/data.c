@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "train/sampling.h"
 
 enum {
@@ -63,14 +64,6 @@ static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
                                     : sampling_draw(&d->sampling, r);
 }
 
-static uint64_t hash(const char *s)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-
-    for (; *s; s++) h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    return h;
-}
-
 static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng *r,
                      clipc_err *err)
 {
@@ -82,7 +75,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     size_t n;
     int rc = CLIPC_OK;
 
-    *id = hash(caption);
+    *id = hash_text(0, caption);
     buf_clear(&m->text);
     if (c->n_templates) {
         const char *hole = strstr(c->templates[t], "{}");
@@ -98,8 +91,19 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
                          err);
 }
 
-static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                    clipc_err *err)
+/* Which of a picture's views; the same for the same bytes of the same file. */
+static uint64_t view_of(const dataset *d, const sample *s, uint64_t which)
+{
+    const sources *from = &d->sources;
+    const uint64_t place[3] = {s->offset, s->size, which};
+    const uint64_t h =
+        hash_bytes(hash_text(0, sources_name(from, s)), place, sizeof place);
+
+    return s->shard == SAMPLE_LOOSE ? h : hash_text(h, from->shards[s->shard].path);
+}
+
+static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                        clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const size_t S = c->preprocess.h;
@@ -118,9 +122,26 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
         preprocess_normalize(b->pixels + k * 3 * S * S, m->view, &c->preprocess);
         augment_erase(b->pixels + k * 3 * S * S, &c->augment, S, r);
     }
+    image_free(&im);
+    return rc;
+}
+
+static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                    clipc_err *err)
+{
+    const data_cfg *c = &m->d->cfg;
+    int rc = CLIPC_OK;
+
+    if (!c->views) {
+        rc = make_picture(m, b, k, s, r, err);
+    } else {
+        b->view[k] = view_of(m->d, s, rng_below(r, c->views));
+        rng own = rng_seed(c->seed, b->view[k]);
+        if (!c->seen || !c->seen(c->seen_user, b->view[k]))
+            rc = make_picture(m, b, k, s, &own, err);
+    }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
-    image_free(&im);
     return rc;
 }
 
@@ -229,7 +250,8 @@ static int make_slots(dataset *d, size_t first, clipc_err *err)
         s->b.ids = calloc(B * d->cfg.context_length, sizeof(int32_t));
         s->b.caption = calloc(B, sizeof(uint64_t));
         s->b.sample = calloc(B, sizeof(size_t));
-        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.sample)
+        s->b.view = calloc(B, sizeof(uint64_t));
+        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.sample || !s->b.view)
             return clipc_fail_memory(err, "batches", B * 3 * S * S * sizeof(float));
     }
     d->next_out = first;
@@ -280,6 +302,7 @@ void dataset_close(dataset *d)
         free(d->slots[i].b.ids);
         free(d->slots[i].b.caption);
         free(d->slots[i].b.sample);
+        free(d->slots[i].b.view);
     }
     sources_free(&d->sources);
     sampling_free(&d->sampling);

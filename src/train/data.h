@@ -29,6 +29,11 @@ typedef struct data_cfg {
     const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
+    /* 0: a picture never looks the same twice; else it has so many views, and those that
+     * seen(user, view) knows are not made: their pixels are left as they are. */
+    size_t views;
+    bool (*seen)(void *user, uint64_t view);
+    void *seen_user;
     preprocess_cfg preprocess;
     augment_cfg augment;
     double max_megapixels;
@@ -38,6 +43,7 @@ typedef struct batch {
     float *pixels;     /* [B,3,S,S] */
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
+    uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
     size_t *sample;    /* [B] which of all samples */
 } batch;
 

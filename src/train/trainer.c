@@ -25,6 +25,7 @@ struct clipc_trainer {
     net *net, *ema; /* ema: NULL unless the config has one */
     optimizer optimizer;
     pass pass;
+    frozen *texts, *pictures; /* NULL: not kept */
     dataset *data;
     validation *val;
     run_log log;
@@ -41,6 +42,8 @@ void clipc_trainer_free(clipc_trainer *t)
     validation_free(t->val);
     run_log_close(&t->log);
     run_lock_release(t->lock);
+    frozen_close(t->texts);
+    frozen_close(t->pictures);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -124,6 +127,26 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }
 
+/* Features that locked towers made before, and a place for those that they will make. */
+static int open_caches(clipc_trainer *t, clipc_err *err)
+{
+    const size_t B = t->cfg.data.batch;
+    char *dir = t->cfg.cache_dir ? strdup(t->cfg.cache_dir) : path_join(t->out, "cache");
+    int rc = dir ? CLIPC_OK : clipc_fail_memory(err, t->out, 0);
+
+    if (rc == CLIPC_OK && t->cfg.cache_texts)
+        rc = frozen_open(&t->texts, t->net, SIDE_TEXT, dir, 0, B, err);
+    if (rc == CLIPC_OK && t->cfg.data.views) {
+        rc = frozen_open(&t->pictures, t->net, SIDE_IMAGE, dir, t->cfg.views, B, err);
+        t->cfg.data.seen = frozen_has;
+        t->cfg.data.seen_user = t->pictures;
+    }
+    t->pass.cfg.texts = t->texts;
+    t->pass.cfg.pictures = t->pictures;
+    free(dir);
+    return rc;
+}
+
 /* Only now that all else is open anything of a run that was there may go. */
 static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
                     clipc_err *err)
@@ -174,6 +197,7 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
     if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = open_caches(t, err);
     if (rc == CLIPC_OK)
         rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
     if (rc == CLIPC_OK) count_steps(t);
@@ -243,6 +267,8 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
         if ((rc = dataset_next(&b, t->data, &wait, err)) != CLIPC_OK) return rc;
         waited += wait;
         loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
+        if ((rc = frozen_error(t->texts, err)) != CLIPC_OK) return rc;
+        if ((rc = frozen_error(t->pictures, err)) != CLIPC_OK) return rc;
     }
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
