@@ -103,7 +103,8 @@ static int fit_and_count(size_t right[2], exec *e, const examples *from, double 
     return rc;
 }
 
-/* The exponent of the best C: of those equally good the first found, from the middle on. */
+/* The exponent of the best C: of those equally good the first found, from the middle on.
+ */
 static int sweep(double *exponent, exec *e, const examples *from, const examples *on,
                  clipc_err *err)
 {

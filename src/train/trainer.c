@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "clip/find.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
 #include "train/pass.h"
@@ -106,10 +107,11 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
     t->best = -1.0;
     net_init(t->net, &r);
     if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
-    else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
+    else if (how == CLIPC_TRAIN_NEW &&
+             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
         rc = clipc_fail(err, CLIPC_ERR_EXISTS,
-                        "%s: holds a run already; go on with --resume, choose another "
-                        "--out, or --force removes it",
+                        "%s: holds a run or a model already; go on with --resume, choose "
+                        "another --out, or --force replaces it",
                         t->out);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
