@@ -5,30 +5,43 @@
 
 enum { PIECE = 1 << 15 };
 
-int optimizer_make(optimizer *o, net *n, clipc_err *err)
+int optimizer_shape(optimizer *o, net *n, clipc_err *err)
 {
-    const size_t floats = n->params.floats;
-    int rc;
-
     *o = (optimizer){.net = n};
-    rc = net_make(&o->grads, &n->cfg, TOWER_TRAIN, err);
-    if (rc == CLIPC_OK)
-        rc = arena_new(&o->memory, 2 * floats * sizeof(float), "optimizer", err);
-    if (rc == CLIPC_OK)
-        rc = arena_new(&o->sum_room, (floats / PIECE + 1) * sizeof *o->sums, "optimizer",
-                       err);
-    if (rc != CLIPC_OK) return rc;
-    o->m = (float *)(void *)o->memory.mem;
-    o->v = o->m + floats;
-    o->sums = (double *)(void *)o->sum_room.mem;
-    return CLIPC_OK;
+    return net_shape(&o->grads, &n->cfg, TOWER_TRAIN, err);
+}
+
+static void take(optimizer *o, arena *a)
+{
+    const size_t floats = o->grads->params.floats;
+
+    o->m = ARENA_FLOATS(a, floats);
+    o->v = ARENA_FLOATS(a, floats);
+    o->sums = arena_take(a, floats / PIECE + 1, sizeof *o->sums);
+}
+
+size_t optimizer_bytes(const optimizer *o)
+{
+    optimizer like = *o;
+    arena measure = arena_measure();
+
+    take(&like, &measure);
+    return measure.used;
+}
+
+int optimizer_room(optimizer *o, clipc_err *err)
+{
+    int rc = net_room(o->grads, err);
+
+    if (rc == CLIPC_OK) rc = arena_new(&o->memory, optimizer_bytes(o), "optimizer", err);
+    if (rc == CLIPC_OK) take(o, &o->memory);
+    return rc;
 }
 
 void optimizer_free(optimizer *o)
 {
     net_free(o->grads);
     arena_free(&o->memory);
-    arena_free(&o->sum_room);
     *o = (optimizer){0};
 }
 

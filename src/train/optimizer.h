@@ -7,16 +7,18 @@
 #include "train/train_config.h"
 
 typedef struct optimizer {
-    net *net;       /* whose weights move; the caller's */
-    net *grads;     /* a net of the same shape over the gradients */
-    float *m, *v;   /* [net->params.floats] each: the moments, laid out as the weights */
-    arena memory;   /* of both moments */
-    double *sums;   /* of the pieces of one parameter */
-    arena sum_room; /* theirs */
+    net *net;     /* whose weights move; the caller's */
+    net *grads;   /* a net of the same shape over the gradients */
+    float *m, *v; /* [net->params.floats] each: the moments, laid out as the weights */
+    double *sums; /* of the pieces of one parameter */
+    arena memory; /* of moments and sums */
 } optimizer;
 
-/* Zeroed gradients and moments for n, which must outlive the optimizer. */
-int optimizer_make(optimizer *o, net *n, clipc_err *err);
+/* An optimizer for n, which must outlive it, without memory; then zeroed gradients,
+ * net_bytes(o->grads) of them, and moments, optimizer_bytes. */
+int optimizer_shape(optimizer *o, net *n, clipc_err *err);
+int optimizer_room(optimizer *o, clipc_err *err);
+size_t optimizer_bytes(const optimizer *o);
 void optimizer_free(optimizer *o);
 
 void optimizer_zero_grads(const optimizer *o, exec *e);

@@ -4,16 +4,28 @@
 #include <string.h>
 
 #include "base/cpus.h"
+#include "train/budget.h"
 #include "train/data_config.h"
 
-static const char *const keys[] = {
-    "model",        "preprocess_cfg", "tokenizer",       "data",           "data_dir",
-    "order",        "csv_img_key",    "csv_caption_key", "csv_separator",  "val",
-    "templates",    "alternative",    "batch_size",      "steps",          "accum",
-    "lr",           "warmup",         "beta1",           "beta2",          "eps",
-    "weight_decay", "grad_clip",      "logit_scale_max", "seed",           "augment",
-    "threads",      "workers",        "log_every",       "save_every",     "keep",
-    "val_every",    "val_samples",    "precision",       "max_megapixels", NULL};
+static const char *const keys[] = {"model",           "preprocess_cfg",
+                                   "tokenizer",       "data",
+                                   "data_dir",        "order",
+                                   "csv_img_key",     "csv_caption_key",
+                                   "csv_separator",   "val",
+                                   "templates",       "alternative",
+                                   "batch_size",      "steps",
+                                   "accum",           "lr",
+                                   "warmup",          "beta1",
+                                   "beta2",           "eps",
+                                   "weight_decay",    "grad_clip",
+                                   "logit_scale_max", "seed",
+                                   "augment",         "threads",
+                                   "workers",         "log_every",
+                                   "save_every",      "keep",
+                                   "val_every",       "val_samples",
+                                   "precision",       "max_megapixels",
+                                   "chunk",           "recompute",
+                                   "max_memory",      NULL};
 
 /* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
 static const char default_model[] =
@@ -51,6 +63,7 @@ static const number sizes[] = {
     {"val_every", AT(val_every), 1, 1e12},
     {"val_samples", AT(val_samples), 2, 1e6},
     {"seed", AT(seed), 0, 9e18},
+    {"chunk", AT(chunk), 0, 1 << 20},
 };
 
 static const number reals[] = {
@@ -224,6 +237,9 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&out->recompute, root, "recompute", where, err);
+    if (rc == CLIPC_OK) rc = budget_limit(&out->max_memory, root, where, err);
     json_decref(root);
     if (rc != CLIPC_OK) {
         train_config_free(out);

@@ -22,6 +22,9 @@ typedef struct train_cfg {
         val_samples, seed;
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
+    size_t chunk; /* pairs that the towers see at a time; 0: the batch */
+    bool recompute;
+    size_t max_memory; /* bytes; 0: any */
 } train_cfg;
 
 int train_config_parse(train_cfg *out, const char *json, const char *where,

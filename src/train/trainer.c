@@ -7,9 +7,12 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/resident.h"
+#include "base/sizes.h"
+#include "tensor/block_sizes.h"
+#include "train/budget.h"
 #include "train/checkpoint.h"
 #include "train/optimizer.h"
-#include "train/pass.h"
 #include "train/run_log.h"
 #include "train/validate.h"
 
@@ -21,13 +24,14 @@ struct clipc_trainer {
     exec *e;
     net *net;
     optimizer optimizer;
+    pass_cfg pass_cfg;
     pass pass;
     dataset *data;
     validation *val;
     run_log log;
     size_t step, skipped;
     double best;
-    char summary[512];
+    char memory[320], summary[512];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -48,16 +52,11 @@ void clipc_trainer_free(clipc_trainer *t)
 
 static int make_memory(clipc_trainer *t, clipc_err *err)
 {
-    const kernels *k = NULL;
-    int rc = kernels_pick(&k, err);
+    int rc = net_room(t->net, err);
 
-    if (rc == CLIPC_OK) rc = net_make(&t->net, &t->cfg.model, TOWER_TRAIN, err);
-    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
-    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
-                       (pass_cfg){.batch = t->cfg.data.batch, .chunk = t->cfg.data.batch},
-                       err);
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
     return rc;
 }
 
@@ -95,7 +94,7 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
+static int begin(clipc_trainer *t, bool resume, char *note, size_t note_size,
                  clipc_err *err)
 {
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
@@ -114,44 +113,92 @@ static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
     return run_log_open(&t->log, t->out, resume, t->step, err);
 }
 
-static size_t memory_of(const clipc_trainer *t)
+/* Everything without its memory. */
+static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
 {
-    return 4 * t->net->params.floats * sizeof(float) + dataset_bytes(t->data);
+    int rc = net_shape(&t->net, &t->cfg.model, TOWER_TRAIN, err);
+
+    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
+    if (rc == CLIPC_OK) rc = optimizer_shape(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
+    if (rc == CLIPC_OK && t->cfg.val)
+        rc = validation_open(&t->val, held_out, t->net, t->cfg.data.bpe, t->cfg.val,
+                             &t->cfg.data.tables, t->cfg.val_samples, err);
+    return rc;
 }
 
-int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
-                       const char *out_dir, int resume, clipc_err *err)
+/* How the towers are passed, for memory's sake. */
+static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
+{
+    const size_t B = t->cfg.data.batch, chunk = t->cfg.chunk ? t->cfg.chunk : B;
+    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float),
+                .weights = net_bytes(t->net),
+                .gradients = net_bytes(t->optimizer.grads),
+                .moments = optimizer_bytes(&t->optimizer),
+                .batches = dataset_batch_bytes(t->data),
+                .held_out = held_out};
+    int rc;
+
+    t->pass_cfg = (pass_cfg){B, min_size(chunk, B), t->cfg.recompute};
+    rc = budget_fit(&b, &t->pass_cfg, t->net, t->cfg.max_memory, err);
+    if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
+    return rc;
+}
+
+int clipc_trainer_plan(clipc_trainer **out, const char *config_json, const char *where,
+                       clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
-    char note[160] = "";
+    size_t held_out = 0;
     int rc;
 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
     rc = train_config_parse(&t->cfg, config_json, where, err);
+    if (rc == CLIPC_OK) rc = make_shapes(t, &held_out, err);
+    if (rc == CLIPC_OK) rc = choose_pass(t, held_out, err);
+    if (rc == CLIPC_OK) *out = t;
+    else clipc_trainer_free(t);
+    return rc;
+}
+
+const char *clipc_trainer_memory(const clipc_trainer *t)
+{
+    return t->memory;
+}
+
+int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int resume, clipc_err *err)
+{
+    char note[160] = "";
+    int rc = CLIPC_OK;
+
     t->out = strdup(out_dir);
     t->checkpoints = path_join(out_dir, "checkpoints");
-    if (rc == CLIPC_OK && !(t->out && t->checkpoints))
-        rc = clipc_fail_memory(err, out_dir, 0);
+    if (!t->out || !t->checkpoints) rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
-    if (rc == CLIPC_OK) rc = start(t, resume, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = begin(t, resume, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step * t->cfg.accum, err);
+    if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
     if (rc == CLIPC_OK)
-        rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
-    if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
-                             &t->cfg.data.tables, t->cfg.val_samples, err);
-    if (rc != CLIPC_OK) {
-        clipc_trainer_free(t);
-        return rc;
-    }
-    snprintf(t->summary, sizeof t->summary,
-             "%.2f M parameters, %zu pairs, batch %zu, %zu steps, %s on %zu threads, "
-             "%.0f MB of weights, moments and data%s",
-             (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, t->e->k->name,
-             t->cfg.threads, (double)memory_of(t) * 1e-6, note);
-    *out = t;
-    return CLIPC_OK;
+        snprintf(t->summary, sizeof t->summary,
+                 "%.2f M parameters, %zu pairs, batch %zu, %zu steps, %s on %zu "
+                 "threads%s",
+                 (double)t->net->params.count * 1e-6, dataset_count(t->data),
+                 t->cfg.data.batch * t->cfg.accum, t->cfg.steps, t->e->k->name,
+                 t->cfg.threads, note);
+    return rc;
+}
+
+int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
+                       const char *out_dir, int resume, clipc_err *err)
+{
+    int rc = clipc_trainer_plan(out, config_json, where, err);
+
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(*out, out_dir, resume, err);
+    if (rc == CLIPC_OK) return rc;
+    clipc_trainer_free(*out);
+    *out = NULL;
+    return rc;
 }
 
 const char *clipc_trainer_summary(const clipc_trainer *t)
