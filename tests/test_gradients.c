@@ -12,7 +12,10 @@
 static float backward(rig *r, net *grads, size_t chunk, bool recompute)
 {
     const batch b = {.pixels = r->pixels, .ids = r->ids};
-    const pass_cfg cfg = {.batch = r->B, .chunk = chunk, .recompute = recompute};
+    const pass_cfg cfg = {.batch = r->B,
+                          .chunk = chunk,
+                          .recompute = recompute,
+                          .objective = {.equal = EQUAL_NEGATIVE}};
     clipc_err err;
     pass p;
 
@@ -125,8 +128,9 @@ static size_t pass_bytes(const rig *r, size_t chunk, bool recompute)
     clipc_err err;
     pass p;
 
-    CHECK_OK(pass_make(&p, &bytes, r->n, NULL, (pass_cfg){r->B, chunk, recompute}, &err),
-             err);
+    CHECK_OK(
+        pass_make(&p, &bytes, r->n, NULL, (pass_cfg){r->B, chunk, recompute, {0}}, &err),
+        err);
     assert_null(p.work.mem);
     pass_free(&p);
     return bytes;

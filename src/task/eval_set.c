@@ -347,13 +347,13 @@ bool eval_set_is(const char *path)
 /* "folder/stem" is all that a shard tells of its name. */
 void eval_set_name(char *name, size_t size, const char *path)
 {
-    const bool shard = shard_is(path);
-    const char *end = shard ? strstr(path_base(path), ".tar") : path + strlen(path),
-               *from;
+    const bool tar = shard_is(path);
+    const char *end = tar ? strstr(path_base(path), ".tar") : path + strlen(path), *from;
 
+    if (!end) end = strrchr(path, '.'); /* .tgz */
     while (end > path + 1 && end[-1] == '/') end--;
     for (from = end; from > path && from[-1] != '/';) from--;
-    if (shard && from > path)
+    if (tar && from > path)
         for (from--; from > path && from[-1] != '/';) from--;
     snprintf(name, size, "%.*s", (int)(end - from), from);
 }

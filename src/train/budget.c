@@ -61,7 +61,8 @@ int budget_fit(budget *b, pass_cfg *how, net *n, size_t most, clipc_err *err)
 
     for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
         if (asked.recompute && !ways[i].recompute) continue;
-        *how = (pass_cfg){asked.batch, asked.chunk, ways[i].recompute};
+        *how = asked;
+        how->recompute = ways[i].recompute;
         const int rc =
             largest_chunk(&fits, b, how, ways[i].least, n, most ? most : SIZE_MAX, err);
         if (rc != CLIPC_OK || fits) return rc;

@@ -8,18 +8,23 @@
 
 typedef struct optimizer {
     net *net;     /* whose weights move; the caller's */
-    net *grads;   /* a net of the same shape over the gradients */
-    float *m, *v; /* [net->params.floats] each: the moments, laid out as the weights */
+    net *grads;   /* a net of the same shape over the gradients of what learns */
+    float *m, *v; /* [grads->params.floats] each: the moments, laid out as those */
+    float *rates; /* [net->params.n] of the schedule's rate; 0: does not learn */
     double *sums; /* of the pieces of one parameter */
-    arena memory; /* of moments and sums */
+    arena memory; /* of all but the gradients */
 } optimizer;
 
-/* An optimizer for n, which must outlive it, without memory; then zeroed gradients,
- * net_bytes(o->grads) of them, and moments, optimizer_bytes. */
+/* For what of n, which must outlive it, learns; as yet without memory. */
 int optimizer_shape(optimizer *o, net *n, clipc_err *err);
-int optimizer_room(optimizer *o, clipc_err *err);
+/* Then zeroed gradients, net_bytes(o->grads) of them, and moments, optimizer_bytes; rates
+ * by c. */
+int optimizer_room(optimizer *o, const train_cfg *c, clipc_err *err);
 size_t optimizer_bytes(const optimizer *o);
 void optimizer_free(optimizer *o);
+
+/* How many numbers learn. */
+size_t optimizer_learns(const optimizer *o);
 
 void optimizer_zero_grads(const optimizer *o, exec *e);
 

@@ -1,11 +1,11 @@
 #include "train/validate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/sizes.h"
 #include "nn/rows.h"
-#include "train/data.h"
 
 enum { BATCH = 64 };
 
@@ -34,25 +34,25 @@ void validation_free(validation *v)
 }
 
 /* The loader itself gives the views: one batch of everything, no augmentation. */
-static int open_data(validation *v, const bpe *tokens, const table_cfg *tables,
-                     clipc_err *err)
+static int open_data(validation *v, const data_cfg *training, clipc_err *err)
 {
     const clip_cfg *cfg = &v->n->cfg;
     const augment_cfg still = {
         .ground = {1, 0, 0, 0}, .scale = {1, 1}, .crop = {1, 1}, .ratio = {1, 1}};
     const data_cfg data = {.sources = &v->source,
                            .n_sources = 1,
-                           .tables = *tables,
+                           .tables = training->tables,
                            .batch = 1,
                            .workers = 1,
-                           .templates = (const char *const *)cfg->templates,
-                           .n_templates = cfg->n_templates ? 1 : 0,
-                           .bpe = tokens,
+                           .templates = training->templates,
+                           .n_templates = training->n_templates ? 1 : 0,
+                           .tokenizer = training->tokenizer,
                            .context_length = cfg->text.context_length,
                            .vocab_size = cfg->text.vocab_size,
                            .preprocess = cfg->preprocess,
                            .augment = still,
                            .max_megapixels = 256,
+                           .max_broken = HUGE_VAL,
                            .in_order = true};
     return dataset_index(&v->data, &data, err);
 }
@@ -93,8 +93,8 @@ static int make_memory(validation *v, size_t *bytes, clipc_err *err)
     return CLIPC_OK;
 }
 
-int validation_open(validation **out, size_t *bytes, const net *n, const bpe *tokens,
-                    const char *source, const table_cfg *tables, size_t most,
+int validation_open(validation **out, size_t *bytes, const net *n,
+                    const data_cfg *training, const char *source, size_t most,
                     clipc_err *err)
 {
     validation *v = calloc(1, sizeof *v);
@@ -104,7 +104,7 @@ int validation_open(validation **out, size_t *bytes, const net *n, const bpe *to
     if (!v) return clipc_fail_memory(err, source, sizeof *v);
     v->n = n;
     v->source = source;
-    rc = open_data(v, tokens, tables, err);
+    rc = open_data(v, training, err);
     if (rc == CLIPC_OK) {
         v->count = min_size(dataset_count(v->data), most);
         rc = make_memory(v, bytes, err);
