@@ -64,7 +64,7 @@
  *
  * How:
  *
- *   batch_size       256 pairs; accum 1: batches a step
+ *   batch_size       256 pairs
  *   steps            2000; warmup 200 of them
  *   epochs           instead of steps: so many times the number of samples
  *   shuffle          true with epochs, else false: by epochs instead of by draws with
@@ -139,7 +139,7 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* What to do with a run that out_dir holds already. */
+/* What to do with a run, or a model, that out_dir holds already. */
 enum {
     CLIPC_TRAIN_NEW,    /* refuse: CLIPC_ERR_EXISTS */
     CLIPC_TRAIN_RESUME, /* go on from its newest checkpoint */

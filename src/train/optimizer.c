@@ -152,17 +152,16 @@ static float clip_factor(double norm, float most)
 void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     double norm, size_t step)
 {
-    const float accum = 1.0f / (float)c->accum;
-    const double clipped = norm * (double)accum, steps = (double)(step + 1);
+    const double steps = (double)(step + 1);
     adamw_step s = {.beta1 = c->beta1,
                     .beta2 = c->beta2,
                     .eps = c->eps,
                     .c1 = (float)(1.0 - pow((double)c->beta1, steps)),
                     .c2 = (float)(1.0 - pow((double)c->beta2, steps)),
-                    .gscale = accum};
+                    .gscale = 1.0f};
     float *scale = o->net->logit_scale;
 
-    if (c->grad_clip > 0.0f) s.gscale *= clip_factor(clipped, c->grad_clip);
+    if (c->grad_clip > 0.0f) s.gscale = clip_factor(norm, c->grad_clip);
     for (size_t i = 0; i < o->net->params.n; i++) {
         const param *p = &o->net->params.v[i];
         const param *g = &o->grads->params.v[i];

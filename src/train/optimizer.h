@@ -31,8 +31,8 @@ void optimizer_zero_grads(const optimizer *o, exec *e);
 /* The norm of all gradients together. */
 double optimizer_norm(const optimizer *o, exec *e);
 
-/* One step with gradients whose norm is `norm` and that are `accum` batches' sum; `step`
- * counts the updates, from 0, for the moments' bias.  lr is the rate of schedule_lr. */
+/* One step with gradients whose norm is `norm`; `step` counts the updates, from 0, for
+ * the moments' bias.  lr is the rate of schedule_lr. */
 void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     double norm, size_t step);
 

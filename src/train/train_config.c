@@ -17,7 +17,7 @@ static const char *const keys[] = {
     "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
-    "batch_size", "accum", "chunk", "recompute", "max_memory",
+    "batch_size", "chunk", "recompute", "max_memory",
     "steps", "epochs", "warmup",
     "lr", "lr_image", "lr_text", "layer_decay", "beta1", "beta2", "eps", "weight_decay",
     "grad_clip", "logit_scale_max", "ema",
@@ -54,7 +54,6 @@ typedef struct number {
 static const number sizes[] = {
     {"batch_size", AT(data.batch), 1, 1 << 20},
     {"steps", AT(steps), 1, 1e12},
-    {"accum", AT(accum), 1, 4096},
     {"warmup", AT(warmup), 0, 1e12},
     {"threads", AT(threads), 0, CPUS_MOST},
     {"workers", AT(data.workers), 1, 256},
@@ -248,7 +247,6 @@ static int check_model(const train_cfg *c, const char *where, clipc_err *err)
 static void set_defaults(train_cfg *c)
 {
     *c = (train_cfg){.steps = 2000,
-                     .accum = 1,
                      .warmup = 200,
                      .log_every = 10,
                      .save_every = 500,
@@ -278,7 +276,6 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
     if (rc == CLIPC_OK) rc = config_start(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
@@ -286,6 +283,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (rc == CLIPC_OK)
         rc = json_get_bool(&out->recompute, root, "recompute", where, err);

@@ -26,8 +26,8 @@ typedef struct train_cfg {
     logit_start logits;
     sample_order order;
     size_t epochs; /* 0: as many steps as it says */
-    size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
-        eval_every, val_samples, seed;
+    size_t steps, warmup, threads, log_every, save_every, keep, val_every, eval_every,
+        val_samples, seed;
     /* With a locked tower; what is locked stands in model.image and model.text. */
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
     float lr_image, lr_text; /* 0: lr */

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/resident.h"
 #include "base/sizes.h"
+#include "clip/find.h"
 #include "tensor/block_sizes.h"
 #include "train/budget.h"
 #include "train/checkpoint.h"
@@ -34,7 +35,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char memory[320], summary[512];
+    char memory[320], summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -109,10 +110,11 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
 
     t->best = -1.0;
     if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
-    else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
+    else if (how == CLIPC_TRAIN_NEW &&
+             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
         rc = clipc_fail(err, CLIPC_ERR_EXISTS,
-                        "%s: holds a run already; go on with --resume, choose another "
-                        "--out, or --force removes it",
+                        "%s: holds a run or a model already; go on with --resume, choose "
+                        "another --out, or --force replaces it",
                         t->out);
     else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
@@ -129,8 +131,7 @@ static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
     int rc = run_log_open(&t->log, t->out, resume, t->step, err);
 
     if (rc == CLIPC_OK)
-        rc = run_log_begin(&t->log, t->step, t->cfg.steps,
-                           t->cfg.data.batch * t->cfg.accum, err);
+        rc = run_log_begin(&t->log, t->step, t->cfg.steps, t->cfg.data.batch, err);
     if (removed)
         snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
                  removed);
@@ -142,7 +143,7 @@ static void count_steps(clipc_trainer *t)
 {
     const size_t pairs = t->cfg.epochs * dataset_count(t->data);
 
-    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch * t->cfg.accum);
+    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch);
 }
 
 /* Everything without its memory. */
@@ -215,19 +216,18 @@ int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int how, clipc_er
     if (!t->out || !t->checkpoints) rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
     if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
-    if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step * t->cfg.accum, err);
+    if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
     if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
     if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
     if (rc != CLIPC_OK) return rc;
-    if (t->cfg.init.model && how != CLIPC_TRAIN_RESUME)
-        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads%s",
+             "of %g, %s on %zu threads%s%.128s%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, note);
+             t->cfg.data.batch, t->cfg.steps, (double)t->cfg.lr, t->e->k->name,
+             t->cfg.threads, t->cfg.init.model ? "; begins with " : "",
+             t->cfg.init.model ? t->cfg.init.model : "", note);
     return CLIPC_OK;
 }
 
@@ -278,17 +278,13 @@ static void update(clipc_trainer *t, float lr, double norm)
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
-    double waited = 0.0, loss = 0.0, norm = NAN;
+    double waited, norm = NAN;
     const batch *b;
     int rc;
 
     optimizer_zero_grads(&t->optimizer, t->e);
-    for (size_t i = 0; i < t->cfg.accum; i++) {
-        double wait = 0.0;
-        if ((rc = dataset_next(&b, t->data, &wait, err)) != CLIPC_OK) return rc;
-        waited += wait;
-        loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
-    }
+    if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
+    const double loss = (double)pass_run(&t->pass, t->e, b);
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
     if (isfinite(norm)) update(t, lr, norm);
@@ -301,9 +297,8 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
                                  .loss = isfinite(norm) ? loss : NAN,
                                  .logit_scale = exp((double)*t->net->logit_scale),
                                  .lr = (double)lr,
-                                 .grad_norm = norm / (double)t->cfg.accum,
-                                 .images_per_second =
-                                     (double)(t->cfg.data.batch * t->cfg.accum) / seconds,
+                                 .grad_norm = norm,
+                                 .images_per_second = (double)t->cfg.data.batch / seconds,
                                  .waited = waited / seconds,
                                  .skipped = t->skipped,
                                  .broken = dataset_broken(t->data)->n};
