@@ -34,13 +34,14 @@ void attnpool_init(attnpool *l, const attnpool_cfg *cfg, rng *r);
 typedef struct attnpool_acts {
     float *t;     /* [B*T,C] tokens */
     float *q;     /* [B,C] */
-    float *k, *v; /* [B*T,C] */
+    float *k, *v; /* packed weights: [B*T,C]; plain ones: [B,H,C], see attnpool.c */
     float *p;     /* [B,H,T] probabilities */
     float *ctx;   /* [B,C] before c_proj */
     /* training: gradients */
-    float *dt, *dk, *dv; /* [B*T,C] */
-    float *dq, *dctx;    /* [B,C] */
-    float *dp;           /* [B,H,T] */
+    float *dt;        /* [B*T,C] */
+    float *dv;        /* [B,H,C]; then that of k */
+    float *dq, *dctx; /* [B,C] */
+    float *dp;        /* [B,H,T] */
 } attnpool_acts;
 
 void attnpool_acts_take(attnpool_acts *a, arena *mem, const attnpool_cfg *cfg, size_t B,
