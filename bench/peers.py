@@ -1,9 +1,10 @@
 """clipc against its peers, in one run: each row's results are checked to agree, then all are timed
 in turn.  Prints each row and appends it to build/bench.jsonl (bench/table.py makes a table of it).
 
-usage: python bench/peers.py [--rows PREFIX,PREFIX..] [--quick] [--list]
+usage: python bench/peers.py [--rows PREFIX,PREFIX..] [--goals] [--quick] [--list]
 (from the project's root, after `make`; bench/run.sh installs what it needs)
 
+--goals: against the peer of each row's goal alone.
 --quick: two rounds, each program's first setting, shorter work: to try the script, not to report.
 """
 import argparse
@@ -161,14 +162,14 @@ def show(line):
         print(f"  void: {line['void']}")
 
 
-def in_child(row, quick):
+def in_child(row, options):
     """Threads of one row do not spin beside another's, and its memory is given back."""
     env = os.environ | {"OMP_NUM_THREADS": str(row.threads), "RAYON_NUM_THREADS": str(row.threads)}
     if row.isa:
         env["CLIPC_ISA"] = row.isa
     command = [sys.executable, "-W", "ignore", __file__, "--one", row.name]
     begin = time.time()
-    rc = subprocess.run(command + ["--quick"] * quick, env=env).returncode
+    rc = subprocess.run(command + options, env=env).returncode
     print(f"  {row.name}: {time.time() - begin:.0f} s" + (", failed" if rc else ""), flush=True)
     return rc == 0
 
@@ -186,6 +187,7 @@ def begin_run():
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--rows", default="", help="prefixes of rows' names, with commas between")
+    p.add_argument("--goals", action="store_true", help="the peers of the goals alone")
     p.add_argument("--quick", action="store_true", help="to try the script")
     p.add_argument("--list", action="store_true", help="the rows' names")
     p.add_argument("--one", help=argparse.SUPPRESS)
@@ -193,6 +195,8 @@ def main():
     if args.one:
         row = next(r for r in ROWS if r.name == args.one)
         row.quick = args.quick
+        if args.goals:
+            row.peers = tuple(p for p in row.peers if p == row.against)
         return measure(row)
     rows = [r for r in ROWS if r.name.startswith(tuple(args.rows.split(",")))]
     if args.list:
@@ -200,7 +204,8 @@ def main():
     if not rows:
         sys.exit(f"peers.py: no row begins with {args.rows}")
     begin_run()
-    failed = [r.name for r in rows if not in_child(r, args.quick)]
+    options = ["--goals"] * args.goals + ["--quick"] * args.quick
+    failed = [r.name for r in rows if not in_child(r, options)]
     if failed:
         sys.exit(f"peers.py: failed: {', '.join(failed)}")
 

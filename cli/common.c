@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -141,18 +140,6 @@ int jsonl_read(json_t *lines, const char *path, clipc_err *err)
     return jsonl_each(path, keep_line, lines, err);
 }
 
-static bool is_picture(const char *name)
-{
-    static const char *const ends[] = {
-        ".jpg", ".jpeg", ".png", ".webp", ".gif",  ".bmp",  ".pbm",  ".pgm",
-        ".ppm", ".pnm",  ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"};
-    const char *dot = strrchr(name, '.');
-
-    for (size_t i = 0; dot && i < sizeof ends / sizeof ends[0]; i++)
-        if (strcasecmp(dot, ends[i]) == 0) return true;
-    return false;
-}
-
 static int by_text(const struct dirent **a, const struct dirent **b)
 {
     return strcmp((*a)->d_name, (*b)->d_name);
@@ -173,7 +160,8 @@ static int walk(strings *s, const char *folder, int depth, clipc_err *err)
                          : NULL;
         /* Links in circles end at the depth. */
         if (path && file_is_dir(path) && depth < 64) rc = walk(s, path, depth + 1, err);
-        else if (path && is_picture(path)) rc = strings_add(s, path, strlen(path), err);
+        else if (path && ending_is_picture(path_ending(path)))
+            rc = strings_add(s, path, strlen(path), err);
         free(path);
         free(names[i]);
     }

@@ -13,7 +13,7 @@ static const struct {
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"vocab", cmd_vocab, "learns a vocabulary from captions"},
-    {"eval", cmd_eval, "measures zero-shot accuracy"},
+    {"eval", cmd_eval, "measures how good a model is"},
     {"pull", cmd_pull, "fetches a model from the Hugging Face hub"},
     {"models", cmd_models, "lists the models that are here, and well-known ones"},
     {"info", cmd_info, "shows what a model is"},

@@ -24,12 +24,13 @@ static void rig_acts(rig *r, tower_mode mode)
     clipc_err err;
 
     if (r->n->image)
-        CHECK_OK(r->n->ops->acts_make(&r->image_acts, r->n->image, r->B, mode, &err),
-                 err);
-    if (r->n->text)
         CHECK_OK(
-            r->n->text_ops->acts_make(&r->text_acts, r->n->text, r->B, rows, mode, &err),
+            r->n->ops->acts_make(&r->image_acts, NULL, r->n->image, r->B, mode, &err),
             err);
+    if (r->n->text)
+        CHECK_OK(r->n->text_ops->acts_make(&r->text_acts, NULL, r->n->text, r->B, rows,
+                                           mode, &err),
+                 err);
 }
 
 void rig_drop(rig *r)

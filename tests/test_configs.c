@@ -176,7 +176,7 @@ static void test_fastvit(void **state)
                 err, "branches were folded");
     CHECK_FAILS(config_lay_out(&r.n->cfg, LAYOUT_HF, "x", &err), CLIPC_ERR_FEATURE, err,
                 "branches were folded");
-    CHECK_FAILS(r.n->ops->acts_make(&tower, r.n->image, 1, TOWER_TRAIN, &err),
+    CHECK_FAILS(r.n->ops->acts_make(&tower, NULL, r.n->image, 1, TOWER_TRAIN, &err),
                 CLIPC_ERR_FEATURE, err, "it is a FastViT");
     rig_close(&r);
 
@@ -253,8 +253,8 @@ static void test_convnext_config(void **state)
     for (size_t s = 0; s < 4; s++)
         cfg.image.stages[s] = 1, cfg.image.dims[s] = 3, cfg.image.mlp_dims[s] = 5;
     CHECK_OK(convnext_ops.make(&tower, &cfg.image, &err), err);
-    CHECK_FAILS(convnext_ops.acts_make(&acts, tower, 1, TOWER_TRAIN, &err),
-                CLIPC_ERR_FEATURE, err, "is not trained: it is a ConvNeXt");
+    CHECK_FAILS(convnext_ops.acts_make(&acts, NULL, tower, 1, TOWER_TRAIN, &err),
+                CLIPC_ERR_FEATURE, err, "is not trained, it is a ConvNeXt");
     convnext_ops.destroy(tower);
     CHECK_FAILS(open_config(&cfg,
                             "{\"timm_model_name\": \"convnext_large_mlp\", "

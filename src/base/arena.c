@@ -1,6 +1,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,15 @@ int arena_new(arena *out, size_t size, const char *what, clipc_err *err)
     if (!out->mem) return clipc_fail_memory(err, what, size);
     memset(out->mem, 0, padded);
     out->size = padded;
+    return CLIPC_OK;
+}
+
+int arena_make(arena *out, size_t *bytes, const arena *measured, const char *what,
+               clipc_err *err)
+{
+    if (measured->overflow) return clipc_fail_memory(err, what, SIZE_MAX);
+    if (!bytes) return arena_new(out, measured->used, what, err);
+    *bytes = measured->used;
     return CLIPC_OK;
 }
 

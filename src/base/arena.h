@@ -29,6 +29,11 @@ arena arena_measure(void);
 int arena_new(arena *out, size_t size, const char *what, clipc_err *err);
 void arena_free(arena *a);
 
+/* The memory that a layout measured; with bytes (not NULL) only its size, and *out as it
+ * was: so what says how much memory something takes is what allocates it. */
+int arena_make(arena *out, size_t *bytes, const arena *measured, const char *what,
+               clipc_err *err);
+
 /* The next count*size bytes, aligned; NULL while measuring.  The arena must be as large
  * as measured: running out is our own bug and asserts. */
 void *arena_take(arena *a, size_t count, size_t size);

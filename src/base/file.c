@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -80,6 +81,26 @@ int file_read(buf *out, const char *path, size_t limit, clipc_err *err)
     if (fd < 0) return fail_errno(err, path, "open");
     const int rc = read_all(out, fd, path, limit, err);
     close(fd);
+    return rc;
+}
+
+int file_read_part(buf *out, const char *path, uint64_t offset, size_t size,
+                   clipc_err *err)
+{
+    buf_clear(out);
+    int rc = buf_reserve(out, size, err);
+    if (rc != CLIPC_OK) return rc;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(err, path, "open");
+    while (rc == CLIPC_OK && out->len < size) {
+        const ssize_t n =
+            pread(fd, out->data + out->len, size - out->len, (off_t)(offset + out->len));
+        if (n > 0) out->len += (size_t)n;
+        else if (n == 0) rc = clipc_fail(err, CLIPC_ERR_IO, "%s: ends too early", path);
+        else if (errno != EINTR) rc = fail_errno(err, path, "read");
+    }
+    close(fd);
+    out->data[out->len] = '\0';
     return rc;
 }
 
@@ -212,4 +233,21 @@ const char *path_base(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+const char *path_ending(const char *path)
+{
+    const char *dot = strrchr(path_base(path), '.');
+    return dot ? dot + 1 : "";
+}
+
+bool ending_is_picture(const char *ending)
+{
+    static const char *const known[] = {"jpg",  "jpeg", "png",  "webp", "gif", "bmp",
+                                        "pbm",  "pgm",  "ppm",  "pnm",  "tif", "tiff",
+                                        "heic", "heif", "avif", "jxl"};
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcasecmp(ending, known[i]) == 0) return true;
+    return false;
 }

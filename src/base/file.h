@@ -29,6 +29,10 @@ void file_forget(span bytes);
  * which is cleared first. */
 int file_read(buf *out, const char *path, size_t limit, clipc_err *err);
 
+/* Exactly `size` bytes from `offset` on into *out, which is cleared first. */
+int file_read_part(buf *out, const char *path, uint64_t offset, size_t size,
+                   clipc_err *err);
+
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
 
@@ -57,5 +61,9 @@ int file_replace(const char *path, const void *data, size_t size, clipc_err *err
 char *path_join(const char *dir, const char *name);
 /* The part behind the last '/'. */
 const char *path_base(const char *path);
+/* What stands behind the last dot of that part; "" without one. */
+const char *path_ending(const char *path);
+/* That of a format that image/ decodes. */
+bool ending_is_picture(const char *ending);
 
 #endif

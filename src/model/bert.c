@@ -215,26 +215,24 @@ static void bert_acts_destroy(void *acts)
     free(a);
 }
 
-static int bert_acts_make(void **out, const void *tower, size_t B, size_t rows,
-                          tower_mode mode, clipc_err *err)
+static int bert_acts_make(void **out, size_t *bytes, const void *tower, size_t B,
+                          size_t rows, tower_mode mode, clipc_err *err)
 {
     arena measure = arena_measure();
     bert_acts *a;
     int rc;
 
     *out = NULL;
-    if (mode == TOWER_TRAIN)
+    if (tower_trains(mode))
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
-            "a text tower of this kind runs but is not trained: it is a BERT");
+            "a text tower of this kind runs but is not trained, it is a BERT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "text tower", sizeof *a);
     a->B = B, a->rows = rows, a->mode = mode;
     acts_take(a, &measure, tower);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "text tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "text tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "text tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         bert_acts_destroy(a);
         return rc;
     }

@@ -258,27 +258,25 @@ static void convnext_acts_destroy(void *acts)
     free(a);
 }
 
-static int convnext_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
-                              clipc_err *err)
+static int convnext_acts_make(void **acts, size_t *bytes, const void *tower, size_t B,
+                              tower_mode mode, clipc_err *err)
 {
     arena measure = arena_measure();
     convnext_acts *a;
     int rc;
 
     *acts = NULL;
-    if (mode == TOWER_TRAIN)
-        return clipc_fail(
-            err, CLIPC_ERR_FEATURE,
-            "an image tower of this kind runs but is not trained: it is a ConvNeXt");
+    if (tower_trains(mode))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "an image tower of this kind runs but is not trained, it is a "
+                          "ConvNeXt: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "image tower", sizeof *a);
     a->B = B;
     a->mode = mode;
     acts_take(a, &measure, tower);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "image tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "image tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         convnext_acts_destroy(a);
         return rc;
     }
@@ -335,7 +333,7 @@ static void block_forward(const run *r, const convnext_stage *t, const convnext_
     const size_t N = r->B * t->dw.H * t->dw.W, C = t->C;
     convnext_acts *a = r->a;
 
-    dwconv_fwd(r->e, a->y, a->x, b->dw_w, b->dw_b, a->dw, &t->dw, r->B, ACT_NONE);
+    dwconv_fwd(r->e, a->y, a->x, b->dw_w, NULL, b->dw_b, a->dw, &t->dw, r->B, ACT_NONE);
     norm(r, a->y, b->norm_w, b->norm_b, N, C);
     linear_fwd(r->e, a->hidden, a->y, b->fc1_w, r->form, N, C, t->F,
                (gemm_opts){.bias = b->fc1_b, .f = r->cfg->act});

@@ -8,6 +8,7 @@
 #include "nn/winograd.h"
 
 enum { STAGES = 4, WIDEN = 4 }; /* a bottleneck's output over its inner channels */
+#define MOMENTUM 0.1f           /* of running statistics: torch's */
 
 static int resnet_check(const image_cfg *c, clipc_err *err)
 {
@@ -198,31 +199,65 @@ static size_t out_floats(const conv_shape *s)
 
 static float *output(resnet_acts *a, arena *mem, int slot, size_t floats)
 {
-    if (a->mode != TOWER_TRAIN) return a->slots[slot];
+    if (!tower_trains(a->mode)) return a->slots[slot];
     return ARENA_FLOATS(mem, a->B * floats);
 }
 
-static void take_unit(convbn_acts *u, resnet_acts *a, arena *mem, const conv_shape *s,
-                      int slot)
+/* z: where z is taken from, which may be others' in turns. */
+static void take_unit(convbn_acts *u, resnet_acts *a, arena *mem, arena *z,
+                      const conv_shape *s, float *y)
 {
-    u->y = output(a, mem, slot, out_floats(s));
+    u->y = y;
     u->bn = a->shared;
-    if (a->mode != TOWER_TRAIN) return;
-    u->z = ARENA_FLOATS(mem, a->B * out_floats(s));
+    if (!tower_trains(a->mode)) return;
+    u->z = ARENA_FLOATS(z, a->B * out_floats(s));
     bn_acts_take(&u->bn, mem, s->O, true);
 }
 
-/* out: the slot for the block's output; its input lies in the other. */
-static void take_block(block_out *o, resnet_acts *a, arena *mem, const bottleneck *b,
-                       int out)
+static void take_stem(resnet_acts *a, arena *mem, const resnet *r, size_t i)
 {
-    take_unit(&o->conv[0], a, mem, &b->s[0], SLOT_1);
-    take_unit(&o->conv[1], a, mem, &b->s[1], SLOT_2);
-    take_unit(&o->conv[2], a, mem, &b->s[2], out);
-    if (b->has_down) take_unit(&o->down, a, mem, &b->down_s, SLOT_DOWN);
+    const conv_shape *s = &r->stem_s[i];
+    float *y = output(a, mem, i % 2 ? SLOT_2 : SLOT_1, out_floats(s));
+
+    take_unit(&a->stem[i], a, mem, mem, s, y);
+}
+
+/* out: the slot for the block's output; its input lies in the other.  The output and the
+ * statistics are taken from mem, what can be made again from `brief`. */
+static void take_block(block_out *o, resnet_acts *a, arena *mem, arena *brief,
+                       const bottleneck *b, int out)
+{
+    const conv_shape *s = b->s, *down = &b->down_s;
+
+    take_unit(&o->conv[0], a, mem, brief, &s[0],
+              output(a, brief, SLOT_1, out_floats(&s[0])));
+    take_unit(&o->conv[1], a, mem, brief, &s[1],
+              output(a, brief, SLOT_2, out_floats(&s[1])));
+    take_unit(&o->conv[2], a, mem, brief, &s[2], output(a, mem, out, out_floats(&s[2])));
+    if (b->has_down)
+        take_unit(&o->down, a, mem, brief, down,
+                  output(a, brief, SLOT_DOWN, out_floats(down)));
     if (!b->pools) return;
-    o->pooled = output(a, mem, SLOT_POOLED, out_floats(&b->s[1]) / 4);
-    o->pooled_in = output(a, mem, SLOT_POOLED_IN, b->down_s.H * b->down_s.W * b->s[0].I);
+    o->pooled = output(a, brief, SLOT_POOLED, out_floats(&s[1]) / 4);
+    o->pooled_in = output(a, brief, SLOT_POOLED_IN, down->H * down->W * s[0].I);
+}
+
+/* To compute again: what a block makes lies where that of the others does. */
+static void take_blocks_again(resnet_acts *a, arena *mem, const resnet *r)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < r->n; i++) {
+        arena kept = arena_measure(), brief = arena_measure();
+        take_block(&a->blocks[i], a, &kept, &brief, &r->blocks[i], 0);
+        mem->overflow |= brief.overflow;
+        if (brief.used > most) most = brief.used;
+    }
+    char *turns = arena_take(mem, most, 1);
+    for (size_t i = 0; i < r->n; i++) {
+        arena brief = {.mem = turns, .size = most};
+        take_block(&a->blocks[i], a, mem, &brief, &r->blocks[i], 0);
+    }
 }
 
 typedef struct sizes {
@@ -253,22 +288,22 @@ static sizes sizes_of(const resnet *r, size_t B, bool train)
 static void acts_take(resnet_acts *a, arena *mem, const resnet *r)
 {
     const attnpool_cfg pc = pool_cfg_of(r, a->mode);
-    const bool train = a->mode == TOWER_TRAIN;
+    const bool train = tower_trains(a->mode);
     const sizes m = sizes_of(r, a->B, train);
 
     a->work = ARENA_FLOATS(mem, m.work);
     if (train) {
         a->part = arena_take(mem, convbn_part_doubles(m.channels), sizeof *a->part);
         for (size_t i = 0; i < GRADS; i++) a->grads[i] = ARENA_FLOATS(mem, a->B * m.out);
-        for (size_t i = 0; i < r->n; i++)
-            take_block(&a->blocks[i], a, mem, &r->blocks[i], 0);
+        if (a->mode == TOWER_RECOMPUTE) take_blocks_again(a, mem, r);
+        else
+            for (size_t i = 0; i < r->n; i++)
+                take_block(&a->blocks[i], a, mem, mem, &r->blocks[i], 0);
     } else {
         for (size_t i = 0; i < SLOTS; i++) a->slots[i] = ARENA_FLOATS(mem, a->B * m.out);
         bn_acts_take(&a->shared, mem, m.channels, false);
     }
-    take_unit(&a->stem[0], a, mem, &r->stem_s[0], SLOT_1);
-    take_unit(&a->stem[1], a, mem, &r->stem_s[1], SLOT_2);
-    take_unit(&a->stem[2], a, mem, &r->stem_s[2], SLOT_1);
+    for (size_t i = 0; i < 3; i++) take_stem(a, mem, r, i);
     a->stem_pooled = output(a, mem, SLOT_A, out_floats(&r->stem_s[2]) / 4);
     attnpool_acts_take(&a->pool, mem, &pc, a->B, train);
 }
@@ -283,8 +318,8 @@ static void resnet_acts_destroy(void *acts)
     free(a);
 }
 
-static int resnet_acts_make(void **acts, const void *tower, size_t B, tower_mode mode,
-                            clipc_err *err)
+static int resnet_acts_make(void **acts, size_t *bytes, const void *tower, size_t B,
+                            tower_mode mode, clipc_err *err)
 {
     const resnet *r = tower;
     arena measure = arena_measure();
@@ -292,7 +327,7 @@ static int resnet_acts_make(void **acts, const void *tower, size_t B, tower_mode
     int rc;
 
     *acts = NULL;
-    if (a) a->blocks = calloc(mode == TOWER_TRAIN ? r->n : 1, sizeof *a->blocks);
+    if (a) a->blocks = calloc(tower_trains(mode) ? r->n : 1, sizeof *a->blocks);
     if (!a || !a->blocks) {
         resnet_acts_destroy(a);
         return clipc_fail_memory(err, "image tower", sizeof *a);
@@ -300,10 +335,8 @@ static int resnet_acts_make(void **acts, const void *tower, size_t B, tower_mode
     a->B = B;
     a->mode = mode;
     acts_take(a, &measure, r);
-    rc = measure.overflow
-             ? clipc_fail_memory(err, "image tower's activations", SIZE_MAX)
-             : arena_new(&a->mem, measure.used, "image tower's activations", err);
-    if (rc != CLIPC_OK) {
+    rc = arena_make(&a->mem, bytes, &measure, "image tower's activations", err);
+    if (rc != CLIPC_OK || bytes) {
         resnet_acts_destroy(a);
         return rc;
     }
@@ -324,7 +357,7 @@ static convbn_run run_of(exec *e, const resnet *r, const resnet_acts *a, size_t 
                         .B = B,
                         .eps = r->cfg.eps,
                         .form = tower_form(a->mode, r->cfg.form),
-                        .train = a->mode == TOWER_TRAIN,
+                        .train = tower_trains(a->mode),
                         .part = a->part,
                         .work = a->work};
 }
@@ -335,18 +368,18 @@ static const float *bottleneck_fwd(const convbn_run *r, const bottleneck *b, blo
 {
     const float *narrow = o->conv[1].y, *shortcut = x;
 
-    convbn_fwd(r, &b->conv[0], &o->conv[0], &b->s[0], x, NULL, true);
-    convbn_fwd(r, &b->conv[1], &o->conv[1], &b->s[1], o->conv[0].y, NULL, true);
+    convbn_fwd(r, &b->conv[0], &o->conv[0], &b->s[0], x, NULL, ACT_RELU);
+    convbn_fwd(r, &b->conv[1], &o->conv[1], &b->s[1], o->conv[0].y, NULL, ACT_RELU);
     if (b->pools) {
         pool_fwd(r->e, o->pooled, narrow, r->B, b->s[1].Ho, b->s[1].Wo, b->s[1].O);
         pool_fwd(r->e, o->pooled_in, x, r->B, b->s[0].H, b->s[0].W, b->s[0].I);
         narrow = o->pooled, shortcut = o->pooled_in;
     }
     if (b->has_down) {
-        convbn_fwd(r, &b->down, &o->down, &b->down_s, shortcut, NULL, false);
+        convbn_fwd(r, &b->down, &o->down, &b->down_s, shortcut, NULL, ACT_NONE);
         shortcut = o->down.y;
     }
-    convbn_fwd(r, &b->conv[2], &o->conv[2], &b->s[2], narrow, shortcut, true);
+    convbn_fwd(r, &b->conv[2], &o->conv[2], &b->s[2], narrow, shortcut, ACT_RELU);
     return o->conv[2].y;
 }
 
@@ -362,14 +395,15 @@ static void resnet_fwd(exec *e, const void *tower, void *acts, float *out,
 
     assert(B <= a->B);
     for (size_t i = 0; i < 3; i++) {
-        convbn_fwd(&run, &r->stem[i], &a->stem[i], &r->stem_s[i], x, NULL, true);
+        convbn_fwd(&run, &r->stem[i], &a->stem[i], &r->stem_s[i], x, NULL, ACT_RELU);
         x = a->stem[i].y;
     }
     pool_fwd(e, a->stem_pooled, x, B, s->Ho, s->Wo, s->O);
     x = a->stem_pooled;
     for (size_t i = 0; i < r->n; i++) {
         block_out *o = &a->blocks[run.train ? i : 0];
-        if (!run.train) take_block(o, a, NULL, &r->blocks[i], i % 2 ? SLOT_A : SLOT_B);
+        if (!run.train)
+            take_block(o, a, NULL, NULL, &r->blocks[i], i % 2 ? SLOT_A : SLOT_B);
         x = bottleneck_fwd(&run, &r->blocks[i], o, x);
     }
     attnpool_fwd(e, out, x, &r->pool, &a->pool, &pc, B);
@@ -385,22 +419,22 @@ static void bottleneck_bwd(const convbn_run *r, const bottleneck *b, bottleneck 
 
     /* The ReLU behind the sum: both ways get its gradient. */
     convbn_bwd(r, &b->conv[2], &d->conv[2], &o->conv[2], &b->s[2], dnarrow, false, dz,
-               dout, narrow, true);
+               dout, narrow, ACT_RELU);
     if (b->pools) {
         pool_bwd(r->e, dmid, dnarrow, r->B, s->Ho, s->Wo, s->O, false);
         dnarrow = dmid, dmid = g[2];
     }
     convbn_bwd(r, &b->conv[1], &d->conv[1], &o->conv[1], s, dz, false, dnarrow, dnarrow,
-               o->conv[0].y, true);
+               o->conv[0].y, ACT_RELU);
     if (!b->has_down) {
         convbn_bwd(r, &b->conv[0], &d->conv[0], &o->conv[0], &b->s[0], dout, true, dz, dz,
-                   x, true);
+                   x, ACT_RELU);
         return;
     }
     convbn_bwd(r, &b->conv[0], &d->conv[0], &o->conv[0], &b->s[0], dmid, false, dz, dz, x,
-               true);
+               ACT_RELU);
     convbn_bwd(r, &b->down, &d->down, &o->down, &b->down_s, b->pools ? dz : dmid,
-               !b->pools, dout, dout, b->pools ? o->pooled_in : x, false);
+               !b->pools, dout, dout, b->pools ? o->pooled_in : x, ACT_NONE);
     if (b->pools) pool_bwd(r->e, dmid, dz, r->B, b->s[0].H, b->s[0].W, b->s[0].I, true);
     g[0] = dmid;
     if (dmid == g[2]) g[2] = dout;
@@ -419,21 +453,25 @@ static void resnet_bwd(exec *e, const void *tower, void *grads, void *acts,
 
     for (size_t i = 0; i < GRADS; i++) g[i] = a->grads[i];
     attnpool_bwd(e, g[0], dout, &r->pool, &d->pool, &a->pool, &r->pool_cfg, B);
-    for (size_t i = r->n; i-- > 0;)
-        bottleneck_bwd(&run, &r->blocks[i], &d->blocks[i], &a->blocks[i], g,
-                       i ? a->blocks[i - 1].conv[2].y : a->stem_pooled);
+    for (size_t i = r->n; i-- > 0;) {
+        const float *x = i ? a->blocks[i - 1].conv[2].y : a->stem_pooled;
+        /* What the last block made is there still. */
+        if (a->mode == TOWER_RECOMPUTE && i + 1 < r->n)
+            bottleneck_fwd(&run, &r->blocks[i], &a->blocks[i], x);
+        bottleneck_bwd(&run, &r->blocks[i], &d->blocks[i], &a->blocks[i], g, x);
+    }
     pool_bwd(e, g[1], g[0], B, s->Ho, s->Wo, s->O, false);
     convbn_bwd(&run, &r->stem[2], &d->stem[2], &a->stem[2], s, g[0], false, g[1], g[1],
-               a->stem[1].y, true);
+               a->stem[1].y, ACT_RELU);
     convbn_bwd(&run, &r->stem[1], &d->stem[1], &a->stem[1], &r->stem_s[1], g[1], false,
-               g[0], g[0], a->stem[0].y, true);
+               g[0], g[0], a->stem[0].y, ACT_RELU);
     convbn_bwd(&run, &r->stem[0], &d->stem[0], &a->stem[0], &r->stem_s[0], NULL, false,
-               g[1], g[1], pixels, true);
+               g[1], g[1], pixels, ACT_RELU);
 }
 
 static void update_unit(convbn *l, const convbn_acts *a, const conv_shape *s, size_t B)
 {
-    batchnorm_update(&l->bn, &a->bn, B * s->Ho * s->Wo, s->O);
+    batchnorm_update(&l->bn, &a->bn, B * s->Ho * s->Wo, s->O, MOMENTUM);
 }
 
 static void resnet_update_stats(void *tower, const void *acts, size_t B)

@@ -133,6 +133,13 @@ void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, 
     a->fc_pre = ARENA_FLOATS(mem, N * F);
 }
 
+void block_acts_share(block_acts *a, arena *mem, const block_acts *first,
+                      const block_cfg *cfg, size_t N)
+{
+    *a = *first;
+    a->x_in = ARENA_FLOATS(mem, N * cfg->C);
+}
+
 void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N)
 {
     w->d_wide = ARENA_FLOATS(mem, N * (3 * cfg->C > cfg->F ? 3 * cfg->C : cfg->F));
@@ -226,9 +233,9 @@ static void attend_out(exec *e, float *x, const block *blk, block_acts *a,
                a->ln_1, N, cfg->C, cfg);
 }
 
-/* x += the MLP's branch. */
-static void mlp(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
-                size_t N)
+/* a->fc: the MLP of x [N,C] up to its last layer. */
+static void mlp_in(exec *e, const float *x, const block *blk, block_acts *a,
+                   const block_cfg *cfg, size_t N)
 {
     const size_t C = cfg->C, F = cfg->F;
     const bool post = cfg->extras.post_norm;
@@ -252,8 +259,18 @@ static void mlp(exec *e, float *x, const block *blk, block_acts *a, const block_
     if (blk->ln_fc_w)
         rows_layernorm_fwd(e, a->fc, NULL, NULL, a->fc, blk->ln_fc_w, blk->ln_fc_b, N, F,
                            cfg->eps);
+}
+
+/* x += the MLP's branch. */
+static void mlp(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
+                size_t N)
+{
+    const bool post = cfg->extras.post_norm;
+
+    mlp_in(e, x, blk, a, cfg, N);
     branch_out(e, x, a->fc, blk->proj_w, blk->proj_b, blk->ls_2,
-               post ? blk->ln_2_w : NULL, post ? blk->ln_2_b : NULL, a->ln_2, N, F, cfg);
+               post ? blk->ln_2_w : NULL, post ? blk->ln_2_b : NULL, a->ln_2, N, cfg->F,
+               cfg);
 }
 
 static void attend(exec *e, const block *blk, block_acts *a, const block_cfg *cfg,
@@ -274,13 +291,13 @@ static void attend(exec *e, const block *blk, block_acts *a, const block_cfg *cf
                            blk->ln_inner_b, seqs_rows(s), C, cfg->eps);
 }
 
-void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
-               const seqs *s)
+/* x += attention's branch. */
+static void attention_branch(exec *e, float *x, const block *blk, block_acts *a,
+                             const block_cfg *cfg, const seqs *s)
 {
     const size_t N = seqs_rows(s), C = cfg->C;
     const bool post = cfg->extras.post_norm;
 
-    if (a->x_in) memcpy(a->x_in, x, N * C * sizeof *x);
     if (!post)
         rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b,
                            N, C, cfg->eps);
@@ -296,8 +313,27 @@ void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_c
     }
     attend(e, blk, a, cfg, s);
     attend_out(e, x, blk, a, cfg, N);
+}
+
+void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
+               const seqs *s)
+{
+    const size_t N = seqs_rows(s), C = cfg->C;
+
+    if (a->x_in) memcpy(a->x_in, x, N * C * sizeof *x);
+    attention_branch(e, x, blk, a, cfg, s);
     if (a->x_mid) memcpy(a->x_mid, x, N * C * sizeof *x);
     mlp(e, x, blk, a, cfg, N);
+}
+
+void block_fwd_again(exec *e, const block *blk, block_acts *a, const block_cfg *cfg,
+                     const seqs *s)
+{
+    const size_t N = seqs_rows(s);
+
+    memcpy(a->x_mid, a->x_in, N * cfg->C * sizeof *a->x_mid);
+    attention_branch(e, a->x_mid, blk, a, cfg, s);
+    mlp_in(e, a->x_mid, blk, a, cfg, N);
 }
 
 /* to [n,C] = these rows. */

@@ -90,6 +90,10 @@ typedef struct block_acts {
 void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, size_t B,
                      size_t T, bool train);
 
+/* The memory of `first`, to save in turns with it, but for the input. */
+void block_acts_share(block_acts *a, arena *mem, const block_acts *first,
+                      const block_cfg *cfg, size_t N);
+
 /* Scratch of the backward pass, shared by all blocks. */
 typedef struct block_work {
     float *d_wide; /* [N, max(3C,F)] */
@@ -101,6 +105,10 @@ void block_work_take(block_work *w, arena *mem, const block_cfg *cfg, size_t N);
 /* x [N,C] is updated in place. */
 void block_fwd(exec *e, float *x, const block *blk, block_acts *a, const block_cfg *cfg,
                const seqs *s);
+
+/* What block_fwd saved, again from the input that was saved. */
+void block_fwd_again(exec *e, const block *blk, block_acts *a, const block_cfg *cfg,
+                     const seqs *s);
 
 /* y [B,C] = what it would make of one row of each sequence, without making all of the
  * others: rows [B], of causal sequences the last.  x may be used up. */

@@ -30,8 +30,7 @@ int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
     /* A multiple of 16 floats keeps every thread's part aligned. */
     x->scratch_floats = GEMM_SERIAL_FLOATS + (layer_floats + 15) / 16 * 16;
     take(x, &measure);
-    if (measure.overflow) rc = clipc_fail_memory(err, "compute threads", SIZE_MAX);
-    else rc = arena_new(&x->mem, measure.used, "compute threads", err);
+    rc = arena_make(&x->mem, NULL, &measure, "compute threads", err);
     if (rc != CLIPC_OK) goto done;
     take(x, &x->mem);
     x->pack_b = aligned_alloc(ARENA_ALIGN, GEMM_PACK_FLOATS * sizeof *x->pack_b);

@@ -13,12 +13,14 @@ void captions_free(captions *c)
     free(c->v);
 }
 
-static int add_caption(captions *c, const char *text, size_t len, clipc_err *err)
+int captions_add(captions *c, const char *text, size_t len, clipc_err *err)
 {
     while (len &&
            (text[len - 1] == '\n' || text[len - 1] == '\r' || text[len - 1] == ' '))
         len--;
     if (!len || c->n == CAPTIONS) return CLIPC_OK;
+    for (size_t i = 0; i < c->n; i++)
+        if (strncmp(c->v[i], text, len) == 0 && !c->v[i][len]) return CLIPC_OK;
     if (!c->v) c->v = calloc(CAPTIONS, sizeof *c->v);
     char *copy = c->v ? strndup(text, len) : NULL;
     if (!copy) return clipc_fail_memory(err, "captions", len);
@@ -34,12 +36,11 @@ int captions_json(captions *c, span text, const char *where, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = json_get_string(&first, root, "caption", where, err);
     if (rc == CLIPC_OK) rc = json_get_bool(&c->tint, root, "tint", where, err);
-    if (rc == CLIPC_OK && first) rc = add_caption(c, first, strlen(first), err);
+    if (rc == CLIPC_OK && first) rc = captions_add(c, first, strlen(first), err);
     const json_t *more = json_object_get(root, "captions");
     for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(more); i++) {
         const char *s = json_string_value(json_array_get(more, i));
-        if (s && (!first || strcmp(s, first) != 0))
-            rc = add_caption(c, s, strlen(s), err);
+        if (s) rc = captions_add(c, s, strlen(s), err);
     }
     json_decref(root);
     return rc;
@@ -52,7 +53,7 @@ int captions_txt(captions *c, span text, clipc_err *err)
 
     while (rc == CLIPC_OK && p < end) {
         const char *nl = memchr(p, '\n', (size_t)(end - p));
-        rc = add_caption(c, p, (size_t)((nl ? nl : end) - p), err);
+        rc = captions_add(c, p, (size_t)((nl ? nl : end) - p), err);
         p = nl ? nl + 1 : end;
     }
     return rc;

@@ -16,6 +16,9 @@ typedef struct captions {
 
 void captions_free(captions *c);
 
+/* One more, without blanks and line ends behind it; not if it is empty or there already.
+ */
+int captions_add(captions *c, const char *text, size_t len, clipc_err *err);
 /* A text file: one caption a line. */
 int captions_txt(captions *c, span text, clipc_err *err);
 /* {"caption": "..", "captions": ["..", ..], "tint": true}: the first caption, then

@@ -1,34 +1,16 @@
 #include "train/data.h"
 
-#include <dirent.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "io/shard.h"
-#include "train/captions.h"
+#include "train/sampling.h"
 
 enum {
     AHEAD = 3, /* batches in flight: one in use, two being made */
     TRIES = 20 /* samples tried before a slot gives up */
 };
-
-/* One picture with its captions, all pointing into a shard or into own memory. */
-typedef struct sample {
-    span picture;
-    const char *name; /* for messages */
-    captions captions;
-} sample;
-
-typedef struct source {
-    sample *v;
-    size_t n, cap;
-    double share; /* cumulated, the last is 1 */
-} source;
 
 typedef struct slot_state {
     batch b;
@@ -38,10 +20,8 @@ typedef struct slot_state {
 
 struct dataset {
     data_cfg cfg;
-    source *sources;
-    shard *shards;
-    buf *files; /* pictures of folders */
-    size_t n_shards, n_files, bytes, n_samples;
+    sources sources;
+    sampling sampling;
     pthread_t *threads;
     size_t n_threads;
     pthread_mutex_t lock;
@@ -51,163 +31,9 @@ struct dataset {
     bool stop;
     int failed;
     clipc_err error;
-    _Atomic size_t broken;
+    size_t all;    /* samples, those without an entry in the index included */
+    faults faults; /* of batches that nobody asked for yet */
 };
-
-/* ---- reading sources
- * -------------------------------------------------------------------- */
-
-static int push(dataset *d, source *src, sample *s, clipc_err *err)
-{
-    if (src->n == src->cap) {
-        const size_t cap = src->cap ? 2 * src->cap : 1024;
-        sample *v = realloc(src->v, cap * sizeof *v);
-        if (!v) return clipc_fail_memory(err, "samples", cap * sizeof *v);
-        src->v = v, src->cap = cap;
-    }
-    src->v[src->n++] = *s;
-    d->bytes += s->picture.size;
-    return CLIPC_OK;
-}
-
-static bool is_picture(const char *ext)
-{
-    return strcasecmp(ext, "png") == 0 || strcasecmp(ext, "jpg") == 0 ||
-           strcasecmp(ext, "jpeg") == 0 || strcasecmp(ext, "webp") == 0;
-}
-
-static int add_shard_sample(dataset *d, source *src, const shard_sample *in,
-                            const char *path, clipc_err *err)
-{
-    sample s = {.name = in->key};
-    int rc = CLIPC_OK;
-
-    for (size_t i = 0; rc == CLIPC_OK && i < in->n; i++) {
-        const shard_part *p = &in->parts[i];
-        if (is_picture(p->ext)) s.picture = p->bytes;
-        else if (strcmp(p->ext, "json") == 0)
-            rc = captions_json(&s.captions, p->bytes, path, err);
-        else if (strcmp(p->ext, "txt") == 0)
-            rc = captions_txt(&s.captions, p->bytes, err);
-    }
-    if (rc == CLIPC_OK && s.picture.size && s.captions.n) rc = push(d, src, &s, err);
-    else captions_free(&s.captions);
-    return rc;
-}
-
-static int add_shard(dataset *d, source *src, const char *path, clipc_err *err)
-{
-    shard *grown = realloc(d->shards, (d->n_shards + 1) * sizeof *grown);
-    int rc;
-
-    if (!grown) return clipc_fail_memory(err, path, 0);
-    d->shards = grown;
-    shard *s = &d->shards[d->n_shards];
-    if ((rc = shard_open(s, path, SHARD_LIMIT, err)) != CLIPC_OK) return rc;
-    d->n_shards++;
-    for (size_t i = 0; rc == CLIPC_OK && i < s->n; i++)
-        rc = add_shard_sample(d, src, &s->samples[i], path, err);
-    return rc;
-}
-
-/* A picture with its captions in a file of the same name: .txt or .json. */
-static int add_picture(dataset *d, source *src, const char *path, clipc_err *err)
-{
-    const char *dot = strrchr(path, '.');
-    buf side = {0}, text = {0};
-    sample s = {0};
-    int rc = buf_add(&side, path, (size_t)(dot - path), err);
-    const size_t stem = side.len;
-
-    if (rc == CLIPC_OK) rc = buf_puts(&side, ".txt", err);
-    if (rc == CLIPC_OK && !file_exists(side.data)) {
-        side.len = stem;
-        rc = buf_puts(&side, ".json", err);
-    }
-    if (rc == CLIPC_OK && file_exists(side.data)) {
-        rc = file_read(&text, side.data, CAPTIONS_FILE_MAX, err);
-        const span t = {(const uint8_t *)text.data, text.len};
-        if (rc == CLIPC_OK && side.data[stem + 1] == 't')
-            rc = captions_txt(&s.captions, t, err);
-        else if (rc == CLIPC_OK) rc = captions_json(&s.captions, t, side.data, err);
-    }
-    buf *files = rc == CLIPC_OK && s.captions.n
-                     ? realloc(d->files, (d->n_files + 1) * sizeof *files)
-                     : NULL;
-    if (files) {
-        d->files = files;
-        buf *f = &d->files[d->n_files++];
-        *f = (buf){0};
-        rc = file_read(f, path, SHARD_LIMIT, err);
-        /* The name lives behind the picture's bytes. */
-        const size_t size = f->len;
-        if (rc == CLIPC_OK) rc = buf_add(f, path, strlen(path) + 1, err);
-        s.picture = (span){(const uint8_t *)f->data, size};
-        s.name = f->data + size;
-        if (rc == CLIPC_OK) rc = push(d, src, &s, err);
-    } else {
-        captions_free(&s.captions);
-    }
-    buf_free(&side);
-    buf_free(&text);
-    return rc;
-}
-
-static int add_path(dataset *d, source *src, const char *path, clipc_err *err);
-
-static int add_folder(dataset *d, source *src, const char *path, clipc_err *err)
-{
-    struct dirent **names = NULL;
-    const int n = scandir(path, &names, NULL, alphasort);
-    int rc =
-        n < 0 ? clipc_fail(err, CLIPC_ERR_IO, "%s: cannot read folder", path) : CLIPC_OK;
-
-    for (int i = 0; i < n; i++) {
-        if (rc == CLIPC_OK && names[i]->d_name[0] != '.') {
-            char *inner = path_join(path, names[i]->d_name);
-            rc = inner ? add_path(d, src, inner, err) : clipc_fail_memory(err, path, 0);
-            free(inner);
-        }
-        free(names[i]);
-    }
-    free(names);
-    return rc;
-}
-
-static int add_path(dataset *d, source *src, const char *path, clipc_err *err)
-{
-    const char *dot = strrchr(path_base(path), '.');
-
-    if (file_is_dir(path)) return add_folder(d, src, path, err);
-    if (dot && strcasecmp(dot, ".tar") == 0) return add_shard(d, src, path, err);
-    if (dot && is_picture(dot + 1)) return add_picture(d, src, path, err);
-    if (!file_exists(path))
-        return clipc_fail(err, CLIPC_ERR_IO, "%s: no such file", path);
-    return CLIPC_OK;
-}
-
-static int read_sources(dataset *d, clipc_err *err)
-{
-    const data_cfg *c = &d->cfg;
-    double sum = 0.0;
-    int rc = CLIPC_OK;
-
-    d->sources = calloc(c->n_sources ? c->n_sources : 1, sizeof *d->sources);
-    if (!d->sources) return clipc_fail_memory(err, "sources", 0);
-    if (!c->n_sources) return clipc_fail(err, CLIPC_ERR_ARG, "no training data given");
-    for (size_t i = 0; rc == CLIPC_OK && i < c->n_sources; i++) {
-        source *s = &d->sources[i];
-        rc = add_path(d, s, c->sources[i], err);
-        if (rc == CLIPC_OK && !s->n)
-            rc = clipc_fail(err, CLIPC_ERR_ARG, "%s: no picture with a caption in it",
-                            c->sources[i]);
-        d->n_samples += s->n;
-        sum += c->weights ? (double)c->weights[i] : (double)s->n;
-        s->share = sum;
-    }
-    for (size_t i = 0; i < c->n_sources; i++) d->sources[i].share /= sum;
-    return rc;
-}
 
 /* ---- making samples
  * --------------------------------------------------------------------- */
@@ -215,28 +41,26 @@ static int read_sources(dataset *d, clipc_err *err)
 /* One worker's own memory. */
 typedef struct maker {
     dataset *d;
-    bpe_work *bpe;
+    tokens_work tokens;
     resize_work resize;
     uint8_t *view; /* [S,S,3] */
-    buf text;
+    buf picture, text;
     pthread_t thread;
 } maker;
 
-static const sample *pick(const dataset *d, rng *r)
+static size_t nth(const dataset *d, size_t i)
 {
-    const double u = (double)rng_uniform(r);
-    size_t i = 0;
+    const sample_order *o = d->cfg.order;
 
-    while (i + 1 < d->cfg.n_sources && u >= d->sources[i].share) i++;
-    return &d->sources[i].v[rng_below(r, d->sources[i].n)];
+    return o ? o->v[i % o->n] : i % d->sources.n;
 }
 
-static const sample *nth(const dataset *d, size_t i)
+/* The sample of a place; after tries that failed, another. */
+static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
 {
-    const source *s = d->sources;
-
-    for (i %= d->n_samples; i >= s->n; s++) i -= s->n;
-    return &s->v[i];
+    if (d->cfg.in_order) return nth(d, place + tries);
+    return d->cfg.shuffle && !tries ? sampling_shuffled(&d->sampling, place)
+                                    : sampling_draw(&d->sampling, r);
 }
 
 static uint64_t hash(const char *s)
@@ -251,9 +75,11 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
                      clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
-    const bool other = rng_uniform(r) < c->alternative && s->captions.n > 1;
-    const char *caption = s->captions.v[other ? 1 + rng_below(r, s->captions.n - 1) : 0];
+    const bool other = rng_uniform(r) < c->alternative && s->captions > 1;
+    const char *caption = sources_caption(&m->d->sources, s,
+                                          other ? 1 + rng_below(r, s->captions - 1u) : 0);
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
+    size_t n;
     int rc = CLIPC_OK;
 
     *id = hash(caption);
@@ -267,8 +93,9 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
         rc = buf_puts(&m->text, caption, err);
     }
     if (rc != CLIPC_OK) return rc;
-    return bpe_tokenize(m->bpe, ids, c->context_length, NULL, m->text.data, m->text.len,
-                        false, err);
+    return tokenizer_run(c->tokenizer, &m->tokens, ids, c->context_length, &n,
+                         (text_span){m->text.data, m->text.len}, false, "training data",
+                         err);
 }
 
 static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
@@ -276,32 +103,50 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
 {
     const data_cfg *c = &m->d->cfg;
     const size_t S = c->preprocess.h;
+    const sources *from = &m->d->sources;
+    char where[160];
     image im = {0};
-    int rc = image_decode(&im, s->picture.data, s->picture.size, s->name,
-                          c->max_megapixels, err);
+    span picture;
+    int rc = sources_read(&picture, &m->picture, from, s, err);
 
+    sources_where(where, sizeof where, from, s);
     if (rc == CLIPC_OK)
-        rc = augment(m->view, &m->resize, &im, &c->augment, s->captions.tint, S, r, err);
+        rc = image_decode(&im, picture.data, picture.size, where, c->max_megapixels, err);
     if (rc == CLIPC_OK)
+        rc = augment(m->view, &m->resize, &im, &c->augment, s->tint, S, r, err);
+    if (rc == CLIPC_OK) {
         preprocess_normalize(b->pixels + k * 3 * S * S, m->view, &c->preprocess);
+        augment_erase(b->pixels + k * 3 * S * S, &c->augment, S, r);
+    }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
     image_free(&im);
     return rc;
 }
 
+static int note_fault(dataset *d, const fault *f, clipc_err *err)
+{
+    pthread_mutex_lock(&d->lock);
+    const int rc = faults_add(&d->faults, f, err);
+    pthread_mutex_unlock(&d->lock);
+    return rc;
+}
+
 static int make_sample(maker *m, const batch *b, size_t step, size_t k, clipc_err *err)
 {
-    rng r = rng_seed(m->d->cfg.seed, step * m->d->cfg.batch + k);
+    dataset *d = m->d;
+    const size_t place = step * d->cfg.batch + k;
+    rng r = rng_seed(d->cfg.seed, place);
     int rc = CLIPC_OK;
 
-    for (int i = 0; i < TRIES; i++) {
-        const sample *s = m->d->cfg.in_order
-                              ? nth(m->d, step * m->d->cfg.batch + k + (size_t)i)
-                              : pick(m->d, &r);
-        rc = make_one(m, b, k, s, &r, err);
+    for (size_t i = 0; i < TRIES; i++) {
+        fault f = {.step = step, .place = k * TRIES + i, .sample = pick(d, place, i, &r)};
+        b->sample[k] = f.sample;
+        rc = make_one(m, b, k, &d->sources.v[f.sample], &r, &f.why);
+        if (rc != CLIPC_OK && err) *err = f.why;
         if (rc == CLIPC_OK || rc == CLIPC_ERR_MEMORY) return rc;
-        m->d->broken++;
+        const int noted = note_fault(d, &f, err);
+        if (noted != CLIPC_OK) return noted;
     }
     return rc;
 }
@@ -339,8 +184,9 @@ static void *work(void *arg)
         if (++s->done == d->cfg.batch || d->failed) pthread_cond_broadcast(&d->made);
     }
     pthread_mutex_unlock(&d->lock);
-    bpe_work_free(m->bpe);
+    tokens_work_free(&m->tokens);
     resize_work_free(&m->resize);
+    buf_free(&m->picture);
     buf_free(&m->text);
     free(m->view);
     free(m);
@@ -351,7 +197,7 @@ static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
     const size_t S = d->cfg.preprocess.h;
-    int rc = m ? bpe_work_new(&m->bpe, d->cfg.bpe, err)
+    int rc = m ? tokens_work_new(&m->tokens, d->cfg.tokenizer, err)
                : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
@@ -365,7 +211,7 @@ static int start_worker(dataset *d, clipc_err *err)
         rc = clipc_fail(err, CLIPC_ERR_MEMORY, "worker: cannot start a thread");
     }
     if (m) {
-        bpe_work_free(m->bpe);
+        tokens_work_free(&m->tokens);
         free(m->view);
     }
     free(m);
@@ -382,7 +228,8 @@ static int make_slots(dataset *d, size_t first, clipc_err *err)
         s->b.pixels = calloc(B * 3 * S * S, sizeof(float));
         s->b.ids = calloc(B * d->cfg.context_length, sizeof(int32_t));
         s->b.caption = calloc(B, sizeof(uint64_t));
-        if (!s->b.pixels || !s->b.ids || !s->b.caption)
+        s->b.sample = calloc(B, sizeof(size_t));
+        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.sample)
             return clipc_fail_memory(err, "batches", B * 3 * S * S * sizeof(float));
     }
     d->next_out = first;
@@ -400,10 +247,17 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->made, NULL);
     pthread_cond_init(&d->wanted, NULL);
-    rc = read_sources(d, err);
-    if (rc == CLIPC_OK && cfg->vocab_size < bpe_vocab_size(cfg->bpe))
-        rc = clipc_fail(err, CLIPC_ERR_ARG, "vocab_size %zu: the tokenizer has %zu",
-                        cfg->vocab_size, bpe_vocab_size(cfg->bpe));
+    rc = sources_open(&d->sources, cfg->sources, cfg->n_sources, &cfg->tables, err);
+    d->all = d->sources.n + d->sources.broken.n;
+    if (rc == CLIPC_OK)
+        rc = broken_check(&d->sources.broken, cfg->max_broken, d->all, err);
+    if (rc == CLIPC_OK)
+        rc = sampling_init(&d->sampling, d->sources.ends, cfg->weights, cfg->n_sources,
+                           cfg->seed, err);
+    if (rc == CLIPC_OK) rc = faults_init(&d->faults, d->sources.n, err);
+    if (rc == CLIPC_OK)
+        rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
+    if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->sources.n, err);
     if (rc == CLIPC_OK) rc = make_slots(d, first, err);
     d->threads = calloc(cfg->workers, sizeof *d->threads);
     if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
@@ -425,17 +279,11 @@ void dataset_close(dataset *d)
         free(d->slots[i].b.pixels);
         free(d->slots[i].b.ids);
         free(d->slots[i].b.caption);
+        free(d->slots[i].b.sample);
     }
-    for (size_t i = 0; d->sources && i < d->cfg.n_sources; i++) {
-        for (size_t k = 0; k < d->sources[i].n; k++)
-            captions_free(&d->sources[i].v[k].captions);
-        free(d->sources[i].v);
-    }
-    for (size_t i = 0; i < d->n_shards; i++) shard_free(&d->shards[i]);
-    for (size_t i = 0; i < d->n_files; i++) buf_free(&d->files[i]);
-    free(d->sources);
-    free(d->shards);
-    free(d->files);
+    sources_free(&d->sources);
+    sampling_free(&d->sampling);
+    faults_free(&d->faults);
     free(d->threads);
     pthread_cond_destroy(&d->made);
     pthread_cond_destroy(&d->wanted);
@@ -445,17 +293,27 @@ void dataset_close(dataset *d)
 
 size_t dataset_count(const dataset *d)
 {
-    return d->n_samples;
+    return d->sources.n;
 }
 
 size_t dataset_bytes(const dataset *d)
 {
-    return d->bytes;
+    return sources_memory(&d->sources);
 }
 
-size_t dataset_broken(const dataset *d)
+const broken *dataset_broken(const dataset *d)
 {
-    return d->broken;
+    return &d->sources.broken;
+}
+
+/* What the batch that is given out now tells of broken samples. */
+static int settle(dataset *d, size_t step, clipc_err *err)
+{
+    broken *b = &d->sources.broken;
+    const size_t before = b->n;
+
+    faults_settle(&d->faults, b, step);
+    return b->n == before ? CLIPC_OK : broken_check(b, d->cfg.max_broken, d->all, err);
 }
 
 /* The slot given out last is free again; then wait for the next one. */
@@ -476,8 +334,8 @@ int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err)
         if (s->step == d->next_out) want = s;
     }
     while (!d->failed && want->done < d->cfg.batch) pthread_cond_wait(&d->made, &d->lock);
-    rc = d->failed;
-    if (rc != CLIPC_OK && err) *err = d->error;
+    rc = settle(d, want->step, err);
+    if (rc == CLIPC_OK && (rc = d->failed) != CLIPC_OK && err) *err = d->error;
     d->next_out++;
     pthread_mutex_unlock(&d->lock);
     *out = &want->b;

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "clip/token_files.h"
@@ -11,7 +10,6 @@
 #include "io/shard.h"
 #include "text/bpe_train.h"
 #include "train/captions.h"
-#include "train/data.h"
 
 /* A file that holds captions. */
 typedef struct source {
@@ -50,12 +48,6 @@ static int tell_learned(void *user, size_t size)
 }
 
 /* ---- which files ---- */
-
-static const char *ending_of(const char *path)
-{
-    const char *dot = strrchr(path_base(path), '.');
-    return dot ? dot + 1 : "";
-}
 
 static int add_source(job *j, const char *path, size_t size)
 {
@@ -97,7 +89,7 @@ static int add_folder(job *j, const char *path)
 /* inside: a folder, which holds other files too. */
 static int add_path(job *j, const char *path, bool inside)
 {
-    const char *ending = ending_of(path);
+    const char *ending = path_ending(path);
     struct stat st = {0};
 
     if (!inside && strcmp(path, "-") == 0) return add_source(j, path, 0);
@@ -105,7 +97,7 @@ static int add_path(job *j, const char *path, bool inside)
         return clipc_fail(j->err, CLIPC_ERR_IO, "%s: %s", path, strerror(errno));
     if (S_ISDIR(st.st_mode)) return add_folder(j, path);
     if (inside && strcmp(ending, "txt") != 0 && strcmp(ending, "json") != 0 &&
-        strcasecmp(ending, "tar") != 0)
+        !shard_is(path))
         return CLIPC_OK;
     return add_source(j, path, S_ISREG(st.st_mode) ? (size_t)st.st_size : 0);
 }
@@ -198,11 +190,11 @@ static int read_shard(job *j, const source *s)
 
 static int read_source(job *j, const source *s)
 {
-    const char *ending = ending_of(s->path);
+    const char *ending = path_ending(s->path);
     const size_t end = j->done + s->size;
-    const int rc = strcasecmp(ending, "tar") == 0 ? read_shard(j, s)
-                   : strcmp(ending, "json") == 0  ? read_json(j, s)
-                                                  : read_lines(j, s);
+    const int rc = shard_is(s->path)             ? read_shard(j, s)
+                   : strcmp(ending, "json") == 0 ? read_json(j, s)
+                                                 : read_lines(j, s);
 
     if (s->size) j->done = end;
     return rc == CLIPC_OK ? tell_read(j) : rc;

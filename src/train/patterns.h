@@ -1,0 +1,17 @@
+/* train/patterns.h -- many paths in one, as WebDataset users write them:
+ * "shards/{00000..00012}.tar", "{train,extra}/{0..9}.tar". */
+#ifndef CLIPC_TRAIN_PATTERNS_H
+#define CLIPC_TRAIN_PATTERNS_H
+
+#include "base/err.h"
+
+enum { PATTERN_PATHS = 1000000 }; /* of one pattern, at most */
+
+/* Calls on(user, path) for each path of a pattern, the last braces counting fastest, as
+ * the shell does.  A range has as many digits as its first number; braces with neither a
+ * range nor a comma stand for themselves.  What `on` returns other than CLIPC_OK ends it;
+ * more than PATTERN_PATHS is CLIPC_ERR_LIMIT. */
+int pattern_each(const char *pattern, int (*on)(void *user, const char *path), void *user,
+                 clipc_err *err);
+
+#endif

@@ -1,0 +1,483 @@
+#include "train/sources.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/csv.h"
+#include "train/patterns.h"
+
+enum { PICTURE_MAX = SHARD_LIMIT, LIST_MAX = 1 << 28, DEPTH = 64 };
+
+/* A source while it is read. */
+typedef struct reading {
+    sources *s;
+    const table_cfg *tables;
+    const char *root; /* the source as given */
+    char **bare;      /* pictures without captions, which may turn out to be of classes */
+    size_t n_bare, cap_bare;
+    clipc_err *err;
+} reading;
+
+/* Makes room for one more element of an array. */
+static int grow(void **v, size_t n, size_t *cap, size_t element, clipc_err *err)
+{
+    if (n < *cap) return CLIPC_OK;
+    const size_t more = *cap ? 2 * *cap : 64;
+    void *p = realloc(*v, more * element);
+    if (!p) return clipc_fail_memory(err, "training data", more * element);
+    *v = p, *cap = more;
+    return CLIPC_OK;
+}
+
+static int add_text(reading *r, const char *text)
+{
+    return buf_add(&r->s->texts, text, strlen(text) + 1, r->err);
+}
+
+/* x says where the picture is. */
+static int add_sample(reading *r, sample x, const char *name, const captions *c)
+{
+    sources *s = r->s;
+    int rc = grow((void **)(void *)&s->v, s->n, &s->cap, sizeof *s->v, r->err);
+
+    x.texts = s->texts.len;
+    x.captions = (uint16_t)c->n;
+    x.tint = c->tint;
+    if (rc == CLIPC_OK) rc = add_text(r, name);
+    for (size_t i = 0; rc == CLIPC_OK && i < c->n; i++) rc = add_text(r, c->v[i]);
+    if (rc == CLIPC_OK) s->v[s->n++] = x;
+    return rc;
+}
+
+/* What ends the reading is out of memory; all else is the sample's own fault. */
+static int count_broken(reading *r, int rc, const clipc_err *why)
+{
+    if (rc == CLIPC_ERR_MEMORY) {
+        if (r->err) *r->err = *why;
+        return rc;
+    }
+    if (rc != CLIPC_OK) broken_add(&r->s->broken, why);
+    return CLIPC_OK;
+}
+
+static int lacks(reading *r, const char *path, const char *name, const char *what)
+{
+    clipc_err why = {0};
+
+    clipc_fail(&why, CLIPC_ERR_FORMAT, "%s%s%s: no %s", path, *name ? ": " : "", name,
+               what);
+    broken_add(&r->s->broken, &why);
+    return CLIPC_OK;
+}
+
+/* ---- shards ---- */
+
+static int add_member(reading *r, const shard *from, const shard_sample *in,
+                      const char *path)
+{
+    const uint8_t *base = from->map.data ? from->map.data : (const uint8_t *)from->bytes;
+    sample x = {.shard = (uint32_t)r->s->n_shards};
+    char where[300];
+    captions c = {0};
+    clipc_err why = {0};
+    int rc = CLIPC_OK;
+
+    snprintf(where, sizeof where, "%.200s: %.90s", path, in->key);
+    for (size_t i = 0; rc == CLIPC_OK && i < in->n; i++) {
+        const shard_part *p = &in->parts[i];
+        if (ending_is_picture(p->ext) && p->bytes.size <= PICTURE_MAX) {
+            x.offset = (uint64_t)(p->bytes.data - base);
+            x.size = (uint32_t)p->bytes.size;
+        } else if (strcmp(p->ext, "json") == 0) {
+            rc = captions_json(&c, p->bytes, where, &why);
+        } else if (strcmp(p->ext, "txt") == 0) {
+            rc = captions_txt(&c, p->bytes, &why);
+        }
+    }
+    if (rc != CLIPC_OK) rc = count_broken(r, rc, &why);
+    else if (!x.size) rc = lacks(r, path, in->key, "picture");
+    else if (!c.n) rc = lacks(r, path, in->key, "caption");
+    else rc = add_sample(r, x, in->key, &c);
+    captions_free(&c);
+    return rc;
+}
+
+static int add_shard(reading *r, const char *path)
+{
+    sources *s = r->s;
+    source_shard new = {0};
+    int rc = grow((void **)(void *)&s->shards, s->n_shards, &s->cap_shards,
+                  sizeof *s->shards, r->err);
+
+    if (rc == CLIPC_OK) rc = shard_open(&new.unpacked, path, SHARD_LIMIT, r->err);
+    if (rc != CLIPC_OK) return rc;
+    for (size_t i = 0; rc == CLIPC_OK && i < new.unpacked.n; i++)
+        rc = add_member(r, &new.unpacked, &new.unpacked.samples[i], path);
+    if (new.unpacked.map.data) shard_free(&new.unpacked);
+    free(new.unpacked.samples);
+    new.unpacked.samples = NULL;
+    new.path = strdup(path);
+    s->shards[s->n_shards++] = new;
+    return rc == CLIPC_OK && !new.path ? clipc_fail_memory(r->err, path, 0) : rc;
+}
+
+/* ---- tables ---- */
+
+static char table_separator(const table_cfg *cfg, span text)
+{
+    const char *p = (const char *)text.data;
+    size_t n = 0;
+
+    if (cfg->separator) return cfg->separator[0];
+    while (n < text.size && p[n] != '\n' && p[n] != '\r') n++;
+    return n && memchr(p, '\t', n) ? '\t' : ',';
+}
+
+typedef struct table {
+    csv csv;
+    size_t img, caption; /* columns */
+    const char *path;
+    bool beside; /* pictures are relative to the table, not to where we are */
+} table;
+
+static int read_header(table *t, const table_cfg *cfg, clipc_err *err)
+{
+    const int rc = csv_next(&t->csv, err);
+
+    if (rc != CLIPC_OK) return rc;
+    t->img = csv_find(&t->csv, cfg->img_key);
+    t->caption = csv_find(&t->csv, cfg->caption_key);
+    if (t->img < t->csv.n && t->caption < t->csv.n) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_FORMAT,
+                      "%s: no column \"%s\" in its header (csv_img_key, csv_caption_key, "
+                      "csv_separator)",
+                      t->path, t->img < t->csv.n ? cfg->caption_key : cfg->img_key);
+}
+
+/* malloc'd; NULL when memory is out. */
+static char *beside(const char *path, const char *name)
+{
+    const size_t folder = (size_t)(path_base(path) - path);
+    char *dir = name[0] == '/' || !folder ? NULL : strndup(path, folder);
+    char *out = dir ? path_join(dir, name) : strdup(name);
+
+    free(dir);
+    return out;
+}
+
+static int add_record(reading *r, table *t, bool first)
+{
+    const size_t last = t->img > t->caption ? t->img : t->caption;
+    char line[32];
+    captions c = {0};
+    int rc;
+
+    snprintf(line, sizeof line, "line %zu", t->csv.line);
+    if (t->csv.n <= last) return lacks(r, t->path, line, "picture and caption");
+    const char *img = csv_field(&t->csv, t->img);
+    if (!*img) return lacks(r, t->path, line, "picture");
+    const char *text = csv_field(&t->csv, t->caption);
+    char *path = beside(t->path, img);
+    if (!path) return clipc_fail_memory(r->err, t->path, strlen(img));
+    if (first) t->beside = file_exists(path);
+    rc = captions_add(&c, text, strlen(text), r->err);
+    if (rc == CLIPC_OK && !c.n) rc = lacks(r, t->path, line, "caption");
+    else if (rc == CLIPC_OK)
+        rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, t->beside ? path : img, &c);
+    captions_free(&c);
+    free(path);
+    return rc;
+}
+
+static int add_table(reading *r, const char *path)
+{
+    table t = {.path = path};
+    span text;
+    clipc_err why;
+    int rc = file_map(&text, path, r->err);
+
+    if (rc != CLIPC_OK) return rc;
+    t.csv = csv_start(text, table_separator(r->tables, text), path);
+    rc = read_header(&t, r->tables, r->err);
+    for (bool first = true; rc == CLIPC_OK; first = false) {
+        if ((rc = csv_next(&t.csv, &why)) != CLIPC_OK) rc = count_broken(r, rc, &why);
+        else if (!t.csv.n) break;
+        else rc = add_record(r, &t, first);
+    }
+    csv_free(&t.csv);
+    file_unmap(&text);
+    return rc;
+}
+
+/* ---- folders ---- */
+
+static int read_captions(captions *c, const char *path, clipc_err *err)
+{
+    buf text = {0};
+    int rc = file_read(&text, path, CAPTIONS_FILE_MAX, err);
+    const span t = {(const uint8_t *)text.data, text.len};
+
+    if (rc == CLIPC_OK && strcmp(path_ending(path), "txt") == 0)
+        rc = captions_txt(c, t, err);
+    else if (rc == CLIPC_OK) rc = captions_json(c, t, path, err);
+    buf_free(&text);
+    return rc;
+}
+
+/* The file of captions beside a picture: malloc'd, or NULL if there is none. */
+static int side_file(char **out, const char *path, clipc_err *err)
+{
+    static const char *const ends[] = {"txt", "json"};
+    const size_t stem = (size_t)(path_ending(path) - path);
+
+    *out = NULL;
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char *side = malloc(stem + sizeof "json");
+        if (!side) return clipc_fail_memory(err, path, stem);
+        memcpy(side, path, stem);
+        strcpy(side + stem, ends[i]);
+        if (file_exists(side)) return *out = side, CLIPC_OK;
+        free(side);
+    }
+    return CLIPC_OK;
+}
+
+static int keep_bare(reading *r, const char *path)
+{
+    int rc =
+        grow((void **)(void *)&r->bare, r->n_bare, &r->cap_bare, sizeof *r->bare, r->err);
+
+    if (rc != CLIPC_OK) return rc;
+    r->bare[r->n_bare] = strdup(path);
+    return r->bare[r->n_bare++] ? CLIPC_OK : clipc_fail_memory(r->err, path, 0);
+}
+
+static int add_picture(reading *r, const char *path)
+{
+    char *side;
+    captions c = {0};
+    clipc_err why = {0};
+    int rc = side_file(&side, path, r->err);
+
+    if (rc != CLIPC_OK) return rc;
+    if (!side) return keep_bare(r, path);
+    if ((rc = read_captions(&c, side, &why)) != CLIPC_OK) rc = count_broken(r, rc, &why);
+    else if (!c.n) rc = lacks(r, side, "", "caption");
+    else rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
+    captions_free(&c);
+    free(side);
+    return rc;
+}
+
+static int add_path(reading *r, const char *path, int depth);
+
+static int add_folder(reading *r, const char *path, int depth)
+{
+    struct dirent **names = NULL;
+    const int n = scandir(path, &names, NULL, alphasort);
+    int rc = n < 0 ? clipc_fail(r->err, CLIPC_ERR_IO, "%s: cannot read folder: %s", path,
+                                strerror(errno))
+                   : CLIPC_OK;
+
+    for (int i = 0; i < n; i++) {
+        if (rc == CLIPC_OK && names[i]->d_name[0] != '.') {
+            char *inner = path_join(path, names[i]->d_name);
+            rc = inner ? add_path(r, inner, depth + 1)
+                       : clipc_fail_memory(r->err, path, 0);
+            free(inner);
+        }
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+static bool is_table(const char *path)
+{
+    const char *ending = path_ending(path);
+    return strcasecmp(ending, "csv") == 0 || strcasecmp(ending, "tsv") == 0;
+}
+
+/* depth 0: given by name.  Links in circles end at DEPTH. */
+static int add_path(reading *r, const char *path, int depth)
+{
+    if (file_is_dir(path)) return depth < DEPTH ? add_folder(r, path, depth) : CLIPC_OK;
+    if (shard_is(path)) return add_shard(r, path);
+    if (is_table(path)) return add_table(r, path);
+    if (ending_is_picture(path_ending(path))) return add_picture(r, path);
+    if (depth) return CLIPC_OK;
+    return clipc_fail(r->err, CLIPC_ERR_IO, "%s: %s", path,
+                      file_exists(path) ? "neither folder, shard (.tar), table (.csv, "
+                                          ".tsv), list (.txt, .list) nor picture"
+                                        : "no such file");
+}
+
+/* ---- folders of classes ---- */
+
+/* The folder that a picture lies in; false where that is the source itself. */
+static bool class_name(captions *c, int *rc, const reading *r, const char *path)
+{
+    const char *base = path_base(path), *from = base;
+    char *name;
+
+    if (!file_is_dir(r->root)) return false;
+    while (from > path && from[-1] == '/') from--;
+    const char *end = from;
+    while (from > path && from[-1] != '/') from--;
+    if ((size_t)(end - path) <= strlen(r->root)) return false;
+    name = strndup(from, (size_t)(end - from));
+    for (char *p = name; p && *p; p++)
+        if (*p == '_') *p = ' ';
+    *rc = name ? captions_add(c, name, strlen(name), r->err)
+               : clipc_fail_memory(r->err, path, 0);
+    free(name);
+    return true;
+}
+
+static int add_bare(reading *r, const char *path, bool classes)
+{
+    captions c = {0};
+    int rc = CLIPC_OK;
+
+    if (classes && class_name(&c, &rc, r, path) && rc == CLIPC_OK)
+        rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
+    else if (rc == CLIPC_OK) rc = lacks(r, path, "", "caption beside it");
+    captions_free(&c);
+    return rc;
+}
+
+/* ---- sources ---- */
+
+static int add_source_path(void *user, const char *path)
+{
+    reading *r = user;
+    const size_t before = r->s->n;
+
+    r->root = path;
+    int rc = add_path(r, path, 0);
+    const bool classes = r->s->n == before;
+    for (size_t i = 0; i < r->n_bare; i++) {
+        if (rc == CLIPC_OK) rc = add_bare(r, r->bare[i], classes);
+        free(r->bare[i]);
+    }
+    r->n_bare = 0;
+    return rc;
+}
+
+/* A file or folder that has such a name goes before what it could mean as a pattern. */
+static int add_pattern(reading *r, const char *path)
+{
+    return file_exists(path) ? add_source_path(r, path)
+                             : pattern_each(path, add_source_path, r, r->err);
+}
+
+static int add_list(reading *r, const char *path)
+{
+    buf text = {0};
+    int rc = file_read(&text, path, LIST_MAX, r->err);
+
+    for (char *line = text.data; rc == CLIPC_OK && line && *line;) {
+        char *end = line + strcspn(line, "\r\n");
+        const bool last = !*end;
+        *end = '\0';
+        char *inner = *line && *line != '#' ? beside(path, line) : NULL;
+        if (inner) rc = add_pattern(r, inner);
+        else if (*line && *line != '#') rc = clipc_fail_memory(r->err, path, 0);
+        free(inner);
+        line = last ? NULL : end + 1;
+    }
+    buf_free(&text);
+    return rc;
+}
+
+static bool is_list(const char *path)
+{
+    const char *ending = path_ending(path);
+    return !file_is_dir(path) && file_exists(path) &&
+           (strcasecmp(ending, "txt") == 0 || strcasecmp(ending, "list") == 0);
+}
+
+int sources_open(sources *s, const char *const *paths, size_t n, const table_cfg *tables,
+                 clipc_err *err)
+{
+    reading r = {.s = s, .tables = tables, .err = err};
+    int rc = CLIPC_OK;
+
+    *s = (sources){.n_sources = n, .ends = calloc(n ? n : 1, sizeof *s->ends)};
+    if (!s->ends) return clipc_fail_memory(err, "sources", n * sizeof *s->ends);
+    if (!n) return clipc_fail(err, CLIPC_ERR_ARG, "no training data given");
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
+        const size_t before = s->n;
+        rc = is_list(paths[i]) ? add_list(&r, paths[i]) : add_pattern(&r, paths[i]);
+        s->ends[i] = s->n;
+        if (rc == CLIPC_OK && s->n == before)
+            rc = s->broken.n
+                     ? clipc_fail(err, CLIPC_ERR_ARG,
+                                  "%s: no picture with a caption in it: %s", paths[i],
+                                  s->broken.first[0].msg)
+                     : clipc_fail(err, CLIPC_ERR_ARG,
+                                  "%s: no picture with a caption in it", paths[i]);
+    }
+    free(r.bare);
+    return rc;
+}
+
+void sources_free(sources *s)
+{
+    for (size_t i = 0; i < s->n_shards; i++) {
+        free(s->shards[i].path);
+        shard_free(&s->shards[i].unpacked);
+    }
+    free(s->shards);
+    free(s->ends);
+    free(s->v);
+    buf_free(&s->texts);
+    *s = (sources){0};
+}
+
+size_t sources_memory(const sources *s)
+{
+    size_t bytes = s->cap * sizeof *s->v + s->texts.cap;
+
+    for (size_t i = 0; i < s->n_shards; i++) bytes += s->shards[i].unpacked.size;
+    return bytes;
+}
+
+const char *sources_name(const sources *s, const sample *x)
+{
+    return s->texts.data + x->texts;
+}
+
+void sources_where(char *out, size_t size, const sources *s, const sample *x)
+{
+    const char *in = x->shard == SAMPLE_LOOSE ? NULL : s->shards[x->shard].path;
+
+    snprintf(out, size, "%s%s%s", in ? in : "", in ? ": " : "", sources_name(s, x));
+}
+
+const char *sources_caption(const sources *s, const sample *x, size_t i)
+{
+    const char *text = sources_name(s, x);
+
+    for (size_t k = 0; k <= i; k++) text += strlen(text) + 1;
+    return text;
+}
+
+int sources_read(span *out, buf *keep, const sources *s, const sample *x, clipc_err *err)
+{
+    const source_shard *in = x->shard == SAMPLE_LOOSE ? NULL : &s->shards[x->shard];
+    int rc;
+
+    if (in && in->unpacked.bytes) {
+        *out = (span){(const uint8_t *)in->unpacked.bytes + x->offset, x->size};
+        return CLIPC_OK;
+    }
+    rc = in ? file_read_part(keep, in->path, x->offset, x->size, err)
+            : file_read(keep, sources_name(s, x), PICTURE_MAX, err);
+    *out = (span){(const uint8_t *)keep->data, keep->len};
+    return rc;
+}
