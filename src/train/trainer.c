@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/sizes.h"
+#include "clip/find.h"
 #include "train/checkpoint.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
@@ -113,10 +114,11 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
 
     t->best = -1.0;
     if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
-    else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
+    else if (how == CLIPC_TRAIN_NEW &&
+             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
         rc = clipc_fail(err, CLIPC_ERR_EXISTS,
-                        "%s: holds a run already; go on with --resume, choose another "
-                        "--out, or --force removes it",
+                        "%s: holds a run or a model already; go on with --resume, choose "
+                        "another --out, or --force replaces it",
                         t->out);
     else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
