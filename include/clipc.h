@@ -96,7 +96,8 @@ typedef struct clipc_model_info {
     const char *format;    /* "hf", "open_clip", "clipc", "openai" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
-    const char *family; /* of the image tower: "vit", "resnet", "convnext", "fastvit" */
+    const char *family; /* of the image tower: "vit", "resnet", "convnext", "fastvit",
+                           "efficientnet_lite" */
     const char *activation; /* "quick_gelu", "gelu" or "gelu_tanh" */
     const char
         *precision;    /* of the stored weights: "f32", "f16", "bf16", "int8", "mixed" */
@@ -105,7 +106,7 @@ typedef struct clipc_model_info {
     size_t image_columns; /* as many, unless the model sees rectangles */
     size_t patch_size;    /* ViT; 0 otherwise */
     size_t image_width, image_layers, image_heads;
-    size_t image_stages[5]; /* blocks of each stage; 0 for a ViT */
+    size_t image_stages[7]; /* blocks of each stage; 0 for a ViT */
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;
@@ -316,6 +317,13 @@ CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_
 CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
                               size_t height, int overwrite, clipc_err *err);
 
+/* A model in a mean of several: its part of the whole, 0 to 1, or -1: all have as much.
+ */
+typedef struct clipc_share {
+    const char *model;
+    float share;
+} clipc_share;
+
 /* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
 typedef struct clipc_convert_options {
     const char *to; /* a folder, "hf" (what transformers' CLIPModel and SiglipModel hold)
@@ -325,6 +333,10 @@ typedef struct clipc_convert_options {
         *origin;             /* clipc: kept in the file; NULL: as the source has it */
     int overwrite;           /* 0: CLIPC_ERR_EXISTS when `out` is there */
     clipc_open_options open; /* another image size: its positions are written */
+    /* Models of the same kind whose weights are averaged with its own, which have the
+     * rest of the whole. */
+    const clipc_share *average;
+    size_t n_average;
 } clipc_convert_options;
 
 /* Reads a model of any format and writes it as `out`, each file atomically, with its

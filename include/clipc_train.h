@@ -19,8 +19,19 @@
  *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
- *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
- *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *   init             instead of model and tokenizer: a model as clipc_model_open takes
+ * it, whose weights, config and tokenizer the run begins with; lr is then 1e-5.  Towers
+ * that are not OpenAI's ViT, ResNet or text run but do not learn: lock them image_size,
+ * context_length with init: pictures, texts of another size; positions are interpolated
+ * as open_clip does new_head         with init: "image", "text" or "both": a projection
+ * drawn anew; with both, embed_dim may be another lock_image, lock_text false: with init,
+ * a tower that does not learn; it costs neither gradients nor moments, and where its
+ * first groups are locked, backward ends above them lock_image_unlocked_groups,
+ * lock_text_unlocked_layers 0: as open_clip's: the last so many groups of a locked ViT or
+ * text learn: the projection, the last block with its norm, the blocks in front of it,
+ * the embedding lock_image_freeze_bn_stats false: running statistics of a locked ResNet
+ * do not move either data             a path, or a list of paths or {"path", "weight"}.
+ * A path is a tar shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
  *                    with .txt or .json captions beside them, or of classes: subfolders
  *                    that are named as what the pictures in them show; or many of these
@@ -35,7 +46,7 @@
  *                    that of line b * batch_size + k, and behind the last line it begins
  *                    again; default: pairs at random
  *   templates        list of "... {} ...": how captions become texts; also saved as the
- *                    model's own templates
+ *                    model's own templates, in place of those of init
  *   alternative      .25: chance of drawing another than a picture's first caption
  *   augment          how pictures vary, each view drawn anew.
  *                    Those with alpha: "ground" [.45, .15, .30, .10], chances of white, a
@@ -63,6 +74,13 @@
  *                    every source has its share of an epoch, and its samples come equally
  *                    often
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
+ *   lr_image, lr_text
+ *                    lr: of each tower; the temperature has lr itself
+ *   layer_decay      1: of the rate, from each group of layers (those of the locks; of a
+ *                    ResNet the stem, each bottleneck, the pool) to the one below; the
+ *                    projection has the whole rate
+ *   ema              0: decay of a moving average of the weights (.999), which is kept
+ *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
  *   seed             1
@@ -76,6 +94,9 @@
  *                    samples
  *   save_every       500; keep 3 checkpoints
  *   val_every        500; val_samples 2000
+ *   eval             a path, or a list of paths, of what clipc_eval takes; relative to
+ *                    data_dir
+ *   eval_every       1000
  *   precision        "f16" of the saved model, or "f32", "bf16" */
 #ifndef CLIPC_TRAIN_H
 #define CLIPC_TRAIN_H
@@ -107,13 +128,21 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* Indexes the data, makes the towers and, with resume, continues from the
- * newest complete checkpoint in out_dir/checkpoints.  Without resume a folder that holds
- * a checkpoint is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
+/* Indexes the data, makes the towers and, with CLIPC_TRAIN_RESUME, continues from the
+ * newest complete checkpoint in out_dir/checkpoints.  A folder in which another process
+ * trains is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
-                                 const char *where, const char *out_dir, int resume,
+                                 const char *where, const char *out_dir, int start,
                                  clipc_err *err);
 CLIPC_API void clipc_trainer_free(clipc_trainer *t);
+
+/* What to do with a run, or a model, that out_dir holds already. */
+enum {
+    CLIPC_TRAIN_NEW,    /* refuse: CLIPC_ERR_EXISTS */
+    CLIPC_TRAIN_RESUME, /* go on from its newest checkpoint */
+    CLIPC_TRAIN_FORCE   /* once all else is open, remove its checkpoints and its log; the
+                           model in out_dir is replaced at the first save */
+};
 
 /* A line on what was opened: parameters, data, memory; on resume a warning if the
  * instruction set or the threads differ.  Lives as long as the trainer. */
@@ -140,9 +169,42 @@ CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
 CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 
-/* Loss and validation curves of a log as an SVG picture; the text is malloc'd and the
- * caller's to free. */
-CLIPC_API int clipc_train_plot(char **svg, const char *log_path, clipc_err *err);
+/* Runs the config's evaluations on the weights as they are now; eval_every (or the last
+ * step) asks for it.  on_result hears of each: r, or why it failed, which does not end
+ * the others. */
+CLIPC_API int clipc_trainer_wants_eval(const clipc_trainer *t);
+typedef void clipc_trainer_on_eval(void *user, const clipc_eval_result *r,
+                                   const clipc_err *why);
+CLIPC_API int clipc_trainer_evaluate(clipc_trainer *t, clipc_trainer_on_eval *on_result,
+                                     void *user, clipc_err *err);
+
+/* ---- watching runs ---- */
+
+enum { CLIPC_TRAIN_EVALS = 16 };
+
+/* Of a run, by its log. */
+typedef struct clipc_train_state {
+    long process;              /* that trains in the folder now; 0: none */
+    size_t step, steps, batch; /* last logged; planned; pairs a step; 0: not known */
+    double loss, lr;           /* nats; of the last logged step */
+    double images_per_second;  /* mean of the last twenty logged steps */
+    double seconds_left;       /* at that rate, validation and saving left out; below 0:
+                                  not known */
+    size_t skipped, broken;    /* steps; samples */
+    size_t val_step;           /* of the last validation; 0: there was none */
+    clipc_val_stats val;       /* without its counts */
+    size_t eval_step, n_evals; /* of the last evaluations; 0: there were none */
+    clipc_eval_result evals[CLIPC_TRAIN_EVALS];
+    size_t checkpoints, checkpoint_bytes, checkpoint_step; /* how many, size, newest */
+} clipc_train_state;
+
+CLIPC_API int clipc_train_status(clipc_train_state *out, const char *folder,
+                                 clipc_err *err);
+
+/* Loss, validation, evaluations and learning rate of n runs as one SVG picture; the text
+ * is malloc'd and the caller's to free. */
+CLIPC_API int clipc_train_plot(char **svg, const char *const *folders, size_t n,
+                               clipc_err *err);
 
 /* ---- vocabularies ----
  *

@@ -126,7 +126,7 @@ static void write_table(bool bad)
 
 static const char *const table_path = table;
 
-static data_cfg config(const bpe *tokens, size_t workers)
+static data_cfg config(const tokenizer *tokens, size_t workers)
 {
     return (data_cfg){.sources = &table_path,
                       .n_sources = 1,
@@ -136,7 +136,7 @@ static data_cfg config(const bpe *tokens, size_t workers)
                       .shuffle = true,
                       .max_broken = 0.1,
                       .alternative = 0.25f,
-                      .bpe = tokens,
+                      .tokenizer = tokens,
                       .context_length = 16,
                       .vocab_size = 49408,
                       .seed = 3,
@@ -180,12 +180,12 @@ static void test_batches(void **state)
     uint64_t whole[BATCHES], other[BATCHES];
     size_t seen[PICTURES] = {0};
     clipc_err err;
-    bpe *tokens;
+    tokenizer tokens = {0};
 
     (void)state;
     write_table(false);
-    CHECK_OK(bpe_new(&tokens, &err), err);
-    data_cfg one = config(tokens, 1), three = config(tokens, 3);
+    CHECK_OK(bpe_new(&tokens.bpe, &err), err);
+    data_cfg one = config(&tokens, 1), three = config(&tokens, 3);
     run(whole, seen, &one, 0);
     for (size_t i = 0; i < PICTURES; i++) /* 45 = 3 epochs of 12, and 9 */
         assert_in_range(seen[i], 3, 4);
@@ -194,7 +194,7 @@ static void test_batches(void **state)
         assert_memory_equal(other + first, whole + first,
                             (BATCHES - first) * sizeof *whole);
     }
-    bpe_free(tokens);
+    tokenizer_free(&tokens);
 }
 
 /* Batches of one worker or three, until the limit; the message it ends with. */
@@ -221,12 +221,12 @@ static void test_broken(void **state)
 {
     char one[300], three[300];
     clipc_err err;
-    bpe *tokens;
+    tokenizer tokens = {0};
 
     (void)state;
     write_table(true);
-    CHECK_OK(bpe_new(&tokens, &err), err);
-    data_cfg cfg = config(tokens, 1);
+    CHECK_OK(bpe_new(&tokens.bpe, &err), err);
+    data_cfg cfg = config(&tokens, 1);
     cfg.max_broken = 2;
     assert_int_equal(count_broken(one, &cfg), 2);
     assert_true(strstr(one, "gone.png: ") || strstr(one, "index.txt: "));
@@ -239,7 +239,7 @@ static void test_broken(void **state)
         strstr(three, "2 of 14 samples are broken, more than max_broken 0.1: "));
     cfg.max_broken = 0;
     assert_int_equal(count_broken(three, &cfg), 1);
-    bpe_free(tokens);
+    tokenizer_free(&tokens);
 }
 
 static int remove_table(void **state)

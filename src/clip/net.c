@@ -1,6 +1,5 @@
 #include "clip/net.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,6 +24,7 @@ static const image_ops *const families[IMAGE_FAMILIES] = {
     [IMAGE_RESNET] = &resnet_ops,
     [IMAGE_CONVNEXT] = &convnext_ops,
     [IMAGE_FASTVIT] = &fastvit_ops,
+    [IMAGE_EFFNET] = &effnet_ops,
 };
 
 /* Makes the towers that the config has and lists their parameters: text, scale, image. */
@@ -95,6 +95,4 @@ void net_init(net *n, rng *r)
 {
     n->ops->init(n->image, r);
     n->text_ops->init(n->text, r);
-    *n->logit_scale = logf(1.0f / 0.07f);
-    if (n->logit_bias) *n->logit_bias = -10.0f;
 }

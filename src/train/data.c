@@ -41,7 +41,7 @@ struct dataset {
 /* One worker's own memory. */
 typedef struct maker {
     dataset *d;
-    bpe_work *bpe;
+    tokens_work tokens;
     resize_work resize;
     uint8_t *view; /* [S,S,3] */
     buf picture, text;
@@ -79,6 +79,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     const char *caption = sources_caption(&m->d->sources, s,
                                           other ? 1 + rng_below(r, s->captions - 1u) : 0);
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
+    size_t n;
     int rc = CLIPC_OK;
 
     *id = hash(caption);
@@ -92,8 +93,9 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
         rc = buf_puts(&m->text, caption, err);
     }
     if (rc != CLIPC_OK) return rc;
-    return bpe_tokenize(m->bpe, ids, c->context_length, NULL, m->text.data, m->text.len,
-                        false, err);
+    return tokenizer_run(c->tokenizer, &m->tokens, ids, c->context_length, &n,
+                         (text_span){m->text.data, m->text.len}, false, "training data",
+                         err);
 }
 
 static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
@@ -182,7 +184,7 @@ static void *work(void *arg)
         if (++s->done == d->cfg.batch || d->failed) pthread_cond_broadcast(&d->made);
     }
     pthread_mutex_unlock(&d->lock);
-    bpe_work_free(m->bpe);
+    tokens_work_free(&m->tokens);
     resize_work_free(&m->resize);
     buf_free(&m->picture);
     buf_free(&m->text);
@@ -195,7 +197,7 @@ static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
     const size_t S = d->cfg.preprocess.h;
-    int rc = m ? bpe_work_new(&m->bpe, d->cfg.bpe, err)
+    int rc = m ? tokens_work_new(&m->tokens, d->cfg.tokenizer, err)
                : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
@@ -209,7 +211,7 @@ static int start_worker(dataset *d, clipc_err *err)
         rc = clipc_fail(err, CLIPC_ERR_MEMORY, "worker: cannot start a thread");
     }
     if (m) {
-        bpe_work_free(m->bpe);
+        tokens_work_free(&m->tokens);
         free(m->view);
     }
     free(m);
@@ -253,9 +255,8 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
         rc = sampling_init(&d->sampling, d->sources.ends, cfg->weights, cfg->n_sources,
                            cfg->seed, err);
     if (rc == CLIPC_OK) rc = faults_init(&d->faults, d->sources.n, err);
-    if (rc == CLIPC_OK && cfg->vocab_size < bpe_vocab_size(cfg->bpe))
-        rc = clipc_fail(err, CLIPC_ERR_ARG, "vocab_size %zu: the tokenizer has %zu",
-                        cfg->vocab_size, bpe_vocab_size(cfg->bpe));
+    if (rc == CLIPC_OK)
+        rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
     if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->sources.n, err);
     if (rc == CLIPC_OK) rc = make_slots(d, first, err);
     d->threads = calloc(cfg->workers, sizeof *d->threads);

@@ -7,9 +7,9 @@
 #ifndef CLIPC_TRAIN_DATA_H
 #define CLIPC_TRAIN_DATA_H
 
+#include "clip/tokens.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
-#include "text/bpe.h"
 #include "train/order.h"
 #include "train/sources.h"
 
@@ -25,8 +25,8 @@ typedef struct data_cfg {
     double max_broken; /* train/broken.h: more of them end the run */
     float alternative; /* .25: chance of another caption than the first */
     bool in_order;     /* sample k of all, not one at random: for validation */
-    const sample_order *order; /* of samples in order; it begins again at its end */
-    const bpe *bpe;            /* with an id for each of vocab_size or fewer */
+    const sample_order *order;  /* of samples in order; it begins again at its end */
+    const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;

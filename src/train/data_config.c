@@ -208,5 +208,6 @@ void data_config_free(train_cfg *c)
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     for (size_t i = 0; i < TABLE_KEYS; i++) free(c->table_keys[i]);
     free(c->val);
+    eval_list_free(&c->evals);
     order_free(&c->order);
 }
