@@ -260,6 +260,50 @@ CLIPC_API int clipc_vocab_train(clipc_vocab_stats *stats, const char *folder,
                                 const char *const *paths, size_t n,
                                 const clipc_vocab_options *options, clipc_err *err);
 
+/* ---- training sets ---- */
+
+/* What there is: paths like a config's "data", and how tables among them are read; NULL:
+ * the defaults. */
+typedef struct clipc_data_sources {
+    const char *const *paths;
+    size_t n;
+    const char *csv_img_key, *csv_caption_key, *csv_separator;
+} clipc_data_sources;
+
+typedef struct clipc_make_options {
+    size_t per_shard;   /* samples, at most */
+    size_t shard_bytes; /* of pictures and captions, at most, but for a single sample */
+    size_t side;        /* longer sides are made so long; 0: they stay */
+    int quality;        /* of JPEG, 1 to 100 */
+    int shuffle;        /* nonzero: in an order that the seed gives */
+    uint64_t seed;
+    size_t threads;        /* 0: all that the process may use */
+    double max_broken;     /* as a config's */
+    double max_megapixels; /* larger pictures are broken */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    int (*on_progress)(void *user, size_t done, size_t total);
+    void (*on_broken)(void *user, const char *why); /* NULL allowed */
+    void *user;
+} clipc_make_options;
+
+typedef struct clipc_make_stats {
+    size_t samples, shards, bytes; /* bytes of pictures and captions */
+    size_t rewritten;              /* pictures made smaller or put into another format */
+    size_t broken;                 /* left out */
+} clipc_make_stats;
+
+/* 10000 samples or 1e9 bytes a shard, pictures as they are, in order. */
+CLIPC_API clipc_make_options clipc_make_default(void);
+
+/* Writes folder/00000.tar, ..: each sample a picture, .txt with its first caption and, if
+ * it has more, .json with all.  Pictures stay byte for byte unless they are larger than
+ * `side` or neither JPEG, PNG nor WebP: those become JPEG, or PNG where they are
+ * transparent.  The folder must not exist and appears when it is whole; until then it is
+ * called folder.partial, and the same call goes on where it was stopped. */
+CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
+                              const clipc_data_sources *from,
+                              const clipc_make_options *options, clipc_err *err);
+
 #ifdef __cplusplus
 }
 #endif
