@@ -16,6 +16,16 @@ static const opt table[] = {
     {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
     {"data", 'd', "PATH", "shards, a table, a folder: see the manual"},
     {"val", 0, "PATH", "held-out data of the same kind, for validation"},
+    {"init", 'i', "MODEL", "begin with a model's weights; the rate is then 1e-5"},
+    {"image-size", 0, "N", "with --init: other pictures, positions interpolated"},
+    {"context-length", 0, "N", "with --init: other texts, likewise"},
+    {"new-head", 0, "WHICH", "with --init: new projection of image, text or both"},
+    {"embed-dim", 0, "N", "with --new-head both: to so many numbers"},
+    {"lock-image", 0, NULL, "with --init: the image tower does not learn"},
+    {"lock-image-unlocked-groups", 0, "N", "but for its last N groups of layers"},
+    {"lock-image-freeze-bn-stats", 0, NULL, "nor do its running statistics move"},
+    {"lock-text", 0, NULL, "with --init: the text tower does not learn"},
+    {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
     {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
     {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
     {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
@@ -26,7 +36,14 @@ static const opt table[] = {
     {"eval", 0, "SET", "what clipc eval takes, measured every eval_every steps (1000)"},
     {"batch-size", 'b', "N", "pairs a batch (256)"},
     {"steps", 'n', "N", "optimizer steps (2000)"},
-    {"lr", 0, "X", "highest learning rate (0.001)"},
+    {"epochs", 0, "N", "instead of --steps: every sample once in each"},
+    {"lr", 0, "X", "highest learning rate (0.001, with --init 1e-5)"},
+    {"lr-image", 0, "X", "the image tower's own"},
+    {"lr-text", 0, "X", "the text tower's own"},
+    {"layer-decay", 0, "X",
+     "of the rate, from each group of layers to the one below (1)"},
+    {"wd", 0, "X", "weight decay (0.2)"},
+    {"ema", 0, "X", "decay of a moving average of the weights, in OUT/ema (none)"},
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
     {"threads", 0, "N", "compute threads (all it may use)"},
@@ -35,10 +52,11 @@ static const opt table[] = {
 
 static const opts_usage usage = {
     "train", "--data PATH --out FOLDER [options]",
-    "Trains a CLIP from random weights on pairs of pictures and captions. Ctrl-C saves; "
-    "the\n"
-    "same command with --resume goes on.",
+    "Trains a CLIP on pairs of pictures and captions, from random weights or, with "
+    "--init,\n"
+    "from a model's. Ctrl-C saves; the same command with --resume goes on.",
     "  clipc train --data shards/ --out model/\n"
+    "  clipc train --init ViT-B-32.pt --data pictures/ --out tuned/\n"
     "  clipc train --config recipes/drawings/train.json --data data/drawings --out run/\n"
     "  clipc train --config train.json --out run/ --resume\n"
     "  clipc train status run/\n"
@@ -51,10 +69,10 @@ typedef struct settings {
     clipc_err err;
 } settings;
 
-/* Option values are JSON where they parse as such, else strings. */
+/* Option values are JSON where they parse as such, else strings; true without one. */
 static int set_key(settings *s, const char *key, const char *value)
 {
-    json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
+    json_t *v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
 
     if (!v) v = json_string(value);
     if (!v) {
@@ -79,9 +97,14 @@ static int set_pair(settings *s, const char *value)
 /* Options whose value is a text, whatever it looks like. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {
-        "data",          "val", "tokenizer", "csv-img-key", "csv-caption-key",
-        "csv-separator", "eval"};
+    static const char *const names[] = {"data",
+                                        "val",
+                                        "eval",
+                                        "init",
+                                        "tokenizer",
+                                        "csv-img-key",
+                                        "csv-caption-key",
+                                        "csv-separator"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
@@ -98,6 +121,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "resume") == 0) return s->start = CLIPC_TRAIN_RESUME, 0;
     if (strcmp(name, "force") == 0) return s->start = CLIPC_TRAIN_FORCE, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
+    if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)
         if (*p == '-') *p = '_';
@@ -115,6 +139,13 @@ static void merge_data(json_t *config, json_t *given)
     if (!data || !json_is_array(json_object_get(config, "data"))) return;
     json_object_set(config, "data_dir", data);
     json_object_del(given, "data");
+}
+
+/* Of steps and epochs the command line's goes before the config's. */
+static void merge_length(json_t *config, json_t *given)
+{
+    if (json_object_get(given, "epochs")) json_object_del(config, "steps");
+    if (json_object_get(given, "steps")) json_object_del(config, "epochs");
 }
 
 /* The config as text, with the run's own copy in OUT/train.json when resuming. */
@@ -135,6 +166,7 @@ static int config_text(char **out, const char **where, settings *s)
         rc = clipc_fail(&s->err, CLIPC_ERR_FORMAT, "%s: no JSON object", path);
     if (rc == CLIPC_OK) {
         merge_data(config, s->given);
+        merge_length(config, s->given);
         json_object_update(config, s->given);
         *out = json_dumps(config, JSON_INDENT(2));
         if (!*out) rc = clipc_fail_memory(&s->err, "config", 0);
@@ -182,14 +214,23 @@ static void show_eval(void *user, const clipc_eval_result *r, const clipc_err *w
     else fprintf(stderr, "%s\n", why->msg);
 }
 
+/* The broken samples that were not shown yet. */
+static void show_broken(const clipc_trainer *t, size_t *shown)
+{
+    for (const char *why; (why = clipc_trainer_broken(t, *shown)); ++*shown)
+        fprintf(stderr, "%sbroken sample: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+                why);
+}
+
 static int run(clipc_trainer *t, const settings *s, clipc_err *err)
 {
     const double begin = clock_now();
     clipc_train_stats stats = {0};
-    size_t done = 0;
+    size_t done = 0, shown = 0;
     int rc = CLIPC_OK;
 
     do {
+        show_broken(t, &shown);
         if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
         show_step(&stats, (clock_now() - begin) / (double)++done);
         if (clipc_trainer_wants_val(t) && !cli_interrupted())
@@ -199,6 +240,7 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
         if (rc == CLIPC_OK && clipc_trainer_wants_eval(t) && !cli_interrupted())
             rc = clipc_trainer_evaluate(t, show_eval, &stats, err);
     } while (rc == CLIPC_OK && stats.step < stats.steps && !cli_interrupted());
+    show_broken(t, &shown);
     if (rc == CLIPC_OK && cli_interrupted() && stats.step < stats.steps)
         fprintf(stderr,
                 "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",

@@ -1,6 +1,5 @@
 #include "clip/net.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +94,4 @@ void net_init(net *n, rng *r)
 {
     n->ops->init(n->image, r);
     n->text_ops->init(n->text, r);
-    *n->logit_scale = logf(1.0f / 0.07f);
-    if (n->logit_bias) *n->logit_bias = -10.0f;
 }

@@ -30,7 +30,7 @@ typedef struct net {
 int net_make(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err);
 void net_free(net *n);
 
-/* Random weights; logit_scale = ln(1 / 0.07). */
+/* Random weights; logit_scale and logit_bias stay as they are. */
 void net_init(net *n, rng *r);
 
 /* The same without memory: the parameters' pointers are not set; and the memory then. */

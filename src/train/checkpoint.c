@@ -104,11 +104,13 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
                                         (int64_t)(c->best * 1e9)};
     const tensor t[] = {
         {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
-        {"adam_m", DT_F32, 1, {c->floats}, c->floats, c->m},
-        {"adam_v", DT_F32, 1, {c->floats}, c->floats, c->v},
+        {"adam_m", DT_F32, 1, {c->learned}, c->learned, c->m},
+        {"adam_v", DT_F32, 1, {c->learned}, c->learned, c->v},
         {"counters", DT_I64, 1, {COUNTERS}, COUNTERS, counters},
         {"isa", DT_U8, 1, {sizeof c->isa}, sizeof c->isa, c->isa},
+        {"ema", DT_F32, 1, {c->floats}, c->floats, c->ema}, /* last: it may be missing */
     };
+    const size_t n = sizeof t / sizeof t[0] - !c->ema;
     char name[64];
     int rc = file_mkdirs(folder, err);
 
@@ -116,8 +118,7 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
     char *path = path_join(folder, name);
     json_t *about = json_pack("{s:s}", "format", "clipc-train");
     if (rc == CLIPC_OK && (!path || !about)) rc = clipc_fail_memory(err, folder, 0);
-    if (rc == CLIPC_OK)
-        rc = safetensors_write(path, t, sizeof t / sizeof t[0], about, DT_F32, k, err);
+    if (rc == CLIPC_OK) rc = safetensors_write(path, t, n, about, DT_F32, k, err);
     json_decref(about);
     if (rc == CLIPC_OK) {
         prune(folder, keep, is_checkpoint);
@@ -148,8 +149,10 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     int rc = safetensors_open(&f, path, err);
 
     if (rc == CLIPC_OK) rc = copy(c->weights, f, "weights", DT_F32, c->floats, path, err);
-    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->floats, path, err);
-    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->learned, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->learned, path, err);
+    if (rc == CLIPC_OK && c->ema)
+        rc = copy(c->ema, f, "ema", DT_F32, c->floats, path, err);
     if (rc == CLIPC_OK) rc = copy(counters, f, "counters", DT_I64, COUNTERS, path, err);
     if (rc == CLIPC_OK) rc = copy(c->isa, f, "isa", DT_U8, sizeof c->isa, path, err);
     c->isa[sizeof c->isa - 1] = '\0';

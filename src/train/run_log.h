@@ -25,6 +25,8 @@ void run_log_close(run_log *l);
 int run_log_begin(const run_log *l, size_t step, size_t steps, size_t batch,
                   clipc_err *err);
 int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err);
+/* A broken sample, by name and reason. */
+int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err);
 int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err);
 int run_log_eval(const run_log *l, size_t step, const clipc_eval_result *r,
                  clipc_err *err);
