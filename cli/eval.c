@@ -29,46 +29,50 @@ static int on_option(void *user, const char *name, const char *value)
                : cli_usage("eval", "-C wants a number above 0");
 }
 
-static void print_recall(const char *way, const double recall[3])
+static void print_recall(FILE *to, const char *way, const double recall[3])
 {
-    printf("  %s R@1 %.2f %% R@5 %.2f %% R@10 %.2f %%", way, 100 * recall[0],
-           100 * recall[1], 100 * recall[2]);
+    fprintf(to, "  %s R@1 %.2f %% R@5 %.2f %% R@10 %.2f %%", way, 100 * recall[0],
+            100 * recall[1], 100 * recall[2]);
 }
 
-static void print_text(const clipc_eval_result *r)
+void eval_print(FILE *to, const clipc_eval_result *r)
 {
-    printf("%-20s %6zu pictures", r->name, r->pictures);
+    fprintf(to, "%-20s %6zu pictures", r->name, r->pictures);
     if (r->task == CLIPC_EVAL_RETRIEVAL) {
-        printf("  %5zu captions", r->captions);
-        print_recall("image to text", r->image_to_text);
-        print_recall("text to image", r->text_to_image);
+        fprintf(to, "  %5zu captions", r->captions);
+        print_recall(to, "image to text", r->image_to_text);
+        print_recall(to, "text to image", r->text_to_image);
     } else {
-        printf("  %5zu classes  top-1 %6.2f %%  top-5 %6.2f %%", r->classes,
-               100 * r->top1, 100 * r->top5);
+        fprintf(to, "  %5zu classes  top-1 %6.2f %%  top-5 %6.2f %%", r->classes,
+                100 * r->top1, 100 * r->top5);
     }
     if (r->task == CLIPC_EVAL_LINEAR_PROBE)
-        printf("  linear probe of %zu pictures, C %.4g", r->trained_on, r->C);
-    if (r->failed) printf("  %zu failed", r->failed);
-    printf("  (%.1f s)\n", r->seconds);
+        fprintf(to, "  linear probe of %zu, C %.4g", r->trained_on, r->C);
+    if (r->failed) fprintf(to, "  %zu failed", r->failed);
+    fprintf(to, "  (%.1f s)\n", r->seconds);
 }
 
-static void print_json(const clipc_eval_result *r)
+void json_print_recall(const char *key, const double v[3])
+{
+    printf(",\"%s\":[%.6f,%.6f,%.6f]", key, v[0], v[1], v[2]);
+}
+
+void eval_print_json(const clipc_eval_result *r)
 {
     printf("{\"name\":");
     json_print_string(r->name);
     printf(",\"task\":\"%s\",\"pictures\":%zu", clipc_eval_task(r->task), r->pictures);
-    if (r->task == CLIPC_EVAL_RETRIEVAL)
-        printf(",\"captions\":%zu,\"failed\":%zu,\"image_to_text\":[%.6f,%.6f,%.6f],"
-               "\"text_to_image\":[%.6f,%.6f,%.6f]",
-               r->captions, r->failed, r->image_to_text[0], r->image_to_text[1],
-               r->image_to_text[2], r->text_to_image[0], r->text_to_image[1],
-               r->text_to_image[2]);
-    else
+    if (r->task == CLIPC_EVAL_RETRIEVAL) {
+        printf(",\"captions\":%zu,\"failed\":%zu", r->captions, r->failed);
+        json_print_recall("image_to_text", r->image_to_text);
+        json_print_recall("text_to_image", r->text_to_image);
+    } else {
         printf(",\"classes\":%zu,\"failed\":%zu,\"top1\":%.6f,\"top5\":%.6f", r->classes,
                r->failed, r->top1, r->top5);
+    }
     if (r->task == CLIPC_EVAL_LINEAR_PROBE)
         printf(",\"trained_on\":%zu,\"C\":%.6g", r->trained_on, r->C);
-    printf(",\"seconds\":%.2f}\n", r->seconds);
+    printf(",\"seconds\":%.2f}", r->seconds);
 }
 
 /* set: NULL for the one that ships. */
@@ -80,8 +84,10 @@ static int eval_one(settings *e, const char *set)
     e->eval.user = &p;
     const int rc = clipc_eval(&r, e->s.ctx, set, &e->eval, &e->s.err);
     progress_end(&p);
-    if (rc == CLIPC_OK) (e->json ? print_json : print_text)(&r);
-    return rc;
+    if (rc != CLIPC_OK) return rc;
+    if (e->json) eval_print_json(&r), putchar('\n');
+    else eval_print(stdout, &r);
+    return CLIPC_OK;
 }
 
 static const opt table[] = {

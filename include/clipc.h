@@ -316,6 +316,13 @@ CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_
 CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
                               size_t height, int overwrite, clipc_err *err);
 
+/* A model in a mean of several: its part of the whole, 0 to 1, or -1: all have as much.
+ */
+typedef struct clipc_share {
+    const char *model;
+    float share;
+} clipc_share;
+
 /* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
 typedef struct clipc_convert_options {
     const char *to; /* a folder, "hf" (what transformers' CLIPModel and SiglipModel hold)
@@ -325,6 +332,10 @@ typedef struct clipc_convert_options {
         *origin;             /* clipc: kept in the file; NULL: as the source has it */
     int overwrite;           /* 0: CLIPC_ERR_EXISTS when `out` is there */
     clipc_open_options open; /* another image size: its positions are written */
+    /* Models of the same kind whose weights are averaged with its own, which have the
+     * rest of the whole. */
+    const clipc_share *average;
+    size_t n_average;
 } clipc_convert_options;
 
 /* Reads a model of any format and writes it as `out`, each file atomically, with its

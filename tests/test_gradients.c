@@ -137,15 +137,15 @@ static size_t pass_bytes(const rig *r, size_t chunk, bool recompute)
 /* pass: what it says it would take falls with chunks and recomputation */
 static void test_pass_bytes(void **state)
 {
-    static const char *const folders[] = {MODELS "oc_vit_gelu", MODELS "oc_rn"};
+    static const char *const folders[] = {MODELS "oc_vit_quick", MODELS "oc_rn"};
 
     (void)state;
     for (size_t i = 0; i < 2; i++) {
         rig r;
         rig_open(&r, folders[i], TOWER_TRAIN);
         const size_t whole = pass_bytes(&r, r.B, false);
-        assert_true(pass_bytes(&r, r.B, true) < whole * 8 / 10);
-        assert_true(pass_bytes(&r, 1, false) < whole * 6 / 10);
+        assert_true(pass_bytes(&r, r.B, true) < whole * 8 / 10); /* 63 and 71 % */
+        assert_true(pass_bytes(&r, 1, false) < whole * 4 / 10);  /* 25 and 28 % */
         rig_close(&r);
     }
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/checkpoint_view.h"
 #include "clip/fold.h"
 #include "clip/timm.h"
 #include "io/any_file.h"
@@ -223,14 +224,32 @@ static int read_own(model_source *s, clipc_err *err)
                : rc;
 }
 
+static int path_beside(buf *path, const model_source *s, const char *name, clipc_err *err)
+{
+    const int rc = buf_add(path, s->path, (size_t)(path_base(s->path) - s->path), err);
+
+    return rc == CLIPC_OK ? buf_puts(path, name, err) : rc;
+}
+
+/* A checkpoint of a run, whose model's config is in the folder above. */
+static int read_checkpoint(model_source *s, clipc_err *err)
+{
+    buf path = {0};
+    int rc = path_beside(&path, s, "../open_clip_config.json", err);
+
+    s->format = "checkpoint", s->config_by = "../open_clip_config.json";
+    if (rc == CLIPC_OK) rc = config_open_clip_file(&s->cfg, path.data, err);
+    if (rc == CLIPC_OK) rc = checkpoint_name_tensors(s->weights, &s->cfg, s->path, err);
+    buf_free(&path);
+    return rc;
+}
+
 /* A config beside the file, if there is one, describes it. */
 static int read_beside(model_source *s, bool *found, clipc_err *err)
 {
-    const size_t dir = (size_t)(path_base(s->path) - s->path);
     buf path = {0};
-    int rc = buf_add(&path, s->path, dir, err);
+    int rc = path_beside(&path, s, "open_clip_config.json", err);
 
-    if (rc == CLIPC_OK) rc = buf_puts(&path, "open_clip_config.json", err);
     *found = rc == CLIPC_OK && file_exists(path.data);
     if (*found) {
         s->format = "open_clip", s->config_by = "open_clip_config.json";
@@ -250,6 +269,7 @@ static int open_file(model_source *s, clipc_err *err)
     if (rc != CLIPC_OK) return rc;
     format = tensor_file_string(s->weights, "format");
     if (format && strcmp(format, "clipc") == 0) return read_own(s, err);
+    if (format && strcmp(format, "clipc-train") == 0) return read_checkpoint(s, err);
     if (tensor_file_string(s->weights, "general.architecture")) {
         s->format = "gguf", s->config_by = "GGUF's keys";
         return config_gguf(&s->cfg, tensor_file_metadata(s->weights), s->path, err);
@@ -289,6 +309,16 @@ static int resize(model_source *s, size_t rows, size_t columns, clipc_err *err)
     memcpy(s->stored, was, sizeof was);
     c->image_size = s->cfg.preprocess.h = rows;
     c->image_width = s->cfg.preprocess.w = columns;
+    return CLIPC_OK;
+}
+
+int source_set_context(model_source *s, size_t context_length, clipc_err *err)
+{
+    if (s->cfg.no_text || s->cfg.text.family == TEXT_BERT)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: its texts have no other context length", s->path);
+    s->other_context = context_length != s->cfg.text.context_length;
+    s->cfg.text.context_length = context_length;
     return CLIPC_OK;
 }
 

@@ -336,9 +336,9 @@ static int fastvit_acts_make(void **acts, size_t *bytes, const void *tower, size
 
     *acts = NULL;
     if (tower_trains(mode))
-        return clipc_fail(
-            err, CLIPC_ERR_FEATURE,
-            "an image tower of this kind runs but is not trained: it is a FastViT");
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "an image tower of this kind runs but is not trained, it is a "
+                          "FastViT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "image tower", sizeof *a);
     a->B = B;

@@ -71,6 +71,9 @@ typedef struct image_cfg {
     act act;                       /* all but ResNet */
     float eps;                     /* of layer norm or batch norm; 1e-5 */
     weight_form form;              /* TOWER_INFER: of linear and conv weights */
+    size_t locked;     /* TOWER_TRAIN: the first so many groups (train/groups.h) do not
+                          learn: they save nothing and backward ends above them */
+    bool locked_stats; /* nor do running statistics move */
 
     /* What a ViT has beside or instead of OpenAI's.  All zero: OpenAI's. */
     block_extras extras;
@@ -123,6 +126,7 @@ typedef struct text_cfg {
     act act;
     float eps;
     weight_form form; /* TOWER_INFER: of linear weights and of the table of tokens */
+    size_t locked;    /* as the image tower's */
 
     /* All zero: OpenAI's. */
     block_extras extras;
@@ -182,7 +186,8 @@ typedef struct image_ops {
     void (*fwd)(exec *x, const void *tower, void *acts, float *out, const float *pixels,
                 size_t B);
     /* Adds the gradients of the last training forward into `grads` (a tower over
-     * gradient memory), given dout [B,E].  pixels as in forward. */
+     * gradient memory), given dout [B,E]; not where all of the tower is locked.  pixels
+     * as in forward. */
     void (*bwd)(exec *x, const void *tower, void *grads, void *acts, const float *dout,
                 const float *pixels, size_t B);
     /* After a training pass: running statistics of `tower` move towards the batch's

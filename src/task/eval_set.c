@@ -350,6 +350,7 @@ void eval_set_name(char *name, size_t size, const char *path)
     const bool tar = shard_is(path);
     const char *end = tar ? strstr(path_base(path), ".tar") : path + strlen(path), *from;
 
+    if (!end) end = strrchr(path, '.'); /* .tgz */
     while (end > path + 1 && end[-1] == '/') end--;
     for (from = end; from > path && from[-1] != '/';) from--;
     if (tar && from > path)

@@ -103,7 +103,8 @@ static int fit_and_count(size_t right[2], exec *e, const examples *from, double 
     return rc;
 }
 
-/* The exponent of the best C: of those equally good the first found. */
+/* The exponent of the best C: of those equally good the first found, from the middle on.
+ */
 static int sweep(double *exponent, exec *e, const examples *from, const examples *on,
                  clipc_err *err)
 {
@@ -112,7 +113,7 @@ static int sweep(double *exponent, exec *e, const examples *from, const examples
     int rc = CLIPC_OK;
 
     for (int i = 0; rc == CLIPC_OK && i < COARSE; i++) {
-        const double x = distance * (i - COARSE / 2);
+        const double x = distance * ((i + 1) / 2) * (i % 2 ? -1 : 1);
         rc = fit_and_count(right, e, from, pow(10.0, x), on, err);
         if (right[0] > most) most = right[0], best = x;
     }

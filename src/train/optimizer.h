@@ -8,16 +8,21 @@
 
 typedef struct optimizer {
     net *net;       /* whose weights move; the caller's */
-    net *grads;     /* a net of the same shape over the gradients */
-    float *m, *v;   /* [net->params.floats] each: the moments, laid out as the weights */
-    arena memory;   /* of both moments */
+    net *grads;     /* a net of the same shape over the gradients of what learns */
+    float *m, *v;   /* [grads->params.floats] each: the moments, laid out as those */
+    float *rates;   /* [net->params.n] of the schedule's rate; 0: does not learn */
+    arena memory;   /* of both moments and the rates */
     double *sums;   /* of the pieces of one parameter */
     arena sum_room; /* theirs */
 } optimizer;
 
-/* Zeroed gradients and moments for n, which must outlive the optimizer. */
-int optimizer_make(optimizer *o, net *n, clipc_err *err);
+/* Zeroed gradients and moments for what of n learns by c; n must outlive the optimizer.
+ */
+int optimizer_make(optimizer *o, net *n, const train_cfg *c, clipc_err *err);
 void optimizer_free(optimizer *o);
+
+/* How many numbers learn. */
+size_t optimizer_learns(const optimizer *o);
 
 void optimizer_zero_grads(const optimizer *o, exec *e);
 

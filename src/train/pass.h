@@ -23,6 +23,8 @@ typedef struct pass_cfg {
 typedef struct pass {
     net *net, *grads; /* the caller's */
     pass_cfg cfg;
+    tower_mode image_mode, text_mode; /* TOWER_EVAL: locked, and nothing moves */
+    bool image_learns, text_learns;
     void *image_acts, *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */

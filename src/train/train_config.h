@@ -5,7 +5,8 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
-#include "train/objective.h"
+#include "train/evals.h"
+#include "train/init.h"
 
 enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
@@ -18,11 +19,18 @@ typedef struct train_cfg {
     float weights[SOURCES_MAX];
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
+    eval_list evals;
     objective objective;
-    logit_start logits;
+    init_cfg init;
     sample_order order;
+    size_t epochs; /* 0: as many steps as it says */
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
-        val_samples, seed;
+        eval_every, val_samples, seed;
+    /* With a locked tower; what is locked stands in model.image and model.text. */
+    size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
+    float lr_image, lr_text; /* 0: lr */
+    float ema;               /* decay of the weights' moving average; 0: none */
+    float layer_decay;       /* of the rates, for each group away from the features */
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
 } train_cfg;

@@ -1,10 +1,10 @@
 #include "train/validate.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "nn/rows.h"
-#include "train/data.h"
 
 enum { BATCH = 64 };
 
@@ -34,8 +34,8 @@ void validation_free(validation *v)
 }
 
 /* The loader itself gives the views: one batch of everything, no augmentation. */
-static int load(validation *v, const bpe *tokens, const char *source,
-                const table_cfg *tables, size_t most, clipc_err *err)
+static int load(validation *v, const data_cfg *training, const char *source, size_t most,
+                clipc_err *err)
 {
     const clip_cfg *cfg = &v->n->cfg;
     const size_t S = cfg->image.image_size, T = cfg->text.context_length;
@@ -43,17 +43,18 @@ static int load(validation *v, const bpe *tokens, const char *source,
         .ground = {1, 0, 0, 0}, .scale = {1, 1}, .crop = {1, 1}, .ratio = {1, 1}};
     const data_cfg data = {.sources = &source,
                            .n_sources = 1,
-                           .tables = *tables,
+                           .tables = training->tables,
                            .batch = 1,
                            .workers = 1,
-                           .templates = (const char *const *)cfg->templates,
-                           .n_templates = cfg->n_templates ? 1 : 0,
-                           .bpe = tokens,
+                           .templates = training->templates,
+                           .n_templates = training->n_templates ? 1 : 0,
+                           .tokenizer = training->tokenizer,
                            .context_length = T,
                            .vocab_size = cfg->text.vocab_size,
                            .preprocess = cfg->preprocess,
                            .augment = still,
                            .max_megapixels = 256,
+                           .max_broken = HUGE_VAL,
                            .in_order = true};
     uint64_t *seen = NULL;
     dataset *d = NULL;
@@ -85,8 +86,8 @@ static int load(validation *v, const bpe *tokens, const char *source,
     return rc;
 }
 
-int validation_open(validation **out, const net *n, const bpe *tokens, const char *source,
-                    const table_cfg *tables, size_t most, clipc_err *err)
+int validation_open(validation **out, const net *n, const data_cfg *training,
+                    const char *source, size_t most, clipc_err *err)
 {
     const size_t E = n->cfg.image.embed_dim;
     validation *v = calloc(1, sizeof *v);
@@ -95,7 +96,7 @@ int validation_open(validation **out, const net *n, const bpe *tokens, const cha
     *out = NULL;
     if (!v) return clipc_fail_memory(err, source, sizeof *v);
     v->n = n;
-    rc = load(v, tokens, source, tables, most, err);
+    rc = load(v, training, source, most, err);
     if (rc == CLIPC_OK)
         rc = n->ops->acts_make(&v->image_acts, NULL, n->image, BATCH, TOWER_EVAL, err);
     if (rc == CLIPC_OK)

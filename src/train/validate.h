@@ -5,14 +5,14 @@
 
 #include "clip/net.h"
 #include "clipc_train.h"
-#include "train/sources.h"
+#include "train/data.h"
 
 typedef struct validation validation;
 
 /* Reads up to `most` samples of a source (as train/data.h) for the weights of `n`, which
- * must outlive it; tokens is not needed afterwards. */
-int validation_open(validation **out, const net *n, const bpe *tokens, const char *source,
-                    const table_cfg *tables, size_t most, clipc_err *err);
+ * must outlive it.  Captions become texts as in training, by the first template. */
+int validation_open(validation **out, const net *n, const data_cfg *training,
+                    const char *source, size_t most, clipc_err *err);
 void validation_free(validation *v);
 int validation_run(validation *v, exec *e, clipc_val_stats *stats, clipc_err *err);
 

@@ -19,5 +19,44 @@ data_classes() { # folders of classes; no caption and no class is told
     train "$T/c2" --data "$T/classes/other" && return 1
     one_line && grep -q 'other: no picture with a caption in it: .*no caption beside it' "$T/err"
 }
+data_epochs() { # shuffled, cut in the middle of an epoch and of a shard: the same bits
+    train "$T/e1" --data "$T/list.txt" --set shuffle=true --set keep=9 --set save_every=1 &&
+        ! same_weights "$T/k3" "$T/e1" || return 1
+    cp "$T/e1/open_clip_model.safetensors" "$T/e1.whole"
+    rm "$T"/e1/checkpoints/step-000000000[4-6].safetensors
+    run 0 train --out "$T/e1" --resume --set workers=3 &&
+        cmp -s "$T/e1/open_clip_model.safetensors" "$T/e1.whole" || return 1
+    # 3 epochs of 8 pairs are 6 steps of 4.
+    run 0 train --data "$T/list.txt" --out "$T/e2" --set "$TINY" --batch-size 4 --epochs 3 --warmup 2 --threads 1 &&
+        cmp -s "$T/e2/open_clip_model.safetensors" "$T/e1.whole" &&
+        [ "$(grep -c '"loss"' "$T/e2/log.jsonl")" = 6 ] &&
+        run 3 train --data "$T/pairs" --out "$T/e3" --set steps=1 --set epochs=1 && one_line && grep -q '"epochs"' "$T/err"
+}
+data_broken() { # told once, by name and reason, in the log too; too many end it
+    cp -r "$T/pairs" "$T/some" && head -c 200 "$T/pairs/rgba.png" >"$T/some/rgba.png"
+    train "$T/b1" --data "$T/some" && return 1
+    [ "$(wc -l <"$T/err")" = 2 ] && grep -q '^clipc: 1 of 8 samples are broken, more than max_broken 0.1: .*some/rgba.png: ' "$T/err" || return 1
+    train "$T/b2" --data "$T/some" --set max_broken=1 && [ "$(grep -c '^broken sample: .*/some/rgba.png: ' "$T/err")" = 1 ] &&
+        [ "$(grep -c '"broken_sample":".*rgba.png: ' "$T/b2/log.jsonl")" = 1 ] &&
+        tail -n 1 "$T/b2/log.jsonl" | grep -q '"broken":1}' &&
+        run 0 train --out "$T/b2" --plot "$T/b2.svg" || return 1
+    rm "$T/some/rgba.txt" "$T/some/grey.txt" # nothing is drawn of what the index leaves out
+    train "$T/b3" --data "$T/some" && return 1
+    one_line && grep -q '2 of 8 samples are broken, .*no caption beside it' "$T/err"
+}
+data_augments() { # each change of the views changes the run; nonsense is refused
+    for view in '{}' '{"color_jitter":[0.4,0.4,0.4,0.1]}' '{"color_jitter":[0.4,0.4,0.4,0.1],"color_jitter_prob":0.3}' \
+        '{"blur":1}' '{"re_prob":1}' '{"re_prob":1,"re_count":3}'; do
+        train "$T/a" --set "augment=$view" && cat "$T/a/open_clip_model.safetensors" | cksum && rm -r "$T/a" || return 1
+    done >"$T/sums"
+    [ "$(sort -u "$T/sums" | wc -l)" = 6 ] || return 1
+    for view in '{"blur":2}' '{"color_jitter":[0,0,0,0.6]}' '{"blur_sigma":[2,1]}' '{"re_count":0}' '{"color_jitter":0.4}' '{"color":1}'; do
+        train "$T/a" --set "augment=$view" && return 1
+        one_line || return 1
+    done
+}
 expect 'train: the same pairs from folder, shard, table, list' data_kinds
 expect 'train: folders of classes' data_classes
+expect 'train: epochs, cut and resumed' data_epochs
+expect 'train: broken samples' data_broken
+expect 'train: augmentation' data_augments

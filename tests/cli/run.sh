@@ -316,7 +316,7 @@ pairs() {
     done
 }
 trains() {
-    pairs && train "$T/run" && [ "$(grep -c '"loss"' "$T/run/log.jsonl")" = 6 ] &&
+    pairs && train "$T/run" && [ "$(grep -c '"loss":[0-9]' "$T/run/log.jsonl")" = 6 ] &&
         run 0 classify $M/photo.jpg -m "$T/run" -l 'a,b' || return 1
     train "$T/run" && return 1
     one_line && grep -q -e '--resume' "$T/err"
@@ -567,6 +567,8 @@ expect 'a ResNet: trained, saved, resumed' resnet
 expect 'train: curves' plots
 expect 'train: errors' train_errors
 . tests/cli/vocab.sh
+. tests/cli/init.sh
+. tests/cli/objectives.sh
 . tests/cli/data.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/hub/run.sh || status=1
