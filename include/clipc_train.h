@@ -146,7 +146,7 @@ CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
                                  clipc_err *err);
 CLIPC_API void clipc_trainer_free(clipc_trainer *t);
 
-/* What to do with a run that out_dir holds already. */
+/* What to do with a run, or a model, that out_dir holds already. */
 enum {
     CLIPC_TRAIN_NEW,    /* refuse: CLIPC_ERR_EXISTS */
     CLIPC_TRAIN_RESUME, /* go on from its newest checkpoint */

@@ -20,10 +20,9 @@ void net_free(net *n)
 }
 
 static const image_ops *const families[IMAGE_FAMILIES] = {
-    [IMAGE_VIT] = &vit_ops,
-    [IMAGE_RESNET] = &resnet_ops,
-    [IMAGE_CONVNEXT] = &convnext_ops,
-    [IMAGE_FASTVIT] = &fastvit_ops,
+    [IMAGE_VIT] = &vit_ops,           [IMAGE_RESNET] = &resnet_ops,
+    [IMAGE_CONVNEXT] = &convnext_ops, [IMAGE_FASTVIT] = &fastvit_ops,
+    [IMAGE_EFFNET] = &effnet_ops,
 };
 
 /* Makes the towers that the config has and lists their parameters: text, scale, image. */

@@ -19,11 +19,27 @@ conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, 
                         .O = O,
                         .k = k,
                         .stride = stride,
-                        .pad = pad,
+                        .pad_y = pad,
+                        .pad_x = pad,
                         .H = H,
                         .W = W,
                         .Ho = (H + 2 * pad - k) / stride + 1,
                         .Wo = (W + 2 * pad - k) / stride + 1};
+}
+
+conv_shape conv_shape_same(size_t I, size_t O, size_t k, size_t stride, size_t H,
+                           size_t W)
+{
+    return (conv_shape){.I = I,
+                        .O = O,
+                        .k = k,
+                        .stride = stride,
+                        .pad_y = same_pad(H, k, stride),
+                        .pad_x = same_pad(W, k, stride),
+                        .H = H,
+                        .W = W,
+                        .Ho = (H - 1) / stride + 1,
+                        .Wo = (W - 1) / stride + 1};
 }
 
 /* The matrix of patches [B*Ho*Wo, k*k*I] of an input. */
@@ -42,8 +58,8 @@ typedef struct place {
 
 static void place_corner(place *at, const conv_shape *s)
 {
-    at->y = (ptrdiff_t)(at->oy * s->stride) - (ptrdiff_t)s->pad;
-    at->x = (ptrdiff_t)(at->ox * s->stride) - (ptrdiff_t)s->pad;
+    at->y = (ptrdiff_t)(at->oy * s->stride) - (ptrdiff_t)s->pad_y;
+    at->x = (ptrdiff_t)(at->ox * s->stride) - (ptrdiff_t)s->pad_x;
 }
 
 static place place_of(const patches *p, size_t row)

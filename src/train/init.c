@@ -65,6 +65,7 @@ int init_config(clip_cfg *cfg, tokenizer *t, token_files *files, const init_cfg 
 
 static bool is_new(const param *p, const init_cfg *i)
 {
+    if (strncmp(p->name, "logit_", 6) == 0) return i->new_bias;
     return group_is_head(p) &&
            (group_side(p) == SIDE_IMAGE ? i->new_image_head : i->new_text_head);
 }
@@ -88,29 +89,21 @@ static int take(const param *p, const net *from, const model_source *s, clipc_er
     return CLIPC_OK;
 }
 
-static void begin_logits(net *n, const logit_start *l)
-{
-    *n->logit_scale = l->scale;
-    if (n->logit_bias) *n->logit_bias = l->bias;
-}
-
-int init_weights(net *n, const init_cfg *i, rng *r, const kernels *k, clipc_err *err)
+int init_weights(net *n, const init_cfg *i, const logit_start *logits, rng *r,
+                 const kernels *k, clipc_err *err)
 {
     model_source s;
     net *from = NULL;
     int rc;
 
-    begin_logits(n, &i->logits);
+    *n->logit_scale = logits->scale;
+    if (n->logit_bias) *n->logit_bias = logits->bias;
     if (!i->model) return net_init(n, r), CLIPC_OK;
     rc = open_source(&s, i, err);
     if (rc == CLIPC_OK) rc = net_open(&from, &s, TOWER_EVAL, k, err);
-    /* A scale without a bias was made by the other loss. */
-    const bool new_logits = rc == CLIPC_OK && n->logit_bias && !from->logit_bias;
     for (size_t at = 0; rc == CLIPC_OK && at < n->params.n; at++) {
         const param *p = &n->params.v[at];
         if (is_new(p, i)) draw_head(p, r);
-        else if (new_logits && (p->slot == &n->logit_scale || p->slot == &n->logit_bias))
-            continue;
         else rc = take(p, from, &s, err);
     }
     net_free(from);

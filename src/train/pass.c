@@ -109,9 +109,10 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 /* The loss of all features, their gradients into dimg and dtxt. */
 static float features_loss(const pass *p, exec *e, const batch *b)
 {
-    const size_t B = p->cfg.batch, E = p->net->cfg.image.embed_dim;
-    const float scale = expf(*p->net->logit_scale);
-    const float bias = p->net->logit_bias ? *p->net->logit_bias : 0.0f;
+    const net *n = p->net;
+    const size_t B = p->cfg.batch, E = n->cfg.image.embed_dim;
+    const float scale = expf(*n->logit_scale);
+    const float bias = n->logit_bias ? *n->logit_bias : 0.0f;
     float dscale, dbias;
 
     rows_normalize_fwd(e, p->img, p->img_norm, p->img, B, E);
@@ -125,7 +126,7 @@ static float features_loss(const pass *p, exec *e, const batch *b)
     if (p->text_learns)
         rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
     *p->grads->logit_scale += dscale * scale; /* d loss / d log(scale) */
-    if (p->grads->logit_bias) *p->grads->logit_bias += dbias;
+    if (n->logit_bias) *p->grads->logit_bias += dbias;
     return loss;
 }
 

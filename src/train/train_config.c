@@ -210,6 +210,17 @@ static int get_new_model(train_cfg *c, const json_t *root, const char *where,
     return rc;
 }
 
+static int get_objective(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
+{
+    const int rc = objective_parse(&c->objective, &c->logits, root,
+                                   json_object_get(root, "model"), where, err);
+
+    c->init.new_bias = c->objective.loss == LOSS_SIGMOID && !c->model.logit_bias;
+    c->model.logit_bias |= c->init.new_bias;
+    return rc;
+}
+
 static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
 {
     const char *dir = NULL;
@@ -265,17 +276,14 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
     if (rc == CLIPC_OK) rc = config_start(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
     if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
-    if (rc == CLIPC_OK)
-        rc = objective_parse(&out->objective, &out->init.logits, root,
-                             json_object_get(root, "model"), where, err);
-    out->model.logit_bias |= out->objective.loss == LOSS_SIGMOID;
+    if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
     if (json_object_get(root, "templates"))
         out->data.n_templates = out->model.n_templates;

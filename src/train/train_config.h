@@ -7,6 +7,7 @@
 #include "train/data.h"
 #include "train/evals.h"
 #include "train/init.h"
+#include "train/objective.h"
 
 enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
@@ -20,8 +21,9 @@ typedef struct train_cfg {
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
     eval_list evals;
-    objective objective;
     init_cfg init;
+    objective objective;
+    logit_start logits;
     sample_order order;
     size_t epochs; /* 0: as many steps as it says */
     size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/sizes.h"
+#include "clip/find.h"
 #include "train/checkpoint.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
@@ -31,7 +32,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char summary[512];
+    char summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -113,12 +114,13 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
 
     t->best = -1.0;
     if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
-    else if (how == CLIPC_TRAIN_NEW && checkpoint_exists(t->checkpoints))
+    else if (how == CLIPC_TRAIN_NEW &&
+             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
         rc = clipc_fail(err, CLIPC_ERR_EXISTS,
-                        "%s: holds a run already; go on with --resume, choose another "
-                        "--out, or --force removes it",
+                        "%s: holds a run or a model already; go on with --resume, choose "
+                        "another --out, or --force replaces it",
                         t->out);
-    else rc = init_weights(t->net, &t->cfg.init, &r, t->e->k, err);
+    else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
@@ -185,15 +187,15 @@ int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char 
         clipc_trainer_free(t);
         return rc;
     }
-    if (t->cfg.init.model && how != CLIPC_TRAIN_RESUME)
-        snprintf(note, sizeof note, "; begins with %.128s", t->cfg.init.model);
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s",
+             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s%.128s%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
              t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6, note);
+             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6,
+             t->cfg.init.model ? "; begins with " : "",
+             t->cfg.init.model ? t->cfg.init.model : "", note);
     *out = t;
     return CLIPC_OK;
 }
