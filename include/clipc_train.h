@@ -97,6 +97,16 @@
  *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
+ *   loss             "softmax", CLIP's, or "sigmoid", SigLIP's (arXiv:2303.15343): the
+ *                    model gets a bias, and each pair a probability of its own.  Scale
+ *                    and bias begin as in open_clip, at 1 / .07, or 10 and -10, unless
+ *                    model says init_logit_scale, init_logit_bias; with init they are the
+ *                    model's, but begin so where it lacks the bias
+ *   label_smoothing  0, as torch's cross_entropy has it; with softmax alone
+ *   equal_captions   "mask": pairs of a batch whose captions are the same, or whose JSON
+ *                    has the same "class", are left out of the loss; "negatives": they
+ *                    count as wrong, as in open_clip; "positives": as right, in softmax
+ *                    with equal shares
  *   seed             1
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)
