@@ -174,7 +174,8 @@ enum {
 /* Indexes the data and finds how much memory the run takes, without taking it.  `where`
  * names the config in messages. */
 CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
-                                 const char *where, clipc_err *err);
+                                 const char *where, const char *out_dir, int start,
+                                 clipc_err *err);
 
 /* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
  * long as the trainer. */
@@ -183,8 +184,7 @@ CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
 /* Makes the towers and, with CLIPC_TRAIN_RESUME, continues from the newest complete
  * checkpoint in out_dir/checkpoints.  A folder in which another process trains is refused
  * (CLIPC_ERR_EXISTS).  After a failure the trainer can only be freed. */
-CLIPC_API int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int start,
-                                  clipc_err *err);
+CLIPC_API int clipc_trainer_start(clipc_trainer *t, clipc_err *err);
 
 /* Both. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,

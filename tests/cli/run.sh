@@ -355,6 +355,13 @@ train_errors() {
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
         grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
 }
+train_memory() { # said before anything is made; what does not fit is refused, by one line
+    run 0 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --set chunk=3 --dry-run &&
+        grep -q '^[0-9]* MiB of memory: weights .*; 3 of 4 pairs at a time$' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --max-memory 1M &&
+        one_line && grep -q 'max_memory is 1 MiB' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/dry" --max-memory 4X && one_line && [ ! -e "$T/dry" ]
+}
 
 example() { # the C program in examples/, which the build made beside the command
     exe=$(dirname "$CLIPC")/example_zero_shot
@@ -565,6 +572,7 @@ expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
 expect 'train: errors' train_errors
+expect 'train: memory said, and limited' train_memory
 . tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh
