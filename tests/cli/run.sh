@@ -353,7 +353,9 @@ plots() { run 0 train --out "$T/run" --plot "$T/c.svg" && grep -q '<polyline' "$
 train_errors() {
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
-        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
+        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line &&
+        printf '0\n99\n' >"$T/order" && run 3 train --data "$T/pairs" --out "$T/x" --set order="$T/order" &&
+        one_line && grep -q 'order: line 2 is 99' "$T/err"
 }
 
 example() { # the C program in examples/, which the build made beside the command
