@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/json.h"
 #include "clipc.h"
@@ -20,6 +21,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_similarity(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_data(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
@@ -31,6 +33,10 @@ int cmd_quantize(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_vocab(int argc, char **argv);
+
+/* "clipc train status ..", "clipc train plot ..". */
+int train_status(int argc, char **argv);
+int train_plot(int argc, char **argv);
 
 /* "clipc: " and the message, on standard error; returns EXIT_NONE. */
 int cli_fail(const clipc_err *err);
@@ -74,6 +80,12 @@ int cli_number(size_t *out, const char *command, const char *option, const char 
 /* "N" or "ROWSxCOLUMNS" of --image-size, or a usage error. */
 int cli_image_size(clipc_open_options *out, const char *command, const char *value);
 
+/* A result as a line, or as a JSON object to standard output. */
+void eval_print(FILE *to, const clipc_eval_result *r);
+void eval_print_json(const clipc_eval_result *r);
+/* Its recalls at 1, 5 and 10 behind a comma and a key. */
+void json_print_recall(const char *key, const double recall[3]);
+
 /* A text as a JSON string, quotes included, to standard output. */
 void json_print_string(const char *s);
 void json_print_text(const char *s, size_t len);
@@ -89,7 +101,7 @@ typedef struct progress {
 
 progress progress_start(const char *word, size_t total);
 void progress_show(progress *p, size_t done);
-/* The same as clipc_eval_zeroshot calls it; user is the progress. */
+/* The same as clipc_eval calls it; user is the progress. */
 void progress_of_total(void *user, size_t done, size_t total);
 void progress_end(progress *p);
 

@@ -1,16 +1,37 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/cpus.h"
 #include "cli/session.h"
 
+enum { AVERAGE_MAX = 64 };
+
 typedef struct convert {
     const char *command;
+    clipc_share average[AVERAGE_MAX];
     clipc_convert_options options;
     size_t threads;
     bool json, no_eval;
 } convert;
+
+/* MODEL:SHARE, or MODEL for as much as the others have; the colon is cut away. */
+static int add_share(convert *c, const char *value)
+{
+    char *colon = strrchr(value, ':'), *end = NULL;
+    const double share = colon ? strtod(colon + 1, &end) : -1.0;
+    const bool given = colon && end != colon + 1 && !*end;
+
+    if (c->options.n_average == AVERAGE_MAX || (given && !(share >= 0.0 && share <= 1.0)))
+        return cli_usage(c->command, "--average-with wants MODEL:SHARE, 0 to 1, and not "
+                                     "more than 64 times");
+    if (given) *colon = '\0';
+    c->average[c->options.n_average++] =
+        (clipc_share){value, given ? (float)share : -1.0f};
+    c->options.average = c->average;
+    return 0;
+}
 
 static int on_option(void *user, const char *name, const char *value)
 {
@@ -25,6 +46,7 @@ static int on_option(void *user, const char *name, const char *value)
         return cli_number(&c->threads, c->command, name, value, 1, CPUS_MOST);
     if (strcmp(name, "json") == 0) c->json = true;
     if (strcmp(name, "no-eval") == 0) c->no_eval = true;
+    if (strcmp(name, "average-with") == 0) return add_share(c, value);
     return strcmp(name, "image-size") == 0
                ? cli_image_size(&c->options.open, c->command, value)
                : 0;
@@ -43,13 +65,16 @@ int cmd_convert(int argc, char **argv)
     static const opt table[] = {
         {"to", 0, "LAYOUT", "clipc (one mapped file), hf or open_clip (open_clip)"},
         {"precision", 'p', "TYPE", "f32, f16, bf16 or, for clipc, int8 (f32)"},
+        {"average-with", 0, "MODEL:X",
+         "mean of its weights, X of the whole, and IN's; may be given again"},
         OUT_OPTS};
     static const opts_usage usage = {
         "convert", "IN OUT [options]",
         "Rewrites a model. IN is any file or folder that --model takes: open_clip's and\n"
         "Hugging Face's folders, OpenAI's .pt, PyTorch checkpoints, GGUF, clipc's own.",
         "  clipc convert ViT-B-32.pt vit-b-32.clipc --to clipc -p f16\n"
-        "  clipc convert run/ run-hf/ --to hf --precision f16\n"};
+        "  clipc convert run/ run-hf/ --to hf --precision f16\n"
+        "  clipc convert tuned/ mean/ --average-with ViT-B-32.pt:0.5\n"};
     convert c = {.command = "convert"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);

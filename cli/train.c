@@ -16,43 +16,66 @@ static const opt table[] = {
     {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
     {"data", 'd', "PATH", "shards, a table, a folder: see the manual"},
     {"val", 0, "PATH", "held-out data of the same kind, for validation"},
+    {"init", 'i', "MODEL", "begin with a model's weights; the rate is then 1e-5"},
+    {"image-size", 0, "N", "with --init: other pictures, positions interpolated"},
+    {"context-length", 0, "N", "with --init: other texts, likewise"},
+    {"new-head", 0, "WHICH", "with --init: new projection of image, text or both"},
+    {"embed-dim", 0, "N", "with --new-head both: to so many numbers"},
+    {"lock-image", 0, NULL, "with --init: the image tower does not learn"},
+    {"lock-image-unlocked-groups", 0, "N", "but for its last N groups of layers"},
+    {"lock-image-freeze-bn-stats", 0, NULL, "nor do its running statistics move"},
+    {"lock-text", 0, NULL, "with --init: the text tower does not learn"},
+    {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
     {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
     {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
     {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
     {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
+    {"force", 0, NULL, "remove the checkpoints and the log of another run in --out"},
+    {"eval", 0, "SET", "what clipc eval takes, measured every eval_every steps (1000)"},
     {"batch-size", 'b', "N", "pairs a batch (256)"},
     {"steps", 'n', "N", "optimizer steps (2000)"},
-    {"lr", 0, "X", "highest learning rate (0.001)"},
+    {"epochs", 0, "N", "instead of --steps: every sample once in each"},
+    {"lr", 0, "X", "highest learning rate (0.001, with --init 1e-5)"},
+    {"lr-image", 0, "X", "the image tower's own"},
+    {"lr-text", 0, "X", "the text tower's own"},
+    {"layer-decay", 0, "X",
+     "of the rate, from each group of layers to the one below (1)"},
+    {"wd", 0, "X", "weight decay (0.2)"},
+    {"ema", 0, "X", "decay of a moving average of the weights, in OUT/ema (none)"},
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
     {"threads", 0, "N", "compute threads (all it may use)"},
-    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set accum=4"},
-    {"plot", 0, "FILE.svg", "only draw the curves of --out's log into a picture"},
+    {"max-memory", 0, "SIZE", "e.g. 4G: choose chunks of the batch so that it fits"},
+    {"dry-run", 0, NULL, "only say how much memory it would take"},
+    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set chunk=64"},
 };
 
 static const opts_usage usage = {
     "train", "--data PATH --out FOLDER [options]",
-    "Trains a CLIP from random weights on pairs of pictures and captions. Ctrl-C saves; "
-    "the\n"
-    "same command with --resume goes on.",
+    "Trains a CLIP on pairs of pictures and captions, from random weights or, with "
+    "--init,\n"
+    "from a model's. Ctrl-C saves; the same command with --resume goes on.",
     "  clipc train --data shards/ --out model/\n"
+    "  clipc train --init ViT-B-32.pt --data pictures/ --out tuned/\n"
     "  clipc train --config recipes/drawings/train.json --data data/drawings --out run/\n"
     "  clipc train --config train.json --out run/ --resume\n"
-    "  clipc train --out run/ --plot curve.svg\n"};
+    "  clipc train status run/\n"
+    "  clipc train plot run/ -o curve.svg\n"};
 
 typedef struct settings {
-    const char *config, *out, *plot;
-    bool resume;
+    const char *config, *out;
+    int start; /* CLIPC_TRAIN_* */
+    bool dry_run;
     json_t *given; /* options that override the config */
     clipc_err err;
 } settings;
 
-/* Option values are JSON where they parse as such, else strings. */
+/* Option values are JSON where they parse as such, else strings; true without one. */
 static int set_key(settings *s, const char *key, const char *value)
 {
-    json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
+    json_t *v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
 
     if (!v) v = json_string(value);
     if (!v) {
@@ -77,8 +100,14 @@ static int set_pair(settings *s, const char *value)
 /* Options whose value is a text, whatever it looks like. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {
-        "data", "val", "tokenizer", "csv-img-key", "csv-caption-key", "csv-separator"};
+    static const char *const names[] = {"data",
+                                        "val",
+                                        "eval",
+                                        "init",
+                                        "tokenizer",
+                                        "csv-img-key",
+                                        "csv-caption-key",
+                                        "csv-separator"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
@@ -92,9 +121,11 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (strcmp(name, "config") == 0) return s->config = value, 0;
     if (strcmp(name, "out") == 0) return s->out = value, 0;
-    if (strcmp(name, "plot") == 0) return s->plot = value, 0;
-    if (strcmp(name, "resume") == 0) return s->resume = true, 0;
+    if (strcmp(name, "resume") == 0) return s->start = CLIPC_TRAIN_RESUME, 0;
+    if (strcmp(name, "force") == 0) return s->start = CLIPC_TRAIN_FORCE, 0;
+    if (strcmp(name, "dry-run") == 0) return s->dry_run = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
+    if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)
         if (*p == '-') *p = '_';
@@ -114,12 +145,21 @@ static void merge_data(json_t *config, json_t *given)
     json_object_del(given, "data");
 }
 
+/* Of steps and epochs the command line's goes before the config's. */
+static void merge_length(json_t *config, json_t *given)
+{
+    if (json_object_get(given, "epochs")) json_object_del(config, "steps");
+    if (json_object_get(given, "steps")) json_object_del(config, "epochs");
+}
+
 /* The config as text, with the run's own copy in OUT/train.json when resuming. */
 static int config_text(char **out, const char **where, settings *s)
 {
     json_t *config = NULL;
     char *own = path_join(s->out, "train.json");
-    const char *path = s->config ? s->config : s->resume ? own : NULL;
+    const char *path = s->config                        ? s->config
+                       : s->start == CLIPC_TRAIN_RESUME ? own
+                                                        : NULL;
     int rc = CLIPC_OK;
 
     *out = NULL;
@@ -130,6 +170,7 @@ static int config_text(char **out, const char **where, settings *s)
         rc = clipc_fail(&s->err, CLIPC_ERR_FORMAT, "%s: no JSON object", path);
     if (rc == CLIPC_OK) {
         merge_data(config, s->given);
+        merge_length(config, s->given);
         json_object_update(config, s->given);
         *out = json_dumps(config, JSON_INDENT(2));
         if (!*out) rc = clipc_fail_memory(&s->err, "config", 0);
@@ -168,37 +209,47 @@ static int validate(clipc_trainer *t, const clipc_train_stats *s, clipc_err *err
     return rc;
 }
 
+static void show_eval(void *user, const clipc_eval_result *r, const clipc_err *why)
+{
+    const clipc_train_stats *s = user;
+
+    fprintf(stderr, "%sstep %zu: ", isatty(STDERR_FILENO) ? "\r\033[K" : "", s->step);
+    if (r) eval_print(stderr, r);
+    else fprintf(stderr, "%s\n", why->msg);
+}
+
+/* The broken samples that were not shown yet. */
+static void show_broken(const clipc_trainer *t, size_t *shown)
+{
+    for (const char *why; (why = clipc_trainer_broken(t, *shown)); ++*shown)
+        fprintf(stderr, "%sbroken sample: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+                why);
+}
+
 static int run(clipc_trainer *t, const settings *s, clipc_err *err)
 {
     const double begin = clock_now();
     clipc_train_stats stats = {0};
-    size_t done = 0;
+    size_t done = 0, shown = 0;
     int rc = CLIPC_OK;
 
     do {
+        show_broken(t, &shown);
         if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
         show_step(&stats, (clock_now() - begin) / (double)++done);
         if (clipc_trainer_wants_val(t) && !cli_interrupted())
             rc = validate(t, &stats, err);
         if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || cli_interrupted()))
             rc = clipc_trainer_save(t, err);
+        if (rc == CLIPC_OK && clipc_trainer_wants_eval(t) && !cli_interrupted())
+            rc = clipc_trainer_evaluate(t, show_eval, &stats, err);
     } while (rc == CLIPC_OK && stats.step < stats.steps && !cli_interrupted());
+    show_broken(t, &shown);
     if (rc == CLIPC_OK && cli_interrupted() && stats.step < stats.steps)
         fprintf(stderr,
                 "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",
                 stats.step, s->out);
     else if (rc == CLIPC_OK) fprintf(stderr, "\ndone: %s\n", s->out);
-    return rc;
-}
-
-static int plot(const settings *s, clipc_err *err)
-{
-    char *svg = NULL, *log = path_join(s->out, "log.jsonl");
-    int rc = log ? clipc_train_plot(&svg, log, err) : clipc_fail_memory(err, "plot", 0);
-
-    if (rc == CLIPC_OK) rc = file_replace(s->plot, svg, strlen(svg), err);
-    free(svg);
-    free(log);
     return rc;
 }
 
@@ -209,21 +260,24 @@ static int train(settings *s)
     clipc_trainer *t = NULL;
     int rc = config_text(&json, &where, s);
 
-    if (rc == CLIPC_OK)
-        rc = clipc_trainer_open(&t, json, where, s->out, s->resume, &s->err);
+    if (rc == CLIPC_OK) rc = clipc_trainer_plan(&t, json, where, &s->err);
+    if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(t));
+    if (rc == CLIPC_OK && s->dry_run) goto done;
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, s->out, s->start, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();
         fprintf(stderr, "%s\n", clipc_trainer_summary(t));
         rc = run(t, s, &s->err);
     }
+done:
     clipc_trainer_free(t);
     free(json);
     free(own);
     return rc;
 }
 
-int cmd_train(int argc, char **argv)
+static int train_run(int argc, char **argv)
 {
     settings s = {.given = json_object()};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
@@ -234,8 +288,16 @@ int cmd_train(int argc, char **argv)
     else if (at == -2) rc = EXIT_USAGE;
     else if (at < argc) rc = cli_usage("train", "takes no operands: give --data");
     else if (!s.out) rc = cli_usage("train", "--out is missing");
-    else if ((s.plot ? plot(&s, &s.err) : train(&s)) != CLIPC_OK) rc = cli_fail(&s.err);
+    else if (train(&s) != CLIPC_OK) rc = cli_fail(&s.err);
     else rc = EXIT_DONE;
     json_decref(s.given);
     return rc;
+}
+
+int cmd_train(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "status") == 0)
+        return train_status(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "plot") == 0) return train_plot(argc - 1, argv + 1);
+    return train_run(argc, argv);
 }

@@ -96,7 +96,8 @@ typedef struct clipc_model_info {
     const char *format;    /* "hf", "open_clip", "clipc", "openai" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
-    const char *family; /* of the image tower: "vit", "resnet", "convnext", "fastvit" */
+    const char *family;     /* of the image tower: "vit", "resnet", "convnext", "fastvit",
+                               "efficientnet_lite" */
     const char *activation; /* "quick_gelu", "gelu" or "gelu_tanh" */
     const char
         *precision;    /* of the stored weights: "f32", "f16", "bf16", "int8", "mixed" */
@@ -105,7 +106,7 @@ typedef struct clipc_model_info {
     size_t image_columns; /* as many, unless the model sees rectangles */
     size_t patch_size;    /* ViT; 0 otherwise */
     size_t image_width, image_layers, image_heads;
-    size_t image_stages[5]; /* blocks of each stage; 0 for a ViT */
+    size_t image_stages[7]; /* blocks of each stage; 0 for a ViT */
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;
@@ -316,6 +317,13 @@ CLIPC_API int clipc_read_npy(const char *path, float **data, size_t *dims, size_
 CLIPC_API int clipc_write_png(const char *path, const uint8_t *rgb, size_t width,
                               size_t height, int overwrite, clipc_err *err);
 
+/* A model in a mean of several: its part of the whole, 0 to 1, or -1: all have as much.
+ */
+typedef struct clipc_share {
+    const char *model;
+    float share;
+} clipc_share;
+
 /* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
 typedef struct clipc_convert_options {
     const char *to; /* a folder, "hf" (what transformers' CLIPModel and SiglipModel hold)
@@ -325,6 +333,10 @@ typedef struct clipc_convert_options {
         *origin;             /* clipc: kept in the file; NULL: as the source has it */
     int overwrite;           /* 0: CLIPC_ERR_EXISTS when `out` is there */
     clipc_open_options open; /* another image size: its positions are written */
+    /* Models of the same kind whose weights are averaged with its own, which have the
+     * rest of the whole. */
+    const clipc_share *average;
+    size_t n_average;
 } clipc_convert_options;
 
 /* Reads a model of any format and writes it as `out`, each file atomically, with its
@@ -349,31 +361,66 @@ CLIPC_API int clipc_measure_drift(clipc_drift *out, clipc_ctx *a, clipc_ctx *b,
 /* ---- evaluation ----------------------------------------------------------------------
  */
 
+enum { CLIPC_EVAL_ZEROSHOT, CLIPC_EVAL_RETRIEVAL, CLIPC_EVAL_LINEAR_PROBE };
+
+/* "zeroshot", "retrieval", "linear_probe". */
+CLIPC_API const char *clipc_eval_task(int task);
+
 typedef struct clipc_eval_result {
     char name[64];
-    size_t pictures, classes,
-        failed;        /* failed: could not be decoded; they count as wrong */
-    double top1, top5; /* parts of 1 */
+    int task; /* CLIPC_EVAL_* */
+    size_t pictures;
+    size_t failed;     /* could not be decoded; they count as wrong */
+    size_t classes;    /* 0: retrieval */
+    size_t captions;   /* retrieval */
+    size_t trained_on; /* linear probe: pictures that it was learned from, */
+    double C;          /* and its inverse regularisation */
+    double top1, top5; /* parts of 1; not of retrieval */
+    /* Retrieval, parts of 1: pictures that have a caption of theirs among the best 1, 5
+     * and 10, and captions that have their picture there. */
+    double image_to_text[3], text_to_image[3];
     double seconds;
 } clipc_eval_result;
 
-/* Zero-shot accuracy.  `path` is one of
- * - a JSON file:
- *     {"name": "..", "task": "zeroshot", "templates": ["{}"], "classes": ["cat", ..],
- *      "samples": "samples.tsv"}
- *   samples.tsv, beside it, has a line for each picture: its path (relative to the JSON
- *   file), a tab, the number of its class from 0;
+/* Zeroed means default; NULL means all defaults.  Task, train and C are for a `path` that
+ * is no JSON file, which tells them itself. */
+typedef struct clipc_eval_options {
+    int task;          /* CLIPC_EVAL_ZEROSHOT */
+    const char *train; /* linear probe: the set that it is learned from */
+    double C;          /* linear probe; 0: found by a sweep on a fifth of `train` */
+    void (*on_progress)(void *user, size_t done, size_t total); /* pictures; or NULL */
+    void *user;
+} clipc_eval_options;
+
+/* How good a model is at
+ * - zero-shot classification: a picture is right if its class comes before all others;
+ * - retrieval: pictures find their captions, captions their pictures;
+ * - classification by a linear probe (the paper's section 3.2): logistic regression on
+ *   the embeddings, not brought to unit length, of labelled pictures.
+ *
+ * `path` is a set of pictures or a JSON file that says more.  Sets:
+ * - a list, NAME.tsv: a line for each picture, its path (relative to the list), a tab and
+ *   the name of its class, or a caption; as many lines as it has captions;
  * - a WebDataset shard (NAME.tar, NAME.tar.gz ..): each picture with a .txt that holds
- * its class; the classes of a picture are those of its folder in the shard, and the
- * prompts the model's own templates;
+ * its class, or a caption a line.  For zero-shot classification the classes of a picture
+ *   are those of its folder in the shard;
+ * - a folder with one for each class, whose name is the class ('_': a blank); or with
+ *   pictures and a .txt beside each that holds a caption a line;
  * - NULL: the shard that ships with the model (eval.tar.gz in its folder) or, where it
- * has none, with the bundled model. `on_progress` (NULL allowed) is called after each
- * picture.  When no picture can be encoded, that is an error. */
-CLIPC_API int clipc_eval_zeroshot(clipc_eval_result *out, clipc_ctx *ctx,
-                                  const char *path,
-                                  void (*on_progress)(void *user, size_t done,
-                                                      size_t total),
-                                  void *user, clipc_err *err);
+ * has none, with the bundled model. The JSON file:
+ *     {"name": "..", "task": "zeroshot", "classes": ["cat", ..], "templates": ["{}"],
+ *      "samples": "samples.tsv"}
+ *     {"name": "..", "task": "retrieval", "samples": "captions.tsv"}
+ *     {"name": "..", "task": "linear_probe", "classes": ["cat", ..],
+ *      "train": "train.tsv", "samples": "test.tsv", "C": 0.316}
+ * where samples and train are sets, with paths relative to the JSON file, whose lists
+ * have numbers of classes from 0 if it lists classes; C may be left out.  Prompts: its
+ * templates; of a bare set, the model's own.
+ *
+ * When no picture can be encoded, that is an error. */
+CLIPC_API int clipc_eval(clipc_eval_result *out, clipc_ctx *ctx, const char *path,
+                         const clipc_eval_options *options, clipc_err *err);
+
 /* What became of the answers from one model to another. */
 typedef struct clipc_eval_change {
     clipc_eval_result before, after;
@@ -381,7 +428,7 @@ typedef struct clipc_eval_change {
     size_t lost, gained; /* pictures that only the first, only the second has right */
 } clipc_eval_change;
 
-/* The same for two models, on the same pictures.  `path` NULL: as for a. */
+/* Zero-shot accuracy of two models on the same pictures.  `path` NULL: as for a. */
 CLIPC_API int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
                                  const char *path,
                                  void (*on_progress)(void *user, size_t done,

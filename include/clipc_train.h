@@ -19,8 +19,19 @@
  *   tokenizer        a folder with vocab.json and merges.txt (clipc_vocab_train), whose
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
- *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
- *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *   init             instead of model and tokenizer: a model as clipc_model_open takes
+ * it, whose weights, config and tokenizer the run begins with; lr is then 1e-5.  Towers
+ * that are not OpenAI's ViT, ResNet or text run but do not learn: lock them image_size,
+ * context_length with init: pictures, texts of another size; positions are interpolated
+ * as open_clip does new_head         with init: "image", "text" or "both": a projection
+ * drawn anew; with both, embed_dim may be another lock_image, lock_text false: with init,
+ * a tower that does not learn; it costs neither gradients nor moments, and where its
+ * first groups are locked, backward ends above them lock_image_unlocked_groups,
+ * lock_text_unlocked_layers 0: as open_clip's: the last so many groups of a locked ViT or
+ * text learn: the projection, the last block with its norm, the blocks in front of it,
+ * the embedding lock_image_freeze_bn_stats false: running statistics of a locked ResNet
+ * do not move either data             a path, or a list of paths or {"path", "weight"}.
+ * A path is a tar shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
  *                    with .txt or .json captions beside them, or of classes: subfolders
  *                    that are named as what the pictures in them show; or many of these
@@ -35,17 +46,41 @@
  *                    that of line b * batch_size + k, and behind the last line it begins
  *                    again; default: pairs at random
  *   templates        list of "... {} ...": how captions become texts; also saved as the
- *                    model's own templates
+ *                    model's own templates, in place of those of init
  *   alternative      .25: chance of drawing another than a picture's first caption
- *   augment          {ground [4], rotate, scale [2], shift, crop [2], ratio [2], flip,
- *                    grey}: image/augment.h
+ *   augment          how pictures vary, each view drawn anew.
+ *                    Those with alpha: "ground" [.45, .15, .30, .10], chances of white, a
+ *                    grey, a colour, black under them; "rotate" 12 degrees; "scale" [.7,
+ *                    1.35]; "shift" .1 of the side; where "tint" of their JSON is true a
+ *                    colour that stands out from the ground.
+ *                    Others: "crop" [.9, 1] of the area, "ratio" [3/4, 4/3] of its sides.
+ *                    All: "flip" .5, "grey" .15: chances; "color_jitter" [0, 0, 0, 0],
+ *                    how far brightness, contrast, saturation and hue may go, and
+ *                    "color_jitter_prob" 1, exact to torchvision's ColorJitter; "blur" 0,
+ *                    a chance, and "blur_sigma" [.1, 2] pixels; "re_prob" 0, the chance
+ *                    of up to "re_count" 1 rectangles of noise, as timm's RandomErasing
  *   max_megapixels   256: larger pictures count as broken
+ *   max_broken       .1: more samples that cannot be used end the run; 1 or more: so many
  *
  * How:
  *
- *   batch_size       256 pairs; accum 1: batches a step
+ *   batch_size       256 pairs
  *   steps            2000; warmup 200 of them
+ *   epochs           instead of steps: so many times the number of samples
+ *   shuffle          true with epochs, else false: by epochs instead of by draws with
+ *                    replacement, that is each sample once in an epoch, in an order that
+ *                    the seed and the epoch's number give, over all shards.  Nothing is
+ *                    buffered, and a run resumed anywhere goes on there.  With weights
+ *                    every source has its share of an epoch, and its samples come equally
+ *                    often
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
+ *   lr_image, lr_text
+ *                    lr: of each tower; the temperature has lr itself
+ *   layer_decay      1: of the rate, from each group of layers (those of the locks; of a
+ *                    ResNet the stem, each bottleneck, the pool) to the one below; the
+ *                    projection has the whole rate
+ *   ema              0: decay of a moving average of the weights (.999), which is kept
+ *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
  *   seed             1
@@ -53,11 +88,26 @@
  *                    group's limit)
  *   workers          2 threads that decode pictures
  *
+ * In how much memory:
+ *
+ *   max_memory       bytes, or a string, "4G", of powers of 1024: recompute and chunk
+ *                    become what fits; a run that cannot fit does not begin.  0: any
+ *   recompute        true: of a block's activations only the input is kept and the rest
+ *                    computed again on the way back, with the same bits
+ *   chunk            pairs that pass the towers at a time, 0: the batch.  The loss and
+ * its gradient are those of the batch all the same, for which all but one chunk pass
+ * twice.  But batch norm (ResNets) takes its statistics of a chunk, each of which moves
+ * the running ones once
+ *
  * What is kept:
  *
- *   log_every        10; the first 200 steps are all logged
+ *   log_every        10; the first 200 steps are all logged, and the first 10 broken
+ *                    samples
  *   save_every       500; keep 3 checkpoints
  *   val_every        500; val_samples 2000
+ *   eval             a path, or a list of paths, of what clipc_eval takes; relative to
+ *                    data_dir
+ *   eval_every       1000
  *   precision        "f16" of the saved model, or "f32", "bf16" */
 #ifndef CLIPC_TRAIN_H
 #define CLIPC_TRAIN_H
@@ -78,7 +128,8 @@ typedef struct clipc_train_stats {
     double images_per_second; /* of this step */
     double waited;            /* part of this step's time spent waiting for data, 0..1 */
     size_t skipped;           /* steps with a loss that was no number, so far */
-    size_t broken;            /* samples that could not be decoded, so far */
+    size_t broken;            /* different samples that are no good, as far as is known
+                                 since the run was opened */
 } clipc_train_stats;
 
 /* Pictures against captions of the held-out data. */
@@ -88,17 +139,42 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* Indexes the data, makes the towers and, with resume, continues from the
- * newest complete checkpoint in out_dir/checkpoints.  Without resume a folder that holds
- * a checkpoint is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
+/* What to do with a run, or a model, that out_dir holds already. */
+enum {
+    CLIPC_TRAIN_NEW,    /* refuse: CLIPC_ERR_EXISTS */
+    CLIPC_TRAIN_RESUME, /* go on from its newest checkpoint */
+    CLIPC_TRAIN_FORCE   /* once all else is open, remove its checkpoints and its log; the
+                           model in out_dir is replaced at the first save */
+};
+
+/* Indexes the data and finds how much memory the run takes, without taking it.  `where`
+ * names the config in messages. */
+CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
+                                 const char *where, clipc_err *err);
+
+/* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
+ * long as the trainer. */
+CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
+
+/* Makes the towers and, with CLIPC_TRAIN_RESUME, continues from the newest complete
+ * checkpoint in out_dir/checkpoints.  A folder in which another process trains is refused
+ * (CLIPC_ERR_EXISTS).  After a failure the trainer can only be freed. */
+CLIPC_API int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int start,
+                                  clipc_err *err);
+
+/* Both. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
-                                 const char *where, const char *out_dir, int resume,
+                                 const char *where, const char *out_dir, int start,
                                  clipc_err *err);
 CLIPC_API void clipc_trainer_free(clipc_trainer *t);
 
-/* A line on what was opened: parameters, data, memory; on resume a warning if the
+/* A line on what was started: parameters, data; on resume a warning if the
  * instruction set or the threads differ.  Lives as long as the trainer. */
 CLIPC_API const char *clipc_trainer_summary(const clipc_trainer *t);
+
+/* What is wrong with the i-th broken sample, its name and the reason; NULL where there
+ * are not as many, and beyond the tenth. */
+CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 
 /* One optimizer step.  A loss that is not finite skips the update and counts; the tenth
  * ends with CLIPC_ERR_NUMBER, checkpoints untouched.  Appends to out_dir/log.jsonl. */
@@ -117,9 +193,42 @@ CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
 CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 
-/* Loss and validation curves of a log as an SVG picture; the text is malloc'd and the
- * caller's to free. */
-CLIPC_API int clipc_train_plot(char **svg, const char *log_path, clipc_err *err);
+/* Runs the config's evaluations on the weights as they are now; eval_every (or the last
+ * step) asks for it.  on_result hears of each: r, or why it failed, which does not end
+ * the others. */
+CLIPC_API int clipc_trainer_wants_eval(const clipc_trainer *t);
+typedef void clipc_trainer_on_eval(void *user, const clipc_eval_result *r,
+                                   const clipc_err *why);
+CLIPC_API int clipc_trainer_evaluate(clipc_trainer *t, clipc_trainer_on_eval *on_result,
+                                     void *user, clipc_err *err);
+
+/* ---- watching runs ---- */
+
+enum { CLIPC_TRAIN_EVALS = 16 };
+
+/* Of a run, by its log. */
+typedef struct clipc_train_state {
+    long process;              /* that trains in the folder now; 0: none */
+    size_t step, steps, batch; /* last logged; planned; pairs a step; 0: not known */
+    double loss, lr;           /* nats; of the last logged step */
+    double images_per_second;  /* mean of the last twenty logged steps */
+    double seconds_left;       /* at that rate, validation and saving left out; below 0:
+                                  not known */
+    size_t skipped, broken;    /* steps; samples */
+    size_t val_step;           /* of the last validation; 0: there was none */
+    clipc_val_stats val;       /* without its counts */
+    size_t eval_step, n_evals; /* of the last evaluations; 0: there were none */
+    clipc_eval_result evals[CLIPC_TRAIN_EVALS];
+    size_t checkpoints, checkpoint_bytes, checkpoint_step; /* how many, size, newest */
+} clipc_train_state;
+
+CLIPC_API int clipc_train_status(clipc_train_state *out, const char *folder,
+                                 clipc_err *err);
+
+/* Loss, validation, evaluations and learning rate of n runs as one SVG picture; the text
+ * is malloc'd and the caller's to free. */
+CLIPC_API int clipc_train_plot(char **svg, const char *const *folders, size_t n,
+                               clipc_err *err);
 
 /* ---- vocabularies ----
  *
@@ -150,6 +259,50 @@ typedef struct clipc_vocab_stats {
 CLIPC_API int clipc_vocab_train(clipc_vocab_stats *stats, const char *folder,
                                 const char *const *paths, size_t n,
                                 const clipc_vocab_options *options, clipc_err *err);
+
+/* ---- training sets ---- */
+
+/* What there is: paths like a config's "data", and how tables among them are read; NULL:
+ * the defaults. */
+typedef struct clipc_data_sources {
+    const char *const *paths;
+    size_t n;
+    const char *csv_img_key, *csv_caption_key, *csv_separator;
+} clipc_data_sources;
+
+typedef struct clipc_make_options {
+    size_t per_shard;   /* samples, at most */
+    size_t shard_bytes; /* of pictures and captions, at most, but for a single sample */
+    size_t side;        /* longer sides are made so long; 0: they stay */
+    int quality;        /* of JPEG, 1 to 100 */
+    int shuffle;        /* nonzero: in an order that the seed gives */
+    uint64_t seed;
+    size_t threads;        /* 0: all that the process may use */
+    double max_broken;     /* as a config's */
+    double max_megapixels; /* larger pictures are broken */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    int (*on_progress)(void *user, size_t done, size_t total);
+    void (*on_broken)(void *user, const char *why); /* NULL allowed */
+    void *user;
+} clipc_make_options;
+
+typedef struct clipc_make_stats {
+    size_t samples, shards, bytes; /* bytes of pictures and captions */
+    size_t rewritten;              /* pictures made smaller or put into another format */
+    size_t broken;                 /* left out */
+} clipc_make_stats;
+
+/* 10000 samples or 1e9 bytes a shard, pictures as they are, in order. */
+CLIPC_API clipc_make_options clipc_make_default(void);
+
+/* Writes folder/00000.tar, ..: each sample a picture, .txt with its first caption and, if
+ * it has more, .json with all.  Pictures stay byte for byte unless they are larger than
+ * `side` or neither JPEG, PNG nor WebP: those become JPEG, or PNG where they are
+ * transparent.  The folder must not exist and appears when it is whole; until then it is
+ * called folder.partial, and the same call goes on where it was stopped. */
+CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
+                              const clipc_data_sources *from,
+                              const clipc_make_options *options, clipc_err *err);
 
 #ifdef __cplusplus
 }

@@ -254,7 +254,7 @@ static void test_convnext_config(void **state)
         cfg.image.stages[s] = 1, cfg.image.dims[s] = 3, cfg.image.mlp_dims[s] = 5;
     CHECK_OK(convnext_ops.make(&tower, &cfg.image, &err), err);
     CHECK_FAILS(convnext_ops.acts_make(&acts, NULL, tower, 1, TOWER_TRAIN, &err),
-                CLIPC_ERR_FEATURE, err, "is not trained: it is a ConvNeXt");
+                CLIPC_ERR_FEATURE, err, "is not trained, it is a ConvNeXt");
     convnext_ops.destroy(tower);
     CHECK_FAILS(open_config(&cfg,
                             "{\"timm_model_name\": \"convnext_large_mlp\", "

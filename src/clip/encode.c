@@ -220,44 +220,54 @@ int clipc_preprocess_file(clipc_ctx *c, uint8_t *rgb, const char *path, clipc_er
     return crop_of_file(rgb, c, c->pictures, path, err);
 }
 
-typedef struct files_job {
+typedef struct pictures_job {
     clipc_ctx *c;
-    const char *const *paths;
+    const char *const *names;
+    const span *bytes;
     clipc_err *errs;
-} files_job;
+} pictures_job;
 
 /* Pixels of picture i of a batch; zeros of one that fails. */
-static void load_file(void *arg, size_t thread, size_t i)
+static void load_picture(void *arg, size_t thread, size_t i)
 {
-    const files_job *j = arg;
+    const pictures_job *j = arg;
     const size_t n = picture_bytes(j->c->m);
+    const span *b = j->bytes && j->bytes[i].data ? &j->bytes[i] : NULL;
     picture_work *w = &j->c->pictures[thread];
     float *pixels = j->c->pixels + i * n;
+    clipc_err *err = &j->errs[i];
 
-    j->errs[i] = (clipc_err){0};
-    if (crop_of_file(w->crop, j->c, w, j->paths[i], &j->errs[i]) == CLIPC_OK)
+    *err = (clipc_err){0};
+    if ((b ? crop_of_bytes(w->crop, j->c, w, b->data, b->size, j->names[i], err)
+           : crop_of_file(w->crop, j->c, w, j->names[i], err)) == CLIPC_OK)
         preprocess_normalize(pixels, w->crop, &j->c->m->source.cfg.preprocess);
     else memset(pixels, 0, n * sizeof *pixels);
 }
 
-int clipc_encode_image_files(clipc_ctx *c, float *out, const char *const *paths, size_t n,
-                             clipc_err *errs, clipc_err *err)
+int encode_pictures(clipc_ctx *c, float *out, const char *const *names, const span *bytes,
+                    size_t n, clipc_err *errs, clipc_err *err)
 {
     const size_t E = c->m->info.embed_dim, B = c->options.max_batch;
 
     if (!c->m->n->image) return no_tower(c, "image", err);
     for (size_t i = 0; i < n; i += B) {
         const size_t m = n - i < B ? n - i : B;
-        files_job j = {c, paths + i, errs + i};
+        pictures_job j = {c, names + i, bytes ? bytes + i : NULL, errs + i};
         float *to = out + i * E;
-        exec_each(c->e, load_file, &j, m);
+        exec_each(c->e, load_picture, &j, m);
         c->m->n->ops->fwd(c->e, c->m->n->image, c->image_acts, to, c->pixels, m);
         for (size_t k = 0; k < m; k++)
             if (errs[i + k].code == CLIPC_OK)
-                check_numbers(c, to + k * E, 1, paths[i + k], &errs[i + k]);
+                check_numbers(c, to + k * E, 1, names[i + k], &errs[i + k]);
         if (!c->options.raw) rows_normalize_fwd(c->e, to, NULL, to, m, E);
     }
     return CLIPC_OK;
+}
+
+int clipc_encode_image_files(clipc_ctx *c, float *out, const char *const *paths, size_t n,
+                             clipc_err *errs, clipc_err *err)
+{
+    return encode_pictures(c, out, paths, NULL, n, errs, err);
 }
 
 /* ---- texts

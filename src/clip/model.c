@@ -10,8 +10,10 @@ void clipc_model_free(clipc_model *m)
 {
     if (!m) return;
     net_free(m->n);
-    tokenizer_free(&m->tokens);
-    source_close(&m->source);
+    if (!m->lent) {
+        tokenizer_free(&m->tokens);
+        source_close(&m->source);
+    }
     free(m);
 }
 
@@ -26,10 +28,10 @@ static void fill_info(clipc_model *m)
                                         [WEIGHTS_BF16] = "bf16",
                                         [WEIGHTS_I8] = "int8"};
     static const char *const acts[] = {
-        [ACT_NONE] = "none",      [ACT_QUICK_GELU] = "quick_gelu",
-        [ACT_GELU] = "gelu",      [ACT_GELU_TANH] = "gelu_tanh",
-        [ACT_RELU] = "relu",      [ACT_SILU] = "silu",
-        [ACT_SIGMOID] = "sigmoid"};
+        [ACT_NONE] = "none", [ACT_QUICK_GELU] = "quick_gelu",
+        [ACT_GELU] = "gelu", [ACT_GELU_TANH] = "gelu_tanh",
+        [ACT_RELU] = "relu", [ACT_RELU6] = "relu6",
+        [ACT_SILU] = "silu", [ACT_SIGMOID] = "sigmoid"};
     static const char *const modes[] = {"shortest", "longest", "squash"};
     const char *stored = precision[m->n->stored];
 
@@ -99,6 +101,31 @@ int clipc_model_open_with(clipc_model **out, const char *path,
         /* Its tensors were copied, or the net maps them itself. */
         tensor_file_free(m->source.weights);
         m->source.weights = NULL;
+        *out = m, m = NULL;
+    }
+    clipc_model_free(m);
+    return rc;
+}
+
+int model_of_net(clipc_model **out, const net *n, const tokenizer *t, clipc_err *err)
+{
+    static char nowhere[] = "the run's weights";
+    clipc_model *m = calloc(1, sizeof *m);
+    int rc;
+
+    *out = NULL;
+    if (!m) return clipc_fail_memory(err, "model", sizeof *m);
+    m->lent = true;
+    m->tokens = *t;
+    m->source = (model_source){
+        .path = nowhere, .format = "open_clip", .config_by = "run", .cfg = n->cfg};
+    rc = kernels_pick(&m->k, err);
+    if (rc == CLIPC_OK) rc = net_make(&m->n, &n->cfg, TOWER_INFER, err);
+    if (rc == CLIPC_OK) {
+        for (size_t i = 0; i < n->params.n; i++)
+            weights_place(*m->n->params.v[i].slot, &m->n->params.v[i],
+                          *n->params.v[i].slot, m->n->form, m->k);
+        fill_info(m);
         *out = m, m = NULL;
     }
     clipc_model_free(m);

@@ -10,6 +10,7 @@ struct clipc_model {
     model_source source; /* its config; closed but for that */
     const kernels *k;    /* whose packing the weights have */
     tokenizer tokens;
+    bool lent; /* source and tokens are somebody else's */
     clipc_model_info info;
 };
 
@@ -35,5 +36,14 @@ struct clipc_ctx {
     tokens_work tokens;
     buf text;
 };
+
+/* A model of a copy of the weights (plain ones) that a net has now.  Its config and the
+ * tokenizer are the net's and the caller's, who keep them as long. */
+int model_of_net(clipc_model **out, const net *n, const tokenizer *t, clipc_err *err);
+
+/* clipc_encode_image_files, of pictures in memory too: bytes [n], where one has no
+ * data or bytes is NULL, the name is a file's path. */
+int encode_pictures(clipc_ctx *c, float *out, const char *const *names, const span *bytes,
+                    size_t n, clipc_err *errs, clipc_err *err);
 
 #endif

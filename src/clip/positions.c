@@ -58,7 +58,8 @@ bool positions_differ(const net *n, const model_source *s, const param *p,
     size_t from[2], to[2];
 
     if (!rows) return false;
-    if (text || !s->stored[0]) return open_clips && rows != p->dims[0];
+    if (text) return (open_clips || s->other_context) && rows != p->dims[0];
+    if (!s->stored[0]) return open_clips && rows != p->dims[0];
     stored_grid(from, n, s, rows - class_rows(n));
     wanted_grid(to, n);
     return from[0] != to[0] || from[1] != to[1];

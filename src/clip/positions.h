@@ -9,7 +9,8 @@
 #include "clip/net.h"
 
 /* Whether parameter p of n is a table of positions that t holds in another size.  Text
- * positions only where open_clip would: in files that its config describes. */
+ * positions only where they were asked for, or open_clip would: in files that its config
+ * describes. */
 bool positions_differ(const net *n, const model_source *s, const param *p,
                       const tensor *t);
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "clip/average.h"
 #include "clip/find.h"
 #include "clip/names.h"
 #include "clip/net.h"
@@ -284,32 +285,6 @@ static json_t *about_model(const model_source *s, const clipc_convert_options *o
     return about;
 }
 
-/* The files of a source's tokenizer, which must be sound: clipc gets those that it needs,
- * others all there are; open_clip none if the vocabulary is OpenAI's, which it has. */
-static int own_tokens(token_files *f, model_source *s, const char *to, clipc_err *err)
-{
-    tokenizer t = {0};
-    bpe *openai = NULL;
-    int rc = token_files_open(f, s, err);
-
-    if (rc == CLIPC_OK) rc = tokenizer_make(&t, f, err);
-    if (rc == CLIPC_OK && t.pretrained && strcmp(to, "hf") == 0 &&
-        (t.cleans || s->cfg.strip_sep))
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: what open_clip does around its tokenizer has no place in "
-                        "Hugging Face's layout",
-                        s->path);
-    if (rc == CLIPC_OK && strcmp(to, "clipc") != 0) rc = token_files_read(f, err);
-    /* Whatever it is called, unless what open_clip does in front of it must be kept. */
-    if (t.bpe && (!t.cleans || strcmp(to, "hf") == 0)) s->cfg.foreign_tokens = false;
-    if (rc == CLIPC_OK && t.bpe && !t.cleans && strcmp(to, "open_clip") == 0)
-        rc = bpe_new(&openai, err);
-    if (rc == CLIPC_OK && openai && bpe_equal(t.bpe, openai)) token_files_free(f);
-    bpe_free(openai);
-    tokenizer_free(&t);
-    return rc;
-}
-
 int clipc_convert(const char *in, const char *out, const clipc_convert_options *options,
                   clipc_err *err)
 {
@@ -321,6 +296,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     json_t *about = NULL;
     char *found = NULL;
     token_files tokens = {0};
+    tokenizer t = {0};
     model_source s = {0};
     net *n = NULL;
     int rc;
@@ -334,11 +310,13 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
-    if (rc == CLIPC_OK) rc = own_tokens(&tokens, &s, to, err);
+    if (rc == CLIPC_OK) rc = tokenizer_copy(&t, &tokens, &s, to, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
+    if (rc == CLIPC_OK) rc = net_average(n, options->average, options->n_average, k, err);
     if (rc == CLIPC_OK) about = about_model(&s, options);
     if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, &tokens, k, err);
     json_decref(about);
+    tokenizer_free(&t);
     token_files_free(&tokens);
     net_free(n);
     source_close(&s);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clip/checkpoint_view.h"
 #include "clip/fold.h"
 #include "clip/timm.h"
 #include "io/any_file.h"
@@ -94,8 +95,18 @@ static int read_part(json_t **out, const model_source *s, const char *name,
     return rc;
 }
 
-/* sentence-transformers keeps a Transformer, a Pooling and maybe a Dense module; the
- * first in the folder itself or in 0_Transformer/. */
+/* A file of the folder itself or of 0_Transformer/. */
+static int read_module(json_t **out, const model_source *s, const char *name,
+                       clipc_err *err)
+{
+    char inner[64];
+    const int rc = read_part(out, s, name, err);
+
+    snprintf(inner, sizeof inner, "0_Transformer/%s", name);
+    return rc == CLIPC_OK && !*out ? read_part(out, s, inner, err) : rc;
+}
+
+/* sentence-transformers keeps a Transformer, a Pooling and maybe a Dense module. */
 static int open_sentence(model_source *s, clipc_err *err)
 {
     static const char *const bert_names[] = {
@@ -103,15 +114,15 @@ static int open_sentence(model_source *s, clipc_err *err)
         "0_Transformer/pytorch_model.bin", NULL};
     static const char *const dense_names[] = {"2_Dense/model.safetensors",
                                               "2_Dense/pytorch_model.bin", NULL};
-    json_t *bert = NULL, *pooling = NULL;
+    json_t *bert = NULL, *limits = NULL, *pooling = NULL;
     model_source dense = {.path = s->path};
-    int rc = read_part(&bert, s, "config.json", err);
+    int rc = read_module(&bert, s, "config.json", err);
 
     s->format = "sentence-transformers", s->config_by = "config.json";
-    if (rc == CLIPC_OK && !bert)
-        rc = read_part(&bert, s, "0_Transformer/config.json", err);
+    if (rc == CLIPC_OK) rc = read_module(&limits, s, "sentence_bert_config.json", err);
     if (rc == CLIPC_OK) rc = read_part(&pooling, s, "1_Pooling/config.json", err);
-    if (rc == CLIPC_OK) rc = config_sentence(&s->cfg, bert, pooling, s->path, err);
+    if (rc == CLIPC_OK)
+        rc = config_sentence(&s->cfg, bert, limits, pooling, s->path, err);
     if (rc == CLIPC_OK) rc = open_first(s, bert_names, err);
     if (rc == CLIPC_OK && open_first(&dense, dense_names, NULL) == CLIPC_OK)
         rc = tensor_file_join(s->weights, dense.weights, "dense.", s->path, err);
@@ -119,6 +130,7 @@ static int open_sentence(model_source *s, clipc_err *err)
     if (rc == CLIPC_OK) rc = config_bert_sizes(&s->cfg, s->weights, s->path, err);
     free(dense.weights_path);
     json_decref(bert);
+    json_decref(limits);
     json_decref(pooling);
     return rc;
 }
@@ -223,14 +235,32 @@ static int read_own(model_source *s, clipc_err *err)
                : rc;
 }
 
+static int path_beside(buf *path, const model_source *s, const char *name, clipc_err *err)
+{
+    const int rc = buf_add(path, s->path, (size_t)(path_base(s->path) - s->path), err);
+
+    return rc == CLIPC_OK ? buf_puts(path, name, err) : rc;
+}
+
+/* A checkpoint of a run, whose model's config is in the folder above. */
+static int read_checkpoint(model_source *s, clipc_err *err)
+{
+    buf path = {0};
+    int rc = path_beside(&path, s, "../open_clip_config.json", err);
+
+    s->format = "checkpoint", s->config_by = "../open_clip_config.json";
+    if (rc == CLIPC_OK) rc = config_open_clip_file(&s->cfg, path.data, err);
+    if (rc == CLIPC_OK) rc = checkpoint_name_tensors(s->weights, &s->cfg, s->path, err);
+    buf_free(&path);
+    return rc;
+}
+
 /* A config beside the file, if there is one, describes it. */
 static int read_beside(model_source *s, bool *found, clipc_err *err)
 {
-    const size_t dir = (size_t)(path_base(s->path) - s->path);
     buf path = {0};
-    int rc = buf_add(&path, s->path, dir, err);
+    int rc = path_beside(&path, s, "open_clip_config.json", err);
 
-    if (rc == CLIPC_OK) rc = buf_puts(&path, "open_clip_config.json", err);
     *found = rc == CLIPC_OK && file_exists(path.data);
     if (*found) {
         s->format = "open_clip", s->config_by = "open_clip_config.json";
@@ -250,6 +280,7 @@ static int open_file(model_source *s, clipc_err *err)
     if (rc != CLIPC_OK) return rc;
     format = tensor_file_string(s->weights, "format");
     if (format && strcmp(format, "clipc") == 0) return read_own(s, err);
+    if (format && strcmp(format, "clipc-train") == 0) return read_checkpoint(s, err);
     if (tensor_file_string(s->weights, "general.architecture")) {
         s->format = "gguf", s->config_by = "GGUF's keys";
         return config_gguf(&s->cfg, tensor_file_metadata(s->weights), s->path, err);
@@ -289,6 +320,16 @@ static int resize(model_source *s, size_t rows, size_t columns, clipc_err *err)
     memcpy(s->stored, was, sizeof was);
     c->image_size = s->cfg.preprocess.h = rows;
     c->image_width = s->cfg.preprocess.w = columns;
+    return CLIPC_OK;
+}
+
+int source_set_context(model_source *s, size_t context_length, clipc_err *err)
+{
+    if (s->cfg.no_text || s->cfg.text.family == TEXT_BERT)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: its texts have no other context length", s->path);
+    s->other_context = context_length != s->cfg.text.context_length;
+    s->cfg.text.context_length = context_length;
     return CLIPC_OK;
 }
 

@@ -17,6 +17,8 @@ typedef struct model_source {
     weight_form form;
     size_t stored[2]; /* source_open_as: rows and columns of the pictures that the file's
                          positions are for; else 0 */
+    bool other_context; /* source_set_context: texts are longer or shorter than in the
+                           file */
 } model_source;
 
 /* `path` as find_model gives it.  Release with source_close, also after a failure. */
@@ -26,6 +28,8 @@ int source_open(model_source *s, const char *path, clipc_err *err);
  * no other size. */
 int source_open_as(model_source *s, const char *path, const clipc_open_options *options,
                    clipc_err *err);
+/* From here on a model of texts of another length, likewise; BERT has no other. */
+int source_set_context(model_source *s, size_t context_length, clipc_err *err);
 void source_close(model_source *s);
 
 /* In front of the names of files that clipc's own format keeps as tensors. */

@@ -139,6 +139,30 @@ int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err)
     return rc;
 }
 
+int tokenizer_copy(tokenizer *t, token_files *f, model_source *s, const char *to,
+                   clipc_err *err)
+{
+    bpe *openai = NULL;
+    int rc = token_files_open(f, s, err);
+
+    *t = (tokenizer){0};
+    if (rc == CLIPC_OK) rc = tokenizer_make(t, f, err);
+    if (rc == CLIPC_OK && t->pretrained && strcmp(to, "hf") == 0 &&
+        (t->cleans || s->cfg.strip_sep))
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
+                        "%s: what open_clip does around its tokenizer has no place in "
+                        "Hugging Face's layout",
+                        s->path);
+    if (rc == CLIPC_OK && strcmp(to, "clipc") != 0) rc = token_files_read(f, err);
+    /* Whatever it is called, unless what open_clip does in front of it must be kept. */
+    if (t->bpe && (!t->cleans || strcmp(to, "hf") == 0)) s->cfg.foreign_tokens = false;
+    if (rc == CLIPC_OK && t->bpe && !t->cleans && strcmp(to, "open_clip") == 0)
+        rc = bpe_new(&openai, err);
+    if (rc == CLIPC_OK && openai && bpe_equal(t->bpe, openai)) token_files_free(f);
+    bpe_free(openai);
+    return rc;
+}
+
 int tokens_work_new(tokens_work *w, const tokenizer *t, clipc_err *err)
 {
     int rc = CLIPC_OK;

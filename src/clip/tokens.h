@@ -26,6 +26,11 @@ typedef struct tokenizer {
 int tokenizer_make(tokenizer *t, token_files *f, clipc_err *err);
 /* The same, read here.  Before net_open, which takes over the tensors. */
 int tokenizer_open(tokenizer *t, const model_source *s, clipc_err *err);
+/* The same, with the files that a copy of the model in a layout ("clipc", "hf",
+ * "open_clip") needs: clipc those that the tokenizer is made of, others all there are;
+ * open_clip none if the vocabulary is OpenAI's, which it has. */
+int tokenizer_copy(tokenizer *t, token_files *f, model_source *s, const char *to,
+                   clipc_err *err);
 void tokenizer_free(tokenizer *t);
 
 /* One thread's scratch. */

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "image/adjust.h"
 #include "image/preprocess.h"
 
 augment_cfg augment_default(void)
@@ -14,7 +15,10 @@ augment_cfg augment_default(void)
                          .crop = {0.9f, 1.0f},
                          .ratio = {0.75f, 4.0f / 3.0f},
                          .flip = 0.5f,
-                         .grey = 0.15f};
+                         .grey = 0.15f,
+                         .jitter_chance = 1.0f,
+                         .erase_count = 1,
+                         .blur_sigma = {0.1f, 2.0f}};
 }
 
 static float between(rng *r, float lo, float hi)
@@ -199,6 +203,71 @@ static int crop_photograph(uint8_t *out, resize_work *work, const image *im,
     return rc;
 }
 
+/* ColorJitter: the four in random order. */
+static void jitter_colours(uint8_t *px, const augment_cfg *cfg, size_t n, rng *r)
+{
+    static void (*const adjust[])(uint8_t * px, size_t n, float factor) = {
+        adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue};
+    int order[] = {0, 1, 2, 3};
+
+    for (int i = 3; i > 0; i--) {
+        const int k = (int)rng_below(r, (uint64_t)i + 1), keep = order[i];
+        order[i] = order[k], order[k] = keep;
+    }
+    for (int i = 0; i < 4; i++) {
+        const int what = order[i];
+        const float far = cfg->jitter[what];
+        if (far <= 0.0f) continue;
+        adjust[what](px, n,
+                     what == 3 ? between(r, -far, far)
+                               : between(r, fmaxf(0.0f, 1.0f - far), 1.0f + far));
+    }
+}
+
+static bool happens(float chance, rng *r)
+{
+    return chance > 0.0f && rng_uniform(r) < chance;
+}
+
+static int change_look(uint8_t *px, resize_work *work, const augment_cfg *cfg, size_t S,
+                       rng *r, clipc_err *err)
+{
+    const float *j = cfg->jitter;
+    const bool jitters = j[0] > 0 || j[1] > 0 || j[2] > 0 || j[3] > 0;
+
+    if (jitters && happens(cfg->jitter_chance, r)) jitter_colours(px, cfg, S * S, r);
+    if (rng_uniform(r) < cfg->grey)
+        for (size_t i = 0; i < S * S; i++) memset(px + 3 * i, luma(px + 3 * i), 3);
+    if (!happens(cfg->blur, r)) return CLIPC_OK;
+    const size_t radius = S / 20 ? S / 20 : 1;
+    return adjust_blur(px, S, S, radius < S ? radius : 0,
+                       between(r, cfg->blur_sigma[0], cfg->blur_sigma[1]), work, err);
+}
+
+/* Of an area between a fiftieth and a third, shared by `count`, and sides of 3 : 10 to
+ * 10 : 3. */
+static void erase_one(float *chw, size_t S, size_t count, rng *r)
+{
+    for (int i = 0; i < 10; i++) {
+        const float area = (float)(S * S) * between(r, 0.02f, 1.0f / 3.0f) / (float)count;
+        const float aspect = expf(between(r, logf(0.3f), logf(1.0f / 0.3f)));
+        const size_t h = (size_t)lroundf(sqrtf(area * aspect)),
+                     w = (size_t)lroundf(sqrtf(area / aspect));
+        if (h >= S || w >= S) continue;
+        const size_t y = rng_below(r, S - h + 1), x = rng_below(r, S - w + 1);
+        for (size_t row = 0; row < 3 * h; row++)
+            rng_fill_normal(r, chw + (row / h * S + y + row % h) * S + x, w, 0.0f, 1.0f);
+        return;
+    }
+}
+
+void augment_erase(float *chw, const augment_cfg *cfg, size_t S, rng *r)
+{
+    if (!happens(cfg->erase_chance, r)) return;
+    const size_t count = 1 + rng_below(r, cfg->erase_count);
+    for (size_t i = 0; i < count; i++) erase_one(chw, S, count, r);
+}
+
 int augment(uint8_t *out, resize_work *work, const image *im, const augment_cfg *cfg,
             bool tint, size_t S, rng *r, clipc_err *err)
 {
@@ -217,7 +286,5 @@ int augment(uint8_t *out, resize_work *work, const image *im, const augment_cfg 
     } else if ((rc = crop_photograph(out, work, im, cfg, S, r, err)) != CLIPC_OK) {
         return rc;
     }
-    if (rng_uniform(r) < cfg->grey)
-        for (size_t i = 0; i < S * S; i++, out += 3) memset(out, luma(out), 3);
-    return CLIPC_OK;
+    return change_look(out, work, cfg, S, r, err);
 }

@@ -2,8 +2,10 @@
  *
  * Pictures with alpha are drawings: put on a ground of some colour, turned, scaled and
  * moved (one affine map, bilinear).  Opaque pictures are photographs: random resized
- * crop.  Both: mirrored, made grey at times.  All randomness comes from the caller's rng,
- * in a fixed order, so a seed gives the same view on every machine and thread. */
+ * crop.  Both, each at times: mirrored; colours changed (torchvision's ColorJitter); made
+ * grey; blurred; parts of them erased (timm's RandomErasing).  All randomness comes from
+ * the caller's rng, in a fixed order, so a seed gives the same view on every machine and
+ * thread; what is never done draws nothing. */
 #ifndef CLIPC_IMAGE_AUGMENT_H
 #define CLIPC_IMAGE_AUGMENT_H
 
@@ -21,6 +23,13 @@ typedef struct augment_cfg {
     float ratio[2];  /* 3/4 4/3: of the crop's sides */
     float flip;      /* .5: chance */
     float grey;      /* .15: chance */
+    /* As in open_clip's aug_cfg and timm's: */
+    float jitter[4];     /* 0: how far brightness, contrast, saturation, hue may go */
+    float jitter_chance; /* 1 */
+    float erase_chance;  /* 0 */
+    size_t erase_count;  /* 1: at most so many rectangles */
+    float blur;          /* 0: chance */
+    float blur_sigma[2]; /* .1 2: pixels; the kernel is a tenth of the side */
 } augment_cfg;
 
 augment_cfg augment_default(void);
@@ -29,5 +38,8 @@ augment_cfg augment_default(void);
  * ground. */
 int augment(uint8_t *out, resize_work *work, const image *im, const augment_cfg *cfg,
             bool tint, size_t S, rng *r, clipc_err *err);
+
+/* chw [3,S,S], normalized: at times rectangles become noise of a standard normal. */
+void augment_erase(float *chw, const augment_cfg *cfg, size_t S, rng *r);
 
 #endif

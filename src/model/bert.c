@@ -226,7 +226,7 @@ static int bert_acts_make(void **out, size_t *bytes, const void *tower, size_t B
     if (tower_trains(mode))
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
-            "a text tower of this kind runs but is not trained: it is a BERT");
+            "a text tower of this kind runs but is not trained, it is a BERT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "text tower", sizeof *a);
     a->B = B, a->rows = rows, a->mode = mode;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "nn/attention.h"
 #include "nn/rows.h"
 #include "nn/table.h"
@@ -58,7 +59,7 @@ typedef struct textnet_acts {
     float *last;        /* [B,C] the same in the batch's order */
     float *mean, *rstd; /* train: [B] of ln_final */
     float *final;       /* [B,C] after ln_final */
-    block_acts *blocks; /* train: [layers], else [1] */
+    block_acts *blocks; /* [layers]; those that save nothing share their memory */
     block_work work;    /* train */
 } textnet_acts;
 
@@ -187,11 +188,18 @@ static size_t textnet_scratch(const void *tower)
     return attention_scratch(positions(&((const textnet *)tower)->cfg));
 }
 
+/* How many blocks save nothing for backward. */
+static size_t silent_blocks(const textnet *t, tower_mode mode)
+{
+    const size_t locked = t->cfg.locked ? t->cfg.locked - 1 : 0;
+    return tower_trains(mode) ? min_size(locked, t->cfg.layers) : t->cfg.layers;
+}
+
 static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
 {
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const bool train = tower_trains(a->mode);
-    const size_t C = t->cfg.width;
+    const size_t C = t->cfg.width, silent = silent_blocks(t, a->mode);
 
     a->entries = arena_take(mem, a->B, sizeof *a->entries);
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
@@ -202,12 +210,15 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
     a->picked = ARENA_FLOATS(mem, a->B * C);
     a->last = ARENA_FLOATS(mem, a->B * C);
     a->final = ARENA_FLOATS(mem, a->B * C);
-    for (size_t i = 0; i < (train ? t->cfg.layers : 1); i++)
-        if (i && a->mode == TOWER_RECOMPUTE)
-            block_acts_share(&a->blocks[i], mem, &a->blocks[0], &bc, a->rows);
+    for (size_t i = 0; i < t->cfg.layers; i++)
+        if (i && i < silent) a->blocks[i] = a->blocks[0];
+        else if (i > silent && a->mode == TOWER_RECOMPUTE)
+            block_acts_share(&a->blocks[i], mem, &a->blocks[silent], &bc, a->rows);
         else
             block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
-                            train);
+                            i >= silent);
+    if (silent < t->cfg.layers)
+        block_rows_take(&a->blocks[t->cfg.layers - 1], mem, &bc, a->rows, a->B);
     if (!train) {
         a->path_start = arena_take(mem, a->B + 1, sizeof *a->path_start);
         a->path = arena_take(mem, a->B * positions(&t->cfg), sizeof *a->path);
@@ -231,7 +242,7 @@ static void textnet_acts_destroy(void *acts)
 static bool textnet_is_plain(const text_cfg *c)
 {
     return !block_extras_any(&c->extras) && !c->no_causal_mask && !c->embed_cls &&
-           c->pool == TEXT_POOL_ARGMAX && c->proj == PROJ_MATRIX;
+           c->pool <= TEXT_POOL_EOS && c->proj == PROJ_MATRIX;
 }
 
 static int textnet_acts_make(void **out, size_t *bytes, const void *tower, size_t B,
@@ -246,8 +257,8 @@ static int textnet_acts_make(void **out, size_t *bytes, const void *tower, size_
     if (tower_trains(mode) && !textnet_is_plain(&t->cfg)) {
         free(a);
         return clipc_fail(err, CLIPC_ERR_FEATURE,
-                          "a text tower of this kind runs but is not trained: it is not "
-                          "OpenAI's");
+                          "a text tower of this kind runs but is not trained, it is not "
+                          "OpenAI's: lock it");
     }
     if (a) a->blocks = calloc(t->cfg.layers, sizeof *a->blocks);
     if (!a || !a->blocks) {
@@ -429,7 +440,6 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     const textnet *t = tower;
     textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
-    const bool train = tower_trains(a->mode);
     const size_t C = t->cfg.width, last = t->cfg.layers - 1;
     const queries shared = {
         .B = B, .start = a->path_start, .row = a->path, .first = a->start};
@@ -442,9 +452,9 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     else lay_out(t, a, B);
     embed(e, t, a, B);
     for (size_t i = 0; i < last; i++)
-        block_fwd(e, a->x, &t->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
-    block_fwd_rows(e, a->picked, a->x, &t->blocks[last], &a->blocks[train ? last : 0],
-                   &bc, &s, a->pooled);
+        block_fwd(e, a->x, &t->blocks[i], &a->blocks[i], &bc, &s);
+    block_fwd_rows(e, a->picked, a->x, &t->blocks[last], &a->blocks[last], &bc, &s,
+                   a->pooled);
     for (size_t b = 0; b < B; b++)
         memcpy(a->last + a->entries[b].at * C, a->picked + b * C, C * sizeof *a->last);
     rows_layernorm_fwd(e, a->final, a->mean, a->rstd, a->last, t->stem.ln_final_w,
@@ -452,17 +462,19 @@ static void textnet_fwd(exec *e, const void *tower, void *acts, float *out,
     project(e, out, t, a, B);
 }
 
-/* a->picked = the gradient of the rows where texts end, behind the last block. */
+/* a->picked = the gradient of the rows where texts end, behind the last block, if that
+ * learns. */
 static void last_bwd(exec *e, const textnet *t, textnet *g, textnet_acts *a,
                      const float *dout, size_t B)
 {
     const size_t C = t->cfg.width, E = t->cfg.embed_dim;
     float *d_final = a->work.d_row, *d_last = a->work.d_wide; /* [B,C] each */
 
-    gemm(e, d_final, C, mat_of(dout, E), mat_t(t->stem.text_projection, E), B, C, E,
-         (gemm_opts){0});
     gemm(e, g->stem.text_projection, E, mat_t(a->final, C), mat_of(dout, E), C, E, B,
          (gemm_opts){.accumulate = true});
+    if (!g->stem.ln_final_w) return;
+    gemm(e, d_final, C, mat_of(dout, E), mat_t(t->stem.text_projection, E), B, C, E,
+         (gemm_opts){0});
     memset(d_last, 0, B * C * sizeof(float));
     rows_layernorm_bwd(e, d_last, g->stem.ln_final_w, g->stem.ln_final_b, a->work.part,
                        d_final, a->last, t->stem.ln_final_w, a->mean, a->rstd, B, C);
@@ -478,17 +490,20 @@ static void textnet_bwd(exec *e, const void *tower, void *gradients, void *acts,
     textnet_acts *a = acts;
     const block_cfg bc = textnet_block_cfg(t, a->mode);
     const size_t C = t->cfg.width, last = t->cfg.layers - 1;
+    const size_t silent = silent_blocks(t, a->mode);
     const seqs s = seqs_of(t, a, B);
 
     last_bwd(e, t, grads, a, dout, B);
+    if (silent > last) return;
     block_bwd_rows(e, a->x, a->picked, &t->blocks[last], &grads->blocks[last],
                    &a->blocks[last], &a->work, &bc, &s, a->pooled);
-    for (size_t i = last; i-- > 0;) {
+    for (size_t i = last; i-- > silent;) {
         if (a->mode == TOWER_RECOMPUTE)
             block_fwd_again(e, &t->blocks[i], &a->blocks[i], &bc, &s);
         block_bwd(e, a->x, &t->blocks[i], &grads->blocks[i], &a->blocks[i], &a->work, &bc,
                   &s);
     }
+    if (t->cfg.locked) return;
 
     for (size_t b = 0; b < B; b++) {
         const size_t first = a->start[b], T = a->start[b + 1] - first;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "nn/attention.h"
 #include "nn/linear.h"
 #include "nn/rows.h"
@@ -63,7 +64,7 @@ typedef struct vit_acts {
     float *post;                  /* [B,C] after ln_post */
     float *queries;               /* [B*Q,E] what CoCa's pooler gives */
     pooler_acts pool;
-    block_acts *blocks; /* train: [layers], else [1] */
+    block_acts *blocks; /* [layers]; those that save nothing share their memory */
     block_work work;    /* train */
 } vit_acts;
 
@@ -288,12 +289,20 @@ static void vit_init(void *tower, rng *r)
     for (size_t i = 0; i < v->cfg.layers; i++) block_init(&v->blocks[i], &bc, &std, r);
 }
 
+/* How many blocks save nothing for backward. */
+static size_t silent_blocks(const vit *v, tower_mode mode)
+{
+    const size_t locked = v->cfg.locked ? v->cfg.locked - 1 : 0;
+    return tower_trains(mode) ? min_size(locked, v->cfg.layers) : v->cfg.layers;
+}
+
 static void acts_take(vit_acts *a, arena *mem, const vit *v)
 {
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const bool train = tower_trains(a->mode);
     const size_t C = v->cfg.width, P = v->rows * v->cols, N = a->B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size;
+    const size_t silent = silent_blocks(v, a->mode);
 
     a->start = arena_take(mem, a->B + 1, sizeof *a->start);
     if (v->cfg.front != FRONT_PATCHES) front_acts_take(&a->front, mem, &v->front);
@@ -308,14 +317,19 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
         pooler_acts_take(&a->pool, mem, &pc, a->B, cascade ? pc.Q : v->T);
         a->queries = ARENA_FLOATS(mem, a->B * queries_used(&v->cfg) * pc.E);
     }
-    for (size_t i = 0; i < (train ? v->cfg.layers : 1); i++)
-        if (i && a->mode == TOWER_RECOMPUTE)
-            block_acts_share(&a->blocks[i], mem, &a->blocks[0], &bc, N);
-        else block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, train);
+    for (size_t i = 0; i < v->cfg.layers; i++)
+        if (i && i < silent) a->blocks[i] = a->blocks[0];
+        else if (i > silent && a->mode == TOWER_RECOMPUTE)
+            block_acts_share(&a->blocks[i], mem, &a->blocks[silent], &bc, N);
+        else block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, i >= silent);
+    if (silent < v->cfg.layers)
+        block_rows_take(&a->blocks[v->cfg.layers - 1], mem, &bc, N, a->B);
     if (!train) return;
-    a->x0 = ARENA_FLOATS(mem, N * C);
-    a->mean_pre = ARENA_FLOATS(mem, N);
-    a->rstd_pre = ARENA_FLOATS(mem, N);
+    if (!v->cfg.locked) {
+        a->x0 = ARENA_FLOATS(mem, N * C);
+        a->mean_pre = ARENA_FLOATS(mem, N);
+        a->rstd_pre = ARENA_FLOATS(mem, N);
+    }
     a->mean_post = ARENA_FLOATS(mem, a->B);
     a->rstd_post = ARENA_FLOATS(mem, a->B);
     block_work_take(&a->work, mem, &bc, N);
@@ -352,8 +366,8 @@ static int vit_acts_make(void **acts, size_t *bytes, const void *tower, size_t B
         free(a);
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
-            "an image tower of this kind runs but is not trained: it is not "
-            "OpenAI's ViT");
+            "an image tower of this kind runs but is not trained, it is not "
+            "OpenAI's ViT: lock it");
     }
     if (a) a->blocks = calloc(v->cfg.layers, sizeof *a->blocks);
     if (!a || !a->blocks) {
@@ -499,13 +513,12 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     const vit *v = tower;
     vit_acts *a = acts;
     const block_cfg bc = vit_block_cfg(v, a->mode);
-    const bool train = tower_trains(a->mode);
     const size_t C = v->cfg.width, N = B * v->T;
     const seqs s = {.B = B, .start = a->start};
 
     assert(B <= a->B);
     embed_patches(e, v, a, pixels, B);
-    float *x0 = train ? a->x0 : a->x;
+    float *x0 = a->x0 ? a->x0 : a->x;
     assemble(e, x0, a->embed, v, B);
     if (!v->cfg.no_ln_pre)
         rows_layernorm_fwd(e, a->x, a->mean_pre, a->rstd_pre, x0, v->stem.ln_pre_w,
@@ -513,20 +526,20 @@ static void vit_fwd(exec *e, const void *tower, void *acts, float *out,
     const bool token = !v->cfg.pooler && v->cfg.pool == POOL_TOK;
     const size_t last = v->cfg.layers - 1, whole = v->cfg.layers - token;
     for (size_t i = 0; i < whole; i++)
-        block_fwd(e, a->x, &v->blocks[i], &a->blocks[train ? i : 0], &bc, &s);
+        block_fwd(e, a->x, &v->blocks[i], &a->blocks[i], &bc, &s);
 
     if (!token) {
         pool_tokens(e, v, a, B);
     } else {
-        block_fwd_rows(e, a->token, a->x, &v->blocks[last], &a->blocks[train ? last : 0],
-                       &bc, &s, a->start);
+        block_fwd_rows(e, a->token, a->x, &v->blocks[last], &a->blocks[last], &bc, &s,
+                       a->start);
         rows_layernorm_fwd(e, a->post, a->mean_post, a->rstd_post, a->token,
                            v->stem.ln_post_w, v->stem.ln_post_b, B, C, v->cfg.eps);
     }
     project(e, out, v, a, B);
 }
 
-/* a->token = the gradient of token 0 behind the last block. */
+/* a->token = the gradient of token 0 behind the last block, if that learns. */
 static void token_bwd(exec *e, const vit *v, vit *g, vit_acts *a, const float *dout,
                       size_t B)
 {
@@ -534,9 +547,10 @@ static void token_bwd(exec *e, const vit *v, vit *g, vit_acts *a, const float *d
     float *d_post = a->work.d_row;   /* [B,C] */
     float *d_token = a->work.d_wide; /* [B,C] */
 
-    gemm(e, d_post, C, mat_of(dout, E), mat_t(v->stem.proj, E), B, C, E, (gemm_opts){0});
     gemm(e, g->stem.proj, E, mat_t(a->post, C), mat_of(dout, E), C, E, B,
          (gemm_opts){.accumulate = true});
+    if (!g->stem.ln_post_w) return;
+    gemm(e, d_post, C, mat_of(dout, E), mat_t(v->stem.proj, E), B, C, E, (gemm_opts){0});
     memset(d_token, 0, B * C * sizeof(float));
     rows_layernorm_bwd(e, d_token, g->stem.ln_post_w, g->stem.ln_post_b, a->work.part,
                        d_post, a->token, v->stem.ln_post_w, a->mean_post, a->rstd_post, B,
@@ -553,18 +567,21 @@ static void vit_bwd(exec *e, const void *tower, void *grads, void *acts,
     const block_cfg bc = vit_block_cfg(v, a->mode);
     const size_t C = v->cfg.width, P = v->rows * v->cols, N = B * v->T;
     const size_t K = 3 * v->cfg.patch_size * v->cfg.patch_size, last = v->cfg.layers - 1;
+    const size_t silent = silent_blocks(v, a->mode);
     const seqs s = {.B = B, .start = a->start};
     float *dx = a->x, *dx0 = a->work.d_row;
 
     (void)pixels; /* their patches were kept */
     token_bwd(e, v, g, a, dout, B);
+    if (silent > last) return;
     block_bwd_rows(e, dx, a->token, &v->blocks[last], &g->blocks[last], &a->blocks[last],
                    &a->work, &bc, &s, a->start);
-    for (size_t i = last; i-- > 0;) {
+    for (size_t i = last; i-- > silent;) {
         if (a->mode == TOWER_RECOMPUTE)
             block_fwd_again(e, &v->blocks[i], &a->blocks[i], &bc, &s);
         block_bwd(e, dx, &v->blocks[i], &g->blocks[i], &a->blocks[i], &a->work, &bc, &s);
     }
+    if (v->cfg.locked) return;
 
     memset(dx0, 0, N * C * sizeof(float));
     rows_layernorm_bwd(e, dx0, g->stem.ln_pre_w, g->stem.ln_pre_b, a->work.part, dx,

@@ -105,9 +105,17 @@ int param_list_pack(param_list *l, weight_form form, clipc_err *err)
     return place(l, err);
 }
 
+int param_list_keep(param_list *l, const bool *keep, clipc_err *err)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (!keep[i]) l->v[i].room = 0;
+    return place(l, err);
+}
+
 void param_list_bind(const param_list *l, float *mem)
 {
-    for (size_t i = 0; i < l->n; i++) *l->v[i].slot = mem + l->v[i].first;
+    for (size_t i = 0; i < l->n; i++)
+        *l->v[i].slot = l->v[i].room ? mem + l->v[i].first : NULL;
 }
 
 const param *param_find(const param_list *l, const char *name)

@@ -76,6 +76,10 @@ int param_list_add(param_list *l, const char *prefix, const param_row *rows,
  * theirs.  Call after all adds, before bind. */
 int param_list_pack(param_list *l, weight_form form, clipc_err *err);
 
+/* For gradients: parameters where keep[i] is false get no room, and binding leaves their
+ * pointers NULL.  Before bind. */
+int param_list_keep(param_list *l, const bool *keep, clipc_err *err);
+
 /* Bytes of a parameter in a form. */
 size_t param_bytes(const param *p, weight_form form);
 

@@ -10,7 +10,6 @@
 static void take(exec *x, arena *mem)
 {
     x->of = arena_take(mem, x->threads, sizeof *x->of);
-    x->pack_b = ARENA_FLOATS(mem, GEMM_NC * GEMM_KC);
     x->scratch = ARENA_FLOATS(mem, x->threads * x->scratch_floats);
 }
 
@@ -34,6 +33,9 @@ int exec_new(exec **out, size_t threads, size_t layer_floats, clipc_err *err)
     rc = arena_make(&x->mem, NULL, &measure, "compute threads", err);
     if (rc != CLIPC_OK) goto done;
     take(x, &x->mem);
+    x->pack_b = aligned_alloc(ARENA_ALIGN, GEMM_PACK_FLOATS * sizeof *x->pack_b);
+    if (!x->pack_b) rc = clipc_fail_memory(err, "compute threads", GEMM_PACK_FLOATS);
+    if (rc != CLIPC_OK) goto done;
     if (threads > 1) rc = thread_pool_new(&x->pool, threads, err);
     if (rc != CLIPC_OK) goto done;
     *out = x, x = NULL;
@@ -46,6 +48,7 @@ void exec_free(exec *x)
 {
     if (!x) return;
     thread_pool_free(x->pool);
+    free(x->pack_b);
     arena_free(&x->mem);
     free(x);
 }

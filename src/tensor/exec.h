@@ -26,8 +26,10 @@ typedef struct exec {
     size_t threads;
     exec_thread *of;             /* [threads] */
     _Atomic uint64_t operations; /* of matrix products so far; a multiply-add is two */
-    float *pack_b;               /* shared by all threads: a packed block of B (gemm.c) */
-    float *scratch;              /* threads * scratch_floats: thread i owns part i */
+    /* [GEMM_PACK_FLOATS] shared by all threads: B packed (gemm.c).  Not touched, and so
+     * no memory, before the first product that packs. */
+    float *pack_b;
+    float *scratch;        /* threads * scratch_floats: thread i owns part i */
     size_t scratch_floats; /* a thread's part: gemm's block of A, then the layer's own */
     arena mem;
 } exec;

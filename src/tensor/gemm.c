@@ -7,8 +7,8 @@
  *       for each panel of B [kc][32], for each panel of A: one tile
  *       after the last block of K: the epilogue
  *
- * B that is not packed already is packed here, by all threads, a block of columns and of
- * K at a time; then there is one block of K in the loop above.
+ * B that is not packed already is packed here before, by all threads, all of it or as
+ * much as GEMM_PACK_FLOATS hold.
  */
 #include "tensor/gemm.h"
 
@@ -21,7 +21,7 @@
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
-enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2, FEWEST_PANELS = 4 };
+enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2, FEWEST_PANELS = 4, TURNED_ROWS = 8 };
 
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
  * and 12 rather than 14, 14, 14 and 8. */
@@ -253,12 +253,31 @@ static float *b_of(float *a)
     return a + GEMM_A_FLOATS;
 }
 
+/* Panels [p0,p1) of a transposed A.  Its rows, that is A's columns, are often a multiple
+ * of the page apart, and so in the same few sets of the caches: some at a time for all
+ * panels, so that a line of which two panels have a part is read once. */
+static void pack_turned(const product *p, float *a, size_t p0, size_t p1)
+{
+    const size_t first = cut_at(&p->rows, p0);
+
+    for (size_t k = 0; k < p->kc; k += TURNED_ROWS)
+        for (size_t i = p0; i < p1; i++) {
+            const size_t m0 = cut_at(&p->rows, i), m = cut_at(&p->rows, i + 1) - m0;
+            pack_panel(p->k, a + (m0 - first) * p->kc + k * m, &p->A, m0, m, p->k0 + k,
+                       min_size(TURNED_ROWS, p->kc - k), m);
+        }
+}
+
 /* Panels [p0,p1) of A into a. */
 static void pack_a(const product *p, float *a, size_t p0, size_t p1)
 {
     const size_t first = cut_at(&p->rows, p0);
     const left l = left_in(a);
 
+    if (p->precision == PRECISION_F32 && !p->A.panel && p->A.rs == 1) {
+        pack_turned(p, a, p0, p1);
+        return;
+    }
     for (size_t i = p0; i < p1; i++) {
         const size_t m0 = cut_at(&p->rows, i);
         left_panel(&l, p, m0 - first, m0, cut_at(&p->rows, i + 1) - m0);
@@ -364,13 +383,25 @@ static void run_blocks(exec *x, product *p)
     exec_each(x, block_task, p, p->blocks * p->groups);
 }
 
-static void pack_b_task(void *arg, size_t thread, size_t j)
+/* Panel i of all blocks of K up to k_end. */
+static void pack_b_task(void *arg, size_t thread, size_t i)
 {
     const product *p = arg;
+    const size_t panels = panels_of(p), j = i % panels, ahead = i / panels * GEMM_KC;
+    const size_t k0 = p->k0 + ahead, kc = min_size(GEMM_KC, p->k_end - k0);
 
     (void)thread;
-    pack_b(p->k, p->b_out + j * p->kc * GEMM_NR, p->B, p->k0, p->kc, p->n0 + j * GEMM_NR,
-           min_size(GEMM_NR, p->n - j * GEMM_NR));
+    pack_b(p->k, p->b_out + (ahead * panels + j * kc) * GEMM_NR, p->B, k0, kc,
+           p->n0 + j * GEMM_NR, min_size(GEMM_NR, p->n - j * GEMM_NR));
+}
+
+/* How much of K is packed at a time: as even as blocks are. */
+static size_t pack_depth(size_t N, size_t K)
+{
+    const size_t blocks = div_up(K, GEMM_KC);
+    const size_t fit = GEMM_PACK_FLOATS / (padded(N) * GEMM_KC);
+
+    return div_up(blocks, div_up(blocks, fit)) * GEMM_KC;
 }
 
 static product product_of(exec *x, float *C, size_t ldc, mat A, size_t M, size_t N,
@@ -399,11 +430,12 @@ void gemm(exec *x, float *C, size_t ldc, mat A, mat B, size_t M, size_t N, size_
     p.B = B;
     p.b = p.b_out = x->pack_b;
     for (p.n0 = 0; p.n0 < N; p.n0 += GEMM_NC) {
-        p.n = min_size(GEMM_NC, N - p.n0);
-        for (size_t k0 = 0; k0 < K; k0 += GEMM_KC) {
+        p.n = p.N = min_size(GEMM_NC, N - p.n0);
+        const size_t depth = pack_depth(p.n, K);
+        for (size_t k0 = 0; k0 < K; k0 += depth) {
             begin_block(&p, k0);
-            p.k_end = k0 + p.kc;
-            exec_each(x, pack_b_task, &p, panels_of(&p));
+            p.k_end = min_size(k0 + depth, K);
+            exec_each(x, pack_b_task, &p, panels_of(&p) * div_up(p.k_end - k0, GEMM_KC));
             run_blocks(x, &p);
         }
     }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -46,13 +47,29 @@ static void free_list(struct dirent **names, int n)
     free(names);
 }
 
-bool checkpoint_exists(const char *folder)
+size_t checkpoint_count(size_t *bytes, int64_t *step, const char *folder)
 {
     struct dirent **names;
     const int n = list(&names, folder, is_checkpoint);
 
+    *bytes = 0, *step = -1;
+    for (int i = 0; i < n; i++) {
+        char *path = path_join(folder, names[i]->d_name);
+        struct stat s;
+        if (path && stat(path, &s) == 0) *bytes += (size_t)s.st_size;
+        sscanf(names[i]->d_name, "step-%" SCNd64, step);
+        free(path);
+    }
     free_list(names, n);
-    return n > 0;
+    return (size_t)n;
+}
+
+bool checkpoint_exists(const char *folder)
+{
+    size_t bytes;
+    int64_t step;
+
+    return checkpoint_count(&bytes, &step, folder) > 0;
 }
 
 /* Removes all of a kind but the last `keep`. */
@@ -69,6 +86,17 @@ static void prune(const char *folder, size_t keep, int (*which)(const struct dir
     free_list(names, n);
 }
 
+size_t checkpoint_remove(const char *folder)
+{
+    size_t bytes;
+    int64_t step;
+    const size_t n = checkpoint_count(&bytes, &step, folder);
+
+    prune(folder, 0, is_checkpoint);
+    prune(folder, 0, is_leftover);
+    return n;
+}
+
 int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
                      const kernels *k, clipc_err *err)
 {
@@ -76,11 +104,13 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
                                         (int64_t)(c->best * 1e9)};
     const tensor t[] = {
         {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
-        {"adam_m", DT_F32, 1, {c->floats}, c->floats, c->m},
-        {"adam_v", DT_F32, 1, {c->floats}, c->floats, c->v},
+        {"adam_m", DT_F32, 1, {c->learned}, c->learned, c->m},
+        {"adam_v", DT_F32, 1, {c->learned}, c->learned, c->v},
         {"counters", DT_I64, 1, {COUNTERS}, COUNTERS, counters},
         {"isa", DT_U8, 1, {sizeof c->isa}, sizeof c->isa, c->isa},
+        {"ema", DT_F32, 1, {c->floats}, c->floats, c->ema}, /* last: it may be missing */
     };
+    const size_t n = sizeof t / sizeof t[0] - !c->ema;
     char name[64];
     int rc = file_mkdirs(folder, err);
 
@@ -88,8 +118,7 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
     char *path = path_join(folder, name);
     json_t *about = json_pack("{s:s}", "format", "clipc-train");
     if (rc == CLIPC_OK && (!path || !about)) rc = clipc_fail_memory(err, folder, 0);
-    if (rc == CLIPC_OK)
-        rc = safetensors_write(path, t, sizeof t / sizeof t[0], about, DT_F32, k, err);
+    if (rc == CLIPC_OK) rc = safetensors_write(path, t, n, about, DT_F32, k, err);
     json_decref(about);
     if (rc == CLIPC_OK) {
         prune(folder, keep, is_checkpoint);
@@ -120,8 +149,10 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     int rc = safetensors_open(&f, path, err);
 
     if (rc == CLIPC_OK) rc = copy(c->weights, f, "weights", DT_F32, c->floats, path, err);
-    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->floats, path, err);
-    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->m, f, "adam_m", DT_F32, c->learned, path, err);
+    if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->learned, path, err);
+    if (rc == CLIPC_OK && c->ema)
+        rc = copy(c->ema, f, "ema", DT_F32, c->floats, path, err);
     if (rc == CLIPC_OK) rc = copy(counters, f, "counters", DT_I64, COUNTERS, path, err);
     if (rc == CLIPC_OK) rc = copy(c->isa, f, "isa", DT_U8, sizeof c->isa, path, err);
     c->isa[sizeof c->isa - 1] = '\0';

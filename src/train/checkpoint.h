@@ -1,4 +1,5 @@
-/* train/checkpoint.h -- what a run needs to go on: weights, both moments, counters.  One
+/* train/checkpoint.h -- what a run needs to go on: weights, both moments, their moving
+ * average if there is one, counters.  One
  * safetensors file a checkpoint, written atomically, named by its step. */
 #ifndef CLIPC_TRAIN_CHECKPOINT_H
 #define CLIPC_TRAIN_CHECKPOINT_H
@@ -8,8 +9,10 @@
 #include "tensor/kernels.h"
 
 typedef struct checkpoint {
-    float *weights, *m, *v; /* [floats] each, the caller's */
-    size_t floats;
+    float *weights; /* [floats], the caller's, as are */
+    float *m, *v;   /* [learned] of what learns */
+    float *ema;     /* [floats] the weights' moving average, or NULL */
+    size_t floats, learned;
     int64_t step, skipped, threads;
     double best;  /* best validation so far, -1 for none */
     char isa[16]; /* kernel table that trained it */
@@ -21,6 +24,10 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 
 /* Is there any? */
 bool checkpoint_exists(const char *folder);
+/* Removes all, and what killed processes left of others; returns how many there were. */
+size_t checkpoint_remove(const char *folder);
+/* How many there are, and their size; *step: of the newest, -1 for none. */
+size_t checkpoint_count(size_t *bytes, int64_t *step, const char *folder);
 
 /* Reads the newest that is complete and fits; older ones are tried when it does not. */
 int checkpoint_read(checkpoint *c, const char *folder, clipc_err *err);

@@ -1,11 +1,12 @@
 #include "train/data.h"
 
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "train/sampling.h"
 
 enum {
     AHEAD = 3, /* batches in flight: one in use, two being made */
@@ -21,35 +22,20 @@ typedef struct slot_state {
 struct dataset {
     data_cfg cfg;
     sources sources;
-    double *shares; /* [n_sources] of the draws, cumulated */
+    sampling sampling;
     pthread_t *threads;
     size_t n_threads;
     pthread_mutex_t lock;
     pthread_cond_t made, wanted;
     slot_state slots[AHEAD];
+    arena batches;   /* theirs */
     size_t next_out; /* the batch that dataset_next gives next */
     bool stop;
     int failed;
     clipc_err error;
-    _Atomic size_t broken;
+    size_t all;    /* samples, those without an entry in the index included */
+    faults faults; /* of batches that nobody asked for yet */
 };
-
-/* Cumulated, so that the last is 1. */
-static int set_shares(dataset *d, clipc_err *err)
-{
-    const size_t n = d->cfg.n_sources;
-    double sum = 0.0;
-
-    d->shares = calloc(n, sizeof *d->shares);
-    if (!d->shares) return clipc_fail_memory(err, "sources", n * sizeof *d->shares);
-    for (size_t i = 0; i < n; i++) {
-        const size_t count = d->sources.ends[i] - (i ? d->sources.ends[i - 1] : 0);
-        sum += d->cfg.weights ? (double)d->cfg.weights[i] : (double)count;
-        d->shares[i] = sum;
-    }
-    for (size_t i = 0; i < n; i++) d->shares[i] /= sum;
-    return CLIPC_OK;
-}
 
 /* ---- making samples
  * --------------------------------------------------------------------- */
@@ -57,29 +43,26 @@ static int set_shares(dataset *d, clipc_err *err)
 /* One worker's own memory. */
 typedef struct maker {
     dataset *d;
-    bpe_work *bpe;
+    tokens_work tokens;
     resize_work resize;
     uint8_t *view; /* [S,S,3] */
     buf picture, text;
     pthread_t thread;
 } maker;
 
-static const sample *pick(const dataset *d, rng *r)
-{
-    const size_t *ends = d->sources.ends;
-    const double u = (double)rng_uniform(r);
-    size_t i = 0;
-
-    while (i + 1 < d->cfg.n_sources && u >= d->shares[i]) i++;
-    const size_t first = i ? ends[i - 1] : 0;
-    return &d->sources.v[first + rng_below(r, ends[i] - first)];
-}
-
-static const sample *nth(const dataset *d, size_t i)
+static size_t nth(const dataset *d, size_t i)
 {
     const sample_order *o = d->cfg.order;
 
-    return &d->sources.v[o ? o->v[i % o->n] : i % d->sources.n];
+    return o ? o->v[i % o->n] : i % d->sources.n;
+}
+
+/* The sample of a place; after tries that failed, another. */
+static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
+{
+    if (d->cfg.in_order) return nth(d, place + tries);
+    return d->cfg.shuffle && !tries ? sampling_shuffled(&d->sampling, place)
+                                    : sampling_draw(&d->sampling, r);
 }
 
 static uint64_t hash(const char *s)
@@ -98,6 +81,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     const char *caption = sources_caption(&m->d->sources, s,
                                           other ? 1 + rng_below(r, s->captions - 1u) : 0);
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
+    size_t n;
     int rc = CLIPC_OK;
 
     *id = hash(caption);
@@ -111,8 +95,9 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
         rc = buf_puts(&m->text, caption, err);
     }
     if (rc != CLIPC_OK) return rc;
-    return bpe_tokenize(m->bpe, ids, c->context_length, NULL, m->text.data, m->text.len,
-                        false, err);
+    return tokenizer_run(c->tokenizer, &m->tokens, ids, c->context_length, &n,
+                         (text_span){m->text.data, m->text.len}, false, "training data",
+                         err);
 }
 
 static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
@@ -131,26 +116,39 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
         rc = image_decode(&im, picture.data, picture.size, where, c->max_megapixels, err);
     if (rc == CLIPC_OK)
         rc = augment(m->view, &m->resize, &im, &c->augment, s->tint, S, r, err);
-    if (rc == CLIPC_OK)
+    if (rc == CLIPC_OK) {
         preprocess_normalize(b->pixels + k * 3 * S * S, m->view, &c->preprocess);
+        augment_erase(b->pixels + k * 3 * S * S, &c->augment, S, r);
+    }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
     image_free(&im);
     return rc;
 }
 
+static int note_fault(dataset *d, const fault *f, clipc_err *err)
+{
+    pthread_mutex_lock(&d->lock);
+    const int rc = faults_add(&d->faults, f, err);
+    pthread_mutex_unlock(&d->lock);
+    return rc;
+}
+
 static int make_sample(maker *m, const batch *b, size_t step, size_t k, clipc_err *err)
 {
-    const dataset *d = m->d;
-    const size_t at = step * d->cfg.batch + k;
-    rng r = rng_seed(d->cfg.seed, at);
+    dataset *d = m->d;
+    const size_t place = step * d->cfg.batch + k;
+    rng r = rng_seed(d->cfg.seed, place);
     int rc = CLIPC_OK;
 
-    for (int i = 0; i < TRIES; i++) {
-        const sample *s = d->cfg.in_order ? nth(d, at + (size_t)i) : pick(d, &r);
-        rc = make_one(m, b, k, s, &r, err);
+    for (size_t i = 0; i < TRIES; i++) {
+        fault f = {.step = step, .place = k * TRIES + i, .sample = pick(d, place, i, &r)};
+        b->sample[k] = f.sample;
+        rc = make_one(m, b, k, &d->sources.v[f.sample], &r, &f.why);
+        if (rc != CLIPC_OK && err) *err = f.why;
         if (rc == CLIPC_OK || rc == CLIPC_ERR_MEMORY) return rc;
-        m->d->broken++;
+        const int noted = note_fault(d, &f, err);
+        if (noted != CLIPC_OK) return noted;
     }
     return rc;
 }
@@ -188,7 +186,7 @@ static void *work(void *arg)
         if (++s->done == d->cfg.batch || d->failed) pthread_cond_broadcast(&d->made);
     }
     pthread_mutex_unlock(&d->lock);
-    bpe_work_free(m->bpe);
+    tokens_work_free(&m->tokens);
     resize_work_free(&m->resize);
     buf_free(&m->picture);
     buf_free(&m->text);
@@ -201,7 +199,7 @@ static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
     const size_t S = d->cfg.preprocess.h;
-    int rc = m ? bpe_work_new(&m->bpe, d->cfg.bpe, err)
+    int rc = m ? tokens_work_new(&m->tokens, d->cfg.tokenizer, err)
                : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
@@ -215,31 +213,47 @@ static int start_worker(dataset *d, clipc_err *err)
         rc = clipc_fail(err, CLIPC_ERR_MEMORY, "worker: cannot start a thread");
     }
     if (m) {
-        bpe_work_free(m->bpe);
+        tokens_work_free(&m->tokens);
         free(m->view);
     }
     free(m);
     return rc;
 }
 
-static int make_slots(dataset *d, size_t first, clipc_err *err)
+static void take_slots(dataset *d, arena *a)
 {
     const size_t B = d->cfg.batch, S = d->cfg.preprocess.h;
 
     for (size_t i = 0; i < AHEAD; i++) {
-        slot_state *s = &d->slots[i];
-        s->step = first + i;
-        s->b.pixels = calloc(B * 3 * S * S, sizeof(float));
-        s->b.ids = calloc(B * d->cfg.context_length, sizeof(int32_t));
-        s->b.caption = calloc(B, sizeof(uint64_t));
-        if (!s->b.pixels || !s->b.ids || !s->b.caption)
-            return clipc_fail_memory(err, "batches", B * 3 * S * S * sizeof(float));
+        batch *b = &d->slots[i].b;
+        b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
+        b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
+        b->caption = arena_take(a, B, sizeof *b->caption);
+        b->sample = arena_take(a, B, sizeof *b->sample);
     }
+}
+
+size_t dataset_batch_bytes(const dataset *d)
+{
+    dataset like = {.cfg = d->cfg};
+    arena measure = arena_measure();
+
+    take_slots(&like, &measure);
+    return measure.used;
+}
+
+static int make_slots(dataset *d, size_t first, clipc_err *err)
+{
+    const int rc = arena_new(&d->batches, dataset_batch_bytes(d), "batches", err);
+
+    if (rc != CLIPC_OK) return rc;
+    take_slots(d, &d->batches);
+    for (size_t i = 0; i < AHEAD; i++) d->slots[i].step = first + i;
     d->next_out = first;
     return CLIPC_OK;
 }
 
-int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err)
+int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err)
 {
     dataset *d = calloc(1, sizeof *d);
     int rc;
@@ -251,17 +265,40 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     pthread_cond_init(&d->made, NULL);
     pthread_cond_init(&d->wanted, NULL);
     rc = sources_open(&d->sources, cfg->sources, cfg->n_sources, &cfg->tables, err);
-    if (rc == CLIPC_OK) rc = set_shares(d, err);
-    if (rc == CLIPC_OK && cfg->vocab_size < bpe_vocab_size(cfg->bpe))
-        rc = clipc_fail(err, CLIPC_ERR_ARG, "vocab_size %zu: the tokenizer has %zu",
-                        cfg->vocab_size, bpe_vocab_size(cfg->bpe));
+    d->all = d->sources.n + d->sources.broken.n;
+    if (rc == CLIPC_OK)
+        rc = broken_check(&d->sources.broken, cfg->max_broken, d->all, err);
+    if (rc == CLIPC_OK)
+        rc = sampling_init(&d->sampling, d->sources.ends, cfg->weights, cfg->n_sources,
+                           cfg->seed, err);
+    if (rc == CLIPC_OK) rc = faults_init(&d->faults, d->sources.n, err);
+    if (rc == CLIPC_OK)
+        rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
     if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->sources.n, err);
-    if (rc == CLIPC_OK) rc = make_slots(d, first, err);
-    d->threads = calloc(cfg->workers, sizeof *d->threads);
-    if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
-    for (size_t i = 0; rc == CLIPC_OK && i < cfg->workers; i++) rc = start_worker(d, err);
     if (rc == CLIPC_OK) *out = d;
     else dataset_close(d);
+    return rc;
+}
+
+int dataset_start(dataset *d, size_t first, clipc_err *err)
+{
+    int rc = make_slots(d, first, err);
+
+    d->threads = calloc(d->cfg.workers, sizeof *d->threads);
+    if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
+    for (size_t i = 0; rc == CLIPC_OK && i < d->cfg.workers; i++)
+        rc = start_worker(d, err);
+    return rc;
+}
+
+int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err)
+{
+    int rc = dataset_index(out, cfg, err);
+
+    if (rc == CLIPC_OK) rc = dataset_start(*out, first, err);
+    if (rc == CLIPC_OK) return rc;
+    dataset_close(*out);
+    *out = NULL;
     return rc;
 }
 
@@ -273,13 +310,10 @@ void dataset_close(dataset *d)
     pthread_cond_broadcast(&d->wanted);
     pthread_mutex_unlock(&d->lock);
     for (size_t i = 0; i < d->n_threads; i++) pthread_join(d->threads[i], NULL);
-    for (size_t i = 0; i < AHEAD; i++) {
-        free(d->slots[i].b.pixels);
-        free(d->slots[i].b.ids);
-        free(d->slots[i].b.caption);
-    }
+    arena_free(&d->batches);
     sources_free(&d->sources);
-    free(d->shares);
+    sampling_free(&d->sampling);
+    faults_free(&d->faults);
     free(d->threads);
     pthread_cond_destroy(&d->made);
     pthread_cond_destroy(&d->wanted);
@@ -297,9 +331,19 @@ size_t dataset_bytes(const dataset *d)
     return sources_memory(&d->sources);
 }
 
-size_t dataset_broken(const dataset *d)
+const broken *dataset_broken(const dataset *d)
 {
-    return d->broken;
+    return &d->sources.broken;
+}
+
+/* What the batch that is given out now tells of broken samples. */
+static int settle(dataset *d, size_t step, clipc_err *err)
+{
+    broken *b = &d->sources.broken;
+    const size_t before = b->n;
+
+    faults_settle(&d->faults, b, step);
+    return b->n == before ? CLIPC_OK : broken_check(b, d->cfg.max_broken, d->all, err);
 }
 
 /* The slot given out last is free again; then wait for the next one. */
@@ -320,8 +364,8 @@ int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err)
         if (s->step == d->next_out) want = s;
     }
     while (!d->failed && want->done < d->cfg.batch) pthread_cond_wait(&d->made, &d->lock);
-    rc = d->failed;
-    if (rc != CLIPC_OK && err) *err = d->error;
+    rc = settle(d, want->step, err);
+    if (rc == CLIPC_OK && (rc = d->failed) != CLIPC_OK && err) *err = d->error;
     d->next_out++;
     pthread_mutex_unlock(&d->lock);
     *out = &want->b;

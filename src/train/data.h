@@ -7,9 +7,9 @@
 #ifndef CLIPC_TRAIN_DATA_H
 #define CLIPC_TRAIN_DATA_H
 
+#include "clip/tokens.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
-#include "text/bpe.h"
 #include "train/order.h"
 #include "train/sources.h"
 
@@ -21,10 +21,12 @@ typedef struct data_cfg {
     const char *const
         *templates; /* "a photo of a {}."; one drawn each time; n 0: as it is */
     size_t n_templates;
-    float alternative;         /* .25: chance of another caption than the first */
-    bool in_order;             /* sample k of all, not one at random: for validation */
-    const sample_order *order; /* of samples in order; it begins again at its end */
-    const bpe *bpe;            /* with an id for each of vocab_size or fewer */
+    bool shuffle;      /* train/sampling.h: each sample once an epoch, not drawn */
+    double max_broken; /* train/broken.h: more of them end the run */
+    float alternative; /* .25: chance of another caption than the first */
+    bool in_order;     /* sample k of all, not one at random: for validation */
+    const sample_order *order;  /* of samples in order; it begins again at its end */
+    const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     preprocess_cfg preprocess;
@@ -36,22 +38,29 @@ typedef struct batch {
     float *pixels;     /* [B,3,S,S] */
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
+    size_t *sample;    /* [B] which of all samples */
 } batch;
 
 typedef struct dataset dataset;
 
-/* Indexes all sources and starts the workers, which begin with batch `first`. */
+/* Indexes all sources; what cfg points to must stay. */
+int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err);
+/* Makes the batches' memory, dataset_batch_bytes of it, and starts the workers, which
+ * begin with batch `first`. */
+int dataset_start(dataset *d, size_t first, clipc_err *err);
+size_t dataset_batch_bytes(const dataset *d);
+/* Both. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
-size_t dataset_bytes(const dataset *d); /* memory they take */
+size_t dataset_bytes(const dataset *d); /* memory that their index takes */
 
 /* The next batch; valid until data_next is called again.  *waited is the seconds this
- * call had to wait.  A sample that cannot be decoded is replaced by another; after many
- * in a row the call fails and names the last. */
+ * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at
+ * random; after many in a row, or with more than max_broken, the call fails. */
 int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err);
-/* Broken samples met so far. */
-size_t dataset_broken(const dataset *d);
+/* Samples found to be broken so far, in the index or in a batch that was given out. */
+const broken *dataset_broken(const dataset *d);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "clipc_train.h"
 
 static char *resolve(const char *dir, const char *path)
 {
@@ -87,54 +88,101 @@ static int get_order(train_cfg *c, const json_t *root, const char *where, clipc_
     return rc;
 }
 
-static const char *const augment_keys[] = {"ground", "rotate", "scale", "shift", "crop",
-                                           "ratio",  "flip",   "grey",  NULL};
+/* Ranges in order, chances within 0 and 1. */
+static bool augment_makes_sense(const augment_cfg *a)
+{
+    const float chances[] = {a->flip, a->grey, a->jitter_chance, a->erase_chance,
+                             a->blur};
+
+    for (size_t i = 0; i < sizeof chances / sizeof chances[0]; i++)
+        if (!(chances[i] >= 0 && chances[i] <= 1)) return false;
+    for (int i = 0; i < 4; i++)
+        if (!(a->jitter[i] >= 0 && a->jitter[i] <= (i < 3 ? 100 : 0.5f))) return false;
+    return a->scale[0] > 0 && a->scale[0] <= a->scale[1] && a->crop[0] > 0 &&
+           a->crop[0] <= a->crop[1] && a->crop[1] <= 1 && a->ratio[0] > 0 &&
+           a->ratio[0] <= a->ratio[1] && a->blur_sigma[0] > 0 &&
+           a->blur_sigma[0] <= a->blur_sigma[1] && a->erase_count >= 1 &&
+           a->erase_count <= 1000;
+}
 
 static int get_augment(augment_cfg *a, const json_t *o, const char *where, clipc_err *err)
 {
-    int rc = json_check_keys(o, augment_keys, where, err);
+    const struct {
+        const char *key;
+        float *x;
+        size_t n;
+    } reals[] = {{"ground", a->ground, 4},
+                 {"rotate", &a->rotate, 1},
+                 {"scale", a->scale, 2},
+                 {"shift", &a->shift, 1},
+                 {"crop", a->crop, 2},
+                 {"ratio", a->ratio, 2},
+                 {"flip", &a->flip, 1},
+                 {"grey", &a->grey, 1},
+                 {"color_jitter", a->jitter, 4},
+                 {"color_jitter_prob", &a->jitter_chance, 1},
+                 {"re_prob", &a->erase_chance, 1},
+                 {"blur", &a->blur, 1},
+                 {"blur_sigma", a->blur_sigma, 2}};
+    enum { REALS = sizeof reals / sizeof reals[0] };
+    const char *keys[REALS + 2] = {[REALS] = "re_count"};
+    int rc;
 
-    if (rc == CLIPC_OK) rc = json_get_floats(a->ground, 4, o, "ground", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->rotate, o, "rotate", where, err);
-    if (rc == CLIPC_OK) rc = json_get_floats(a->scale, 2, o, "scale", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->shift, o, "shift", where, err);
-    if (rc == CLIPC_OK) rc = json_get_floats(a->crop, 2, o, "crop", where, err);
-    if (rc == CLIPC_OK) rc = json_get_floats(a->ratio, 2, o, "ratio", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->flip, o, "flip", where, err);
-    if (rc == CLIPC_OK) rc = json_get_f32(&a->grey, o, "grey", where, err);
-    if (rc == CLIPC_OK &&
-        !(a->scale[0] > 0 && a->scale[0] <= a->scale[1] && a->crop[0] > 0 &&
-          a->crop[0] <= a->crop[1] && a->crop[1] <= 1 && a->ratio[0] > 0 &&
-          a->ratio[0] <= a->ratio[1]))
-        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"augment\": a range is out of order",
-                        where);
+    for (size_t i = 0; i < REALS; i++) keys[i] = reals[i].key;
+    rc = json_check_keys(o, keys, where, err);
+    for (size_t i = 0; rc == CLIPC_OK && i < REALS; i++)
+        rc = reals[i].n == 1
+                 ? json_get_f32(reals[i].x, o, reals[i].key, where, err)
+                 : json_get_floats(reals[i].x, reals[i].n, o, reals[i].key, where, err);
+    if (rc == CLIPC_OK) rc = json_get_size(&a->erase_count, o, "re_count", where, err);
+    if (rc == CLIPC_OK && !augment_makes_sense(a))
+        rc = clipc_fail(
+            err, CLIPC_ERR_FORMAT,
+            "%s: \"augment\": a range is out of order, or a chance not within 0 "
+            "and 1",
+            where);
     return rc;
-}
-
-/* *out is a copy; `fallback` where the key is not given. */
-static int get_copy(char **out, const json_t *root, const char *key, const char *fallback,
-                    const char *where, clipc_err *err)
-{
-    const char *given = fallback;
-    const int rc = json_get_string(&given, root, key, where, err);
-
-    if (rc != CLIPC_OK || !given) return rc;
-    *out = strdup(given);
-    return *out ? CLIPC_OK : clipc_fail_memory(err, where, 0);
 }
 
 static int get_tables(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
 {
+    static const char *const keys[TABLE_KEYS] = {"csv_img_key", "csv_caption_key",
+                                                 "csv_separator"};
     char **const t = c->table_keys;
-    int rc = get_copy(&t[0], root, "csv_img_key", "filepath", where, err);
+    int rc = CLIPC_OK;
 
-    if (rc == CLIPC_OK)
-        rc = get_copy(&t[1], root, "csv_caption_key", "title", where, err);
-    if (rc == CLIPC_OK) rc = get_copy(&t[2], root, "csv_separator", NULL, where, err);
+    for (size_t i = 0; rc == CLIPC_OK && i < TABLE_KEYS; i++) {
+        const char *given = NULL;
+        rc = json_get_string(&given, root, keys[i], where, err);
+        if (rc == CLIPC_OK && given && !(t[i] = strdup(given)))
+            rc = clipc_fail_memory(err, where, 0);
+    }
     if (rc == CLIPC_OK && t[2] && strlen(t[2]) != 1)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT,
                         "%s: \"csv_separator\" is not one character", where);
-    c->data.tables = (table_cfg){t[0], t[1], t[2]};
+    c->data.tables = sources_tables(&(clipc_data_sources){
+        .csv_img_key = t[0], .csv_caption_key = t[1], .csv_separator = t[2]});
+    return rc;
+}
+
+/* By epochs each sample comes once in one; by steps they are drawn, unless told. */
+static int get_sampling(train_cfg *c, const json_t *root, const char *where,
+                        clipc_err *err)
+{
+    const bool both = json_object_get(root, "epochs") && json_object_get(root, "steps");
+    int rc = json_get_size(&c->epochs, root, "epochs", where, err);
+
+    if (rc == CLIPC_OK && both && c->epochs)
+        rc =
+            clipc_fail(err, CLIPC_ERR_FORMAT, "%s: both \"epochs\" and \"steps\"", where);
+    if (rc == CLIPC_OK && c->epochs > 1000000)
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"epochs\" is over a million", where);
+    c->data.shuffle = c->epochs > 0;
+    if (rc == CLIPC_OK) rc = json_get_bool(&c->data.shuffle, root, "shuffle", where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_f64(&c->data.max_broken, root, "max_broken", where, err);
+    if (rc == CLIPC_OK && !(c->data.max_broken >= 0.0))
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"max_broken\" is below 0", where);
     return rc;
 }
 
@@ -145,7 +193,9 @@ int data_config_parse(train_cfg *c, const json_t *root, const char *where, clipc
     if (rc == CLIPC_OK) rc = get_order(c, root, where, err);
     c->data.augment = augment_default();
     c->data.max_megapixels = 256;
+    c->data.max_broken = 0.1;
     if (rc == CLIPC_OK) rc = get_tables(c, root, where, err);
+    if (rc == CLIPC_OK) rc = get_sampling(c, root, where, err);
     if (rc == CLIPC_OK)
         rc = get_augment(&c->data.augment, json_object_get(root, "augment"), where, err);
     if (rc == CLIPC_OK)
@@ -158,5 +208,6 @@ void data_config_free(train_cfg *c)
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     for (size_t i = 0; i < TABLE_KEYS; i++) free(c->table_keys[i]);
     free(c->val);
+    eval_list_free(&c->evals);
     order_free(&c->order);
 }

@@ -5,7 +5,8 @@
 #include "base/json.h"
 #include "train/train_config.h"
 
-/* Sources, how tables are read, augmentation, the largest picture. */
+/* Sources, how tables are read, in what order samples come and how many may be broken,
+ * augmentation, the largest picture. */
 int data_config_parse(train_cfg *c, const json_t *root, const char *where,
                       clipc_err *err);
 void data_config_free(train_cfg *c);

@@ -1,26 +1,71 @@
 #include "train/optimizer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "train/groups.h"
 
 enum { PIECE = 1 << 15 };
 
-int optimizer_make(optimizer *o, net *n, clipc_err *err)
+/* A net without memory for what does not learn.  Running statistics, which take little,
+ * keep theirs: checkpoints of old have it. */
+int optimizer_shape(optimizer *o, net *n, clipc_err *err)
 {
-    const size_t floats = n->params.floats;
-    int rc;
+    const param_list *l = &n->params;
+    bool *keep = calloc(l->n, sizeof *keep);
+    int rc = keep ? net_shape(&o->grads, &n->cfg, TOWER_TRAIN, err)
+                  : clipc_fail_memory(err, "optimizer", l->n);
 
-    *o = (optimizer){.net = n};
-    rc = net_make(&o->grads, &n->cfg, TOWER_TRAIN, err);
-    if (rc == CLIPC_OK)
-        rc = arena_new(&o->memory, 2 * floats * sizeof(float), "optimizer", err);
-    if (rc == CLIPC_OK)
-        rc = arena_new(&o->sum_room, (floats / PIECE + 1) * sizeof *o->sums, "optimizer",
-                       err);
+    o->net = n;
+    for (size_t i = 0; keep && i < l->n; i++)
+        keep[i] = l->v[i].kind == PARAM_STAT || group_learns(&n->cfg, &l->v[i]);
+    if (rc == CLIPC_OK) rc = param_list_keep(&o->grads->params, keep, err);
+    free(keep);
+    return rc;
+}
+
+static void take(optimizer *o, arena *a)
+{
+    const size_t floats = o->grads->params.floats;
+
+    o->m = ARENA_FLOATS(a, floats);
+    o->v = ARENA_FLOATS(a, floats);
+    o->rates = ARENA_FLOATS(a, o->net->params.n);
+    o->sums = arena_take(a, floats / PIECE + 1, sizeof *o->sums);
+}
+
+size_t optimizer_bytes(const optimizer *o)
+{
+    optimizer like = *o;
+    arena measure = arena_measure();
+
+    take(&like, &measure);
+    return measure.used;
+}
+
+/* The rate of a parameter, as a part of the schedule's. */
+static float rate_of(const train_cfg *c, const param *p)
+{
+    const tower_side side = group_side(p);
+    const size_t below = group_count(&c->model, side) - 1 - group_of(&c->model, p);
+    const float own = side == SIDE_IMAGE  ? c->lr_image
+                      : side == SIDE_TEXT ? c->lr_text
+                                          : 0.0f;
+
+    if (!group_learns(&c->model, p)) return 0.0f;
+    return (own > 0.0f ? own / c->lr : 1.0f) * powf(c->layer_decay, (float)below);
+}
+
+int optimizer_room(optimizer *o, const train_cfg *c, clipc_err *err)
+{
+    const param_list *l = &o->net->params;
+    int rc = net_room(o->grads, err);
+
+    if (rc == CLIPC_OK) rc = arena_new(&o->memory, optimizer_bytes(o), "optimizer", err);
     if (rc != CLIPC_OK) return rc;
-    o->m = (float *)(void *)o->memory.mem;
-    o->v = o->m + floats;
-    o->sums = (double *)(void *)o->sum_room.mem;
+    take(o, &o->memory);
+    for (size_t i = 0; i < l->n; i++) o->rates[i] = rate_of(c, &l->v[i]);
     return CLIPC_OK;
 }
 
@@ -28,8 +73,16 @@ void optimizer_free(optimizer *o)
 {
     net_free(o->grads);
     arena_free(&o->memory);
-    arena_free(&o->sum_room);
     *o = (optimizer){0};
+}
+
+size_t optimizer_learns(const optimizer *o)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < o->net->params.n; i++)
+        if (o->rates[i] > 0.0f) n += o->net->params.v[i].n;
+    return n;
 }
 
 static void zero_piece(void *arg, size_t thread, size_t begin, size_t end)
@@ -67,7 +120,7 @@ double optimizer_norm(const optimizer *o, exec *e)
     for (size_t i = 0; i < o->grads->params.n; i++) {
         const param *p = &o->grads->params.v[i];
         norm_job j = {e->k, *p->slot, o->sums};
-        if (p->kind == PARAM_STAT) continue;
+        if (o->rates[i] == 0.0f) continue;
         exec_range(e, norm_piece, &j, p->n, PIECE);
         for (size_t at = 0; at * PIECE < p->n; at++) sum += o->sums[at];
     }
@@ -99,24 +152,22 @@ static float clip_factor(double norm, float most)
 void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     double norm, size_t step)
 {
-    const float accum = 1.0f / (float)c->accum;
-    const double clipped = norm * (double)accum, steps = (double)(step + 1);
-    adamw_step s = {.lr = lr,
-                    .beta1 = c->beta1,
+    const double steps = (double)(step + 1);
+    adamw_step s = {.beta1 = c->beta1,
                     .beta2 = c->beta2,
                     .eps = c->eps,
                     .c1 = (float)(1.0 - pow((double)c->beta1, steps)),
                     .c2 = (float)(1.0 - pow((double)c->beta2, steps)),
-                    .gscale = accum};
+                    .gscale = 1.0f};
     float *scale = o->net->logit_scale;
 
-    if (c->grad_clip > 0.0f) s.gscale *= clip_factor(clipped, c->grad_clip);
+    if (c->grad_clip > 0.0f) s.gscale = clip_factor(norm, c->grad_clip);
     for (size_t i = 0; i < o->net->params.n; i++) {
         const param *p = &o->net->params.v[i];
-        if (p->kind == PARAM_STAT) continue;
-        adam_job j = {
-            e->k, *p->slot, o->m + p->first, o->v + p->first, *o->grads->params.v[i].slot,
-            &s};
+        const param *g = &o->grads->params.v[i];
+        if (o->rates[i] == 0.0f) continue;
+        adam_job j = {e->k, *p->slot, o->m + g->first, o->v + g->first, *g->slot, &s};
+        s.lr = lr * o->rates[i];
         s.weight_decay = param_decays(p) ? c->weight_decay : 0.0f;
         exec_range(e, adam_piece, &j, p->n, PIECE);
     }

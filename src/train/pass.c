@@ -4,7 +4,7 @@
 
 #include "base/sizes.h"
 #include "nn/rows.h"
-#include "train/loss.h"
+#include "train/groups.h"
 
 static void take_work(pass *p, arena *a)
 {
@@ -16,23 +16,36 @@ static void take_work(pass *p, arena *a)
     p->dtxt = ARENA_FLOATS(a, B * E);
     p->img_norm = ARENA_FLOATS(a, B);
     p->txt_norm = ARENA_FLOATS(a, B);
-    p->pairs = ARENA_FLOATS(a, 2 * B * B);
+    loss_room_take(&p->room, a, B);
+}
+
+/* A locked tower only runs, except that running statistics may still move. */
+static void choose_modes(pass *p)
+{
+    const net *n = p->net;
+    const bool moves = n->ops->update_stats && !n->cfg.image.locked_stats;
+    const tower_mode trains = p->cfg.recompute ? TOWER_RECOMPUTE : TOWER_TRAIN;
+
+    p->image_learns = !group_all_locked(&n->cfg, SIDE_IMAGE);
+    p->text_learns = !group_all_locked(&n->cfg, SIDE_TEXT);
+    p->image_mode = p->image_learns || moves ? trains : TOWER_EVAL;
+    p->text_mode = p->text_learns ? trains : TOWER_EVAL;
 }
 
 int pass_make(pass *p, size_t *bytes, net *n, net *grads, pass_cfg cfg, clipc_err *err)
 {
-    const tower_mode mode = cfg.recompute ? TOWER_RECOMPUTE : TOWER_TRAIN;
     const size_t rows = cfg.chunk * n->cfg.text.context_length;
     size_t part[3];
     arena measure = arena_measure();
     int rc;
 
     *p = (pass){.net = n, .grads = grads, .cfg = cfg};
+    choose_modes(p);
     rc = n->ops->acts_make(&p->image_acts, bytes ? &part[0] : NULL, n->image, cfg.chunk,
-                           mode, err);
+                           p->image_mode, err);
     if (rc == CLIPC_OK)
         rc = n->text_ops->acts_make(&p->text_acts, bytes ? &part[1] : NULL, n->text,
-                                    cfg.chunk, rows, mode, err);
+                                    cfg.chunk, rows, p->text_mode, err);
     take_work(p, &measure);
     if (rc == CLIPC_OK)
         rc = arena_make(&p->work, bytes ? &part[2] : NULL, &measure, "trainer", err);
@@ -57,62 +70,79 @@ size_t pass_scratch(const net *n)
     return max_size(n->ops->scratch(n->image), n->text_ops->scratch(n->text));
 }
 
+static size_t chunk_size(const pass *p, size_t at)
+{
+    return min_size(p->cfg.chunk, p->cfg.batch - at);
+}
+
 /* The features of a chunk, not normalised: pairs from `at` on. */
-static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at)
+static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at, bool pictures,
+                      bool texts)
 {
     const net *n = p->net;
-    const size_t S = n->cfg.image.image_size,
-                 C = min_size(p->cfg.chunk, p->cfg.batch - at);
+    const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
     const size_t E = n->cfg.image.embed_dim, T = n->cfg.text.context_length;
 
-    n->ops->fwd(e, n->image, p->image_acts, p->img + at * E, b->pixels + at * 3 * S * S,
-                C);
-    n->text_ops->fwd(e, n->text, p->text_acts, p->txt + at * E, b->ids + at * T, C);
+    if (pictures)
+        n->ops->fwd(e, n->image, p->image_acts, p->img + at * E,
+                    b->pixels + at * 3 * S * S, C);
+    if (texts)
+        n->text_ops->fwd(e, n->text, p->text_acts, p->txt + at * E, b->ids + at * T, C);
 }
 
 /* The gradients of the chunk whose features were made last. */
 static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 {
     const net *n = p->net;
-    const size_t S = n->cfg.image.image_size,
-                 C = min_size(p->cfg.chunk, p->cfg.batch - at);
+    const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
     const size_t E = n->cfg.image.embed_dim;
 
-    n->ops->bwd(e, n->image, p->grads->image, p->image_acts, p->dimg + at * E,
-                b->pixels + at * 3 * S * S, C);
-    n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, p->dtxt + at * E, C);
-    if (n->ops->update_stats) n->ops->update_stats(n->image, p->image_acts, C);
+    if (p->image_learns)
+        n->ops->bwd(e, n->image, p->grads->image, p->image_acts, p->dimg + at * E,
+                    b->pixels + at * 3 * S * S, C);
+    if (p->text_learns)
+        n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, p->dtxt + at * E, C);
+    if (n->ops->update_stats && tower_trains(p->image_mode))
+        n->ops->update_stats(n->image, p->image_acts, C);
 }
 
 /* The loss of all features, their gradients into dimg and dtxt. */
 static float features_loss(const pass *p, exec *e, const batch *b)
 {
-    const size_t B = p->cfg.batch, E = p->net->cfg.image.embed_dim;
-    const float scale = expf(*p->net->logit_scale);
-    float dscale;
+    const net *n = p->net;
+    const size_t B = p->cfg.batch, E = n->cfg.image.embed_dim;
+    const float scale = expf(*n->logit_scale);
+    const float bias = n->logit_bias ? *n->logit_bias : 0.0f;
+    float dscale, dbias;
 
     rows_normalize_fwd(e, p->img, p->img_norm, p->img, B, E);
     rows_normalize_fwd(e, p->txt, p->txt_norm, p->txt, B, E);
-    const float loss = contrastive_fwd_bwd(e, p->dimg, p->dtxt, &dscale, p->pairs, p->img,
-                                           p->txt, b->caption, scale, B, E);
+    const float loss =
+        contrastive_fwd_bwd(e, &p->cfg.objective, p->dimg, p->dtxt, &dscale, &dbias,
+                            &p->room, p->img, p->txt, b->caption, scale, bias, B, E);
     if (!isfinite(loss)) return loss;
-    rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
-    rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
+    if (p->image_learns)
+        rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
+    if (p->text_learns)
+        rows_normalize_bwd(e, p->dtxt, p->dtxt, p->txt, p->txt_norm, B, E);
     *p->grads->logit_scale += dscale * scale; /* d loss / d log(scale) */
+    if (n->logit_bias) *p->grads->logit_bias += dbias;
     return loss;
 }
 
 float pass_run(const pass *p, exec *e, const batch *b)
 {
     const size_t B = p->cfg.batch, chunk = p->cfg.chunk;
+    const bool pictures = tower_trains(p->image_mode);
+    const bool texts = tower_trains(p->text_mode);
 
     /* From the last chunk to the first, whose activations are there when the way back
      * begins. */
-    for (size_t i = div_up(B, chunk); i-- > 0;) chunk_fwd(p, e, b, i * chunk);
+    for (size_t i = div_up(B, chunk); i-- > 0;) chunk_fwd(p, e, b, i * chunk, true, true);
     const float loss = features_loss(p, e, b);
     if (!isfinite(loss)) return loss;
     for (size_t at = 0; at < B; at += chunk) {
-        if (at) chunk_fwd(p, e, b, at);
+        if (at) chunk_fwd(p, e, b, at, pictures, texts);
         chunk_bwd(p, e, b, at);
     }
     return loss;

@@ -11,20 +11,24 @@
 
 #include "clip/net.h"
 #include "train/data.h"
+#include "train/loss.h"
 
 typedef struct pass_cfg {
     size_t batch;   /* B, pairs that the loss sees */
     size_t chunk;   /* pairs that the towers see at a time, 1 to B */
     bool recompute; /* TOWER_RECOMPUTE */
+    objective objective;
 } pass_cfg;
 
 typedef struct pass {
     net *net, *grads; /* the caller's */
     pass_cfg cfg;
+    tower_mode image_mode, text_mode; /* TOWER_EVAL: locked, and nothing moves */
+    bool image_learns, text_learns;
     void *image_acts, *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */
-    float *pairs;                                         /* 2 [B,B] */
+    loss_room room;
 } pass;
 
 /* Memory for batches of B pairs; both nets must outlive it.  With bytes (not NULL) none

@@ -1,66 +1,55 @@
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "base/json.h"
-#include "clipc_train.h"
+#include "base/sizes.h"
+#include "train/history.h"
 
-/* The picture: a plot of PLOT_W x PLOT_H inside margins. */
-enum { PLOT_W = 720, PLOT_H = 360, LEFT = 60, TOP = 30, RIGHT = 60, BOTTOM = 50 };
+/* Panels of PLOT_W x PLOT_H one below the other, a metric each; a colour for each run. */
+enum {
+    PLOT_W = 720,
+    PLOT_H = 200,
+    LEFT = 70,
+    RIGHT = 30,
+    TOP = 40,
+    PANEL = PLOT_H + 80,
+    LINE = 18, /* of the legend */
+    POINTS = 400,
+    MARKED = 60 /* curves of fewer points show them */
+};
 
-typedef struct curve {
-    double *x, *y;
-    size_t n, cap;
-} curve;
+static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                      "#56b4e9", "#e69f00", "#000000", "#7f7f7f"};
 
-static int add(curve *c, double x, double y, clipc_err *err)
+typedef struct plot {
+    buf svg;
+    const char *const *folders;
+    history *runs;
+    size_t n; /* runs */
+    double most_x;
+    clipc_err *err;
+} plot;
+
+static const char *colour_of(size_t run)
 {
-    if (c->n == c->cap) {
-        const size_t cap = c->cap ? 2 * c->cap : 1024;
-        double *xs = realloc(c->x, cap * sizeof *xs);
-        if (xs) c->x = xs;
-        double *ys = realloc(c->y, cap * sizeof *ys);
-        if (ys) c->y = ys;
-        if (!xs || !ys) return clipc_fail_memory(err, "plot", cap * sizeof *ys);
-        c->cap = cap;
-    }
-    c->x[c->n] = x;
-    c->y[c->n++] = y;
-    return CLIPC_OK;
+    return colours[run % (sizeof colours / sizeof colours[0])];
 }
 
-static void curve_free(curve *c)
+static const curve *find_curve(const history *h, const char *name)
 {
-    free(c->x);
-    free(c->y);
+    for (size_t i = 0; i < h->n; i++)
+        if (strcmp(h->curves[i].name, name) == 0) return &h->curves[i];
+    return NULL;
 }
 
-static int read_line(curve *loss, curve *top1, const char *line, size_t len,
-                     const char *path, clipc_err *err)
+/* Averages of stretches of `per` points, so that the line can be read. */
+static void smooth(curve *c, size_t per)
 {
-    json_t *o = NULL;
-    double step = 0, l = NAN, t = NAN;
-    int rc = json_parse(&o, line, len, path, err);
-
-    if (rc == CLIPC_OK) rc = json_get_f64(&step, o, "step", path, err);
-    if (rc == CLIPC_OK) rc = json_get_f64(&l, o, "loss", path, err);
-    if (rc == CLIPC_OK) rc = json_get_f64(&t, o, "val_top1", path, err);
-    if (rc == CLIPC_OK && l >= 0) rc = add(loss, step, l, err);
-    if (rc == CLIPC_OK && t >= 0) rc = add(top1, step, 100.0 * t, err);
-    json_decref(o);
-    return rc;
-}
-
-/* Averages of up to 400 stretches, so that the line can be read. */
-static void smooth(curve *c)
-{
-    const size_t per = c->n / 400 + 1;
     size_t out = 0;
 
     for (size_t i = 0; i < c->n; i += per, out++) {
-        const size_t m = c->n - i < per ? c->n - i : per;
+        const size_t m = min_size(c->n - i, per);
         double x = 0, y = 0;
         for (size_t k = 0; k < m; k++) x += c->x[i + k], y += c->y[i + k];
         c->x[out] = x / (double)m;
@@ -72,7 +61,7 @@ static void smooth(curve *c)
 static double largest(const double *v, size_t n)
 {
     double most = 0.0;
-    for (size_t i = 0; i < n; i++) most = v[i] > most ? v[i] : most;
+    for (size_t i = 0; i < n; i++) most = fmax(most, v[i]);
     return most;
 }
 
@@ -87,92 +76,177 @@ static double tick(double most)
     return 10 * power;
 }
 
-static int line(buf *b, const curve *c, double mx, double my, const char *colour,
-                clipc_err *err)
+static int text(plot *p, double x, double y, const char *anchor, const char *colour,
+                const char *s)
 {
-    int rc = buf_printf(
-        b, err, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"",
-        colour);
+    int rc = buf_printf(&p->svg, p->err,
+                        "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">", x,
+                        y, anchor, colour);
 
-    for (size_t i = 0; rc == CLIPC_OK && i < c->n; i++)
-        rc = buf_printf(b, err, "%.1f,%.1f ", LEFT + c->x[i] / mx * PLOT_W,
-                        TOP + PLOT_H - c->y[i] / my * PLOT_H);
-    return rc == CLIPC_OK ? buf_puts(b, "\"/>\n", err) : rc;
+    for (; rc == CLIPC_OK && *s; s++)
+        rc = *s == '<'   ? buf_puts(&p->svg, "&lt;", p->err)
+             : *s == '&' ? buf_puts(&p->svg, "&amp;", p->err)
+                         : buf_add(&p->svg, s, 1, p->err);
+    return rc == CLIPC_OK ? buf_puts(&p->svg, "</text>\n", p->err) : rc;
 }
 
-/* Numbers along one side: "x" below, "l" left, "r" right. */
-static int ticks(buf *b, char side, double most, clipc_err *err)
+static int tick_text(plot *p, double x, double y, const char *anchor, double v)
 {
-    const double step = tick(most);
-    int rc = CLIPC_OK;
+    char s[32];
 
-    for (double v = 0; rc == CLIPC_OK && v <= most; v += step) {
-        const double x = side == 'x'   ? LEFT + v / most * PLOT_W
-                         : side == 'l' ? LEFT - 6
-                                       : LEFT + PLOT_W + 6;
-        const double y =
-            side == 'x' ? TOP + PLOT_H + 18 : TOP + PLOT_H - v / most * PLOT_H + 4;
-        rc = buf_printf(
-            b, err, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%g</text>\n", x, y,
-            side == 'x'   ? "middle"
-            : side == 'l' ? "end"
-                          : "start",
-            v);
+    snprintf(s, sizeof s, "%g", v);
+    return text(p, x, y, anchor, "#444", s);
+}
+
+static int draw_axes(plot *p, double top, double most_y, const char *name,
+                     const char *unit)
+{
+    const double bottom = top + PLOT_H;
+    char title[192];
+    int rc = buf_printf(&p->svg, p->err,
+                        "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%d\" "
+                        "fill=\"none\" stroke=\"#999\"/>\n",
+                        LEFT, top, PLOT_W, PLOT_H);
+
+    snprintf(title, sizeof title, "%s (%s)", name, unit);
+    if (rc == CLIPC_OK) rc = text(p, LEFT, top - 8, "start", "#000", title);
+    if (rc == CLIPC_OK)
+        rc = text(p, LEFT + PLOT_W, bottom + 34, "end", "#444", "optimizer steps");
+    for (double v = 0; rc == CLIPC_OK && v <= p->most_x; v += tick(p->most_x))
+        rc = tick_text(p, LEFT + v / p->most_x * PLOT_W, bottom + 16, "middle", v);
+    for (double v = 0; rc == CLIPC_OK && v <= most_y; v += tick(most_y))
+        rc = tick_text(p, LEFT - 6, bottom - v / most_y * PLOT_H + 4, "end", v);
+    return rc;
+}
+
+static int draw_curve(plot *p, const curve *c, double top, double most_y,
+                      const char *colour)
+{
+    int rc = buf_printf(
+        &p->svg, p->err,
+        "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\" points=\"", colour);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < c->n; i++)
+        rc =
+            buf_printf(&p->svg, p->err, "%.1f,%.1f ", LEFT + c->x[i] / p->most_x * PLOT_W,
+                       top + PLOT_H - c->y[i] / most_y * PLOT_H);
+    if (rc == CLIPC_OK) rc = buf_puts(&p->svg, "\"/>\n", p->err);
+    for (size_t i = 0; rc == CLIPC_OK && c->n < MARKED && i < c->n; i++)
+        rc = buf_printf(&p->svg, p->err,
+                        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\" fill=\"%s\"/>\n",
+                        LEFT + c->x[i] / p->most_x * PLOT_W,
+                        top + PLOT_H - c->y[i] / most_y * PLOT_H, colour);
+    return rc;
+}
+
+/* One metric of all runs that have it. */
+static int draw_panel(plot *p, double top, const curve *metric, size_t per)
+{
+    char name[160];
+    double most = 0.0;
+    int rc;
+
+    for (size_t i = 0; i < p->n; i++) {
+        const curve *c = find_curve(&p->runs[i], metric->name);
+        if (c) most = fmax(most, 1.05 * largest(c->y, c->n));
+    }
+    if (!(most > 0.0)) most = 1.0;
+    if (per > 1)
+        snprintf(name, sizeof name, "%s, means of %zu logged steps", metric->name, per);
+    else snprintf(name, sizeof name, "%s", metric->name);
+    rc = draw_axes(p, top, most, name, metric->unit);
+    for (size_t i = 0; rc == CLIPC_OK && i < p->n; i++) {
+        const curve *c = find_curve(&p->runs[i], metric->name);
+        if (c) rc = draw_curve(p, c, top, most, colour_of(i));
     }
     return rc;
 }
 
-static int draw(buf *b, const curve *loss, const curve *top1, clipc_err *err)
+/* Not of an earlier run. */
+static bool is_new(const plot *p, size_t run, const curve *c)
 {
-    const double mx = fmax(1.0, largest(loss->x, loss->n)),
-                 ml = fmax(0.1, largest(loss->y, loss->n));
-    const double mt = fmax(1.0, 1.1 * largest(top1->y, top1->n));
-    int rc =
-        buf_printf(b, err,
-                   "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
-                   "font-family=\"sans-serif\" font-size=\"12\">\n"
-                   "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n"
-                   "<rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"none\" "
-                   "stroke=\"#999\"/>\n"
-                   "<text x=\"%d\" y=\"20\" fill=\"#1f5fa8\">loss (nats)</text>\n"
-                   "<text x=\"%d\" y=\"20\" fill=\"#b5541c\" "
-                   "text-anchor=\"end\">held-out top-1 (%%)</text>\n"
-                   "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">step</text>\n",
-                   LEFT + PLOT_W + RIGHT, TOP + PLOT_H + BOTTOM, LEFT, TOP, PLOT_W,
-                   PLOT_H, LEFT, LEFT + PLOT_W, LEFT + PLOT_W / 2, TOP + PLOT_H + 40);
-
-    if (rc == CLIPC_OK) rc = ticks(b, 'x', mx, err);
-    if (rc == CLIPC_OK) rc = ticks(b, 'l', ml, err);
-    if (rc == CLIPC_OK && top1->n) rc = ticks(b, 'r', mt, err);
-    if (rc == CLIPC_OK) rc = line(b, loss, mx, ml, "#1f5fa8", err);
-    if (rc == CLIPC_OK && top1->n) rc = line(b, top1, mx, mt, "#b5541c", err);
-    return rc == CLIPC_OK ? buf_puts(b, "</svg>\n", err) : rc;
+    for (size_t i = 0; i < run; i++)
+        if (find_curve(&p->runs[i], c->name)) return false;
+    return true;
 }
 
-int clipc_train_plot(char **svg, const char *log_path, clipc_err *err)
+/* The metrics of all runs: loss, what is measured now and then, the learning rate.  *out:
+ * malloc'd. */
+static int list_metrics(const curve ***out, size_t *n, const plot *p)
 {
-    curve loss = {0}, top1 = {0};
-    buf log = {0}, out = {0};
-    int rc = file_read(&log, log_path, (size_t)1 << 30, err);
+    size_t most = 0;
+
+    for (size_t r = 0; r < p->n; r++) most += p->runs[r].n;
+    const curve **v = malloc(most * sizeof *v);
+    *out = v, *n = 0;
+    if (!v) return clipc_fail_memory(p->err, "plot", most * sizeof *v);
+    v[(*n)++] = &p->runs[0].curves[CURVE_LOSS];
+    for (size_t r = 0; r < p->n; r++)
+        for (size_t i = CURVE_RATE + 1; i < p->runs[r].n; i++)
+            if (is_new(p, r, &p->runs[r].curves[i])) v[(*n)++] = &p->runs[r].curves[i];
+    v[(*n)++] = &p->runs[0].curves[CURVE_RATE];
+    return CLIPC_OK;
+}
+
+/* How many logged steps a point of the loss stands for; those of all runs are made so. */
+static size_t smooth_losses(plot *p)
+{
+    size_t per = 1;
+
+    for (size_t r = 0; r < p->n; r++)
+        per = max_size(per, p->runs[r].curves[CURVE_LOSS].n / POINTS + 1);
+    for (size_t r = 0; r < p->n; r++) smooth(&p->runs[r].curves[CURVE_LOSS], per);
+    return per;
+}
+
+static int draw_legend(plot *p)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t r = 0; rc == CLIPC_OK && r < p->n; r++)
+        rc =
+            text(p, LEFT, (double)(LINE * (r + 1)), "start", colour_of(r), p->folders[r]);
+    return rc;
+}
+
+static int draw(plot *p)
+{
+    const size_t per = smooth_losses(p);
+    const curve **metrics;
+    size_t n;
+    int rc = list_metrics(&metrics, &n, p);
+
+    if (rc == CLIPC_OK)
+        rc = buf_printf(&p->svg, p->err,
+                        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" "
+                        "height=\"%zu\" font-family=\"sans-serif\" font-size=\"12\">\n"
+                        "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
+                        LEFT + PLOT_W + RIGHT, p->n * LINE + n * PANEL);
+    if (rc == CLIPC_OK) rc = draw_legend(p);
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++)
+        rc = draw_panel(p, (double)(p->n * LINE + i * PANEL + TOP), metrics[i],
+                        i ? 1 : per);
+    free(metrics);
+    return rc == CLIPC_OK ? buf_puts(&p->svg, "</svg>\n", p->err) : rc;
+}
+
+int clipc_train_plot(char **svg, const char *const *folders, size_t n, clipc_err *err)
+{
+    plot p = {.folders = folders, .most_x = 1.0, .err = err};
+    int rc;
 
     *svg = NULL;
-    for (size_t i = 0; rc == CLIPC_OK && i < log.len;) {
-        const char *nl = memchr(log.data + i, '\n', log.len - i);
-        if (!nl) break;
-        rc = read_line(&loss, &top1, log.data + i, (size_t)(nl - log.data) - i, log_path,
-                       err);
-        i = (size_t)(nl - log.data) + 1;
+    p.runs = calloc(n ? n : 1, sizeof *p.runs);
+    rc = p.runs ? CLIPC_OK : clipc_fail_memory(err, "plot", n * sizeof *p.runs);
+    if (rc == CLIPC_OK && n == 0) rc = clipc_fail(err, CLIPC_ERR_ARG, "no run to plot");
+    for (; rc == CLIPC_OK && p.n < n; p.n += rc == CLIPC_OK) {
+        rc = history_read(&p.runs[p.n], folders[p.n], err);
+        if (rc == CLIPC_OK) p.most_x = fmax(p.most_x, (double)p.runs[p.n].last.step);
     }
-    if (rc == CLIPC_OK && !loss.n)
-        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: no steps logged yet", log_path);
-    if (rc == CLIPC_OK) {
-        smooth(&loss);
-        rc = draw(&out, &loss, &top1, err);
-    }
-    if (rc == CLIPC_OK) *svg = out.data, out.data = NULL;
-    curve_free(&loss);
-    curve_free(&top1);
-    buf_free(&log);
-    buf_free(&out);
+    if (rc == CLIPC_OK) rc = draw(&p);
+    if (rc == CLIPC_OK) *svg = p.svg.data, p.svg.data = NULL;
+    for (size_t i = 0; i < p.n; i++) history_free(&p.runs[i]);
+    free(p.runs);
+    buf_free(&p.svg);
     return rc;
 }

@@ -1,10 +1,12 @@
 #include "train/run_log.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
+#include "base/json.h"
 
 static int trim(const char *path, size_t last, clipc_err *err)
 {
@@ -25,7 +27,8 @@ static int trim(const char *path, size_t last, clipc_err *err)
 
 static int cannot_write(const run_log *l, clipc_err *err)
 {
-    return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot write the log", l->path);
+    return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot write the log: %s", l->path,
+                      strerror(errno));
 }
 
 int run_log_open(run_log *l, const char *folder, bool resume, size_t step, clipc_err *err)
@@ -52,6 +55,20 @@ static int flush(const run_log *l, clipc_err *err)
     return fflush(l->file) == 0 ? CLIPC_OK : cannot_write(l, err);
 }
 
+int run_log_begin(const run_log *l, size_t step, size_t steps, size_t batch,
+                  clipc_err *err)
+{
+    fprintf(l->file,
+            "{\"step\":%zu,\"steps\":%zu,\"batch\":%zu,\"units\":{\"loss\":\"nats\","
+            "\"logit_scale\":\"1\",\"lr\":\"1\",\"grad_norm\":\"1\","
+            "\"images_per_second\":\"1/s\",\"waited\":\"1\",\"skipped\":\"steps\","
+            "\"broken\":\"samples\",\"val_top1\":\"1\",\"val_top5\":\"1\",\"i2t\":\"1\","
+            "\"t2i\":\"1\",\"top1\":\"1\",\"top5\":\"1\",\"image_to_text\":\"1\","
+            "\"text_to_image\":\"1\",\"C\":\"1\",\"seconds\":\"s\"}}\n",
+            step, steps, batch);
+    return flush(l, err);
+}
+
 int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err)
 {
     fprintf(
@@ -64,6 +81,20 @@ int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err)
     return flush(l, err);
 }
 
+int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err)
+{
+    json_t *text = json_string(why);
+
+    /* A name that is no UTF-8 cannot stand in JSON. */
+    if (!text) text = json_string("a file whose name is not UTF-8");
+    char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
+    json_decref(text);
+    if (!quoted) return clipc_fail_memory(err, l->path, strlen(why));
+    fprintf(l->file, "{\"step\":%zu,\"broken_sample\":%s}\n", step, quoted);
+    free(quoted);
+    return flush(l, err);
+}
+
 int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err)
 {
     fprintf(l->file,
@@ -73,4 +104,42 @@ int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_e
             s->image_to_text[2], s->text_to_image[0], s->text_to_image[1],
             s->text_to_image[2]);
     return flush(l, err);
+}
+
+static json_t *parts(const double recall[3])
+{
+    return json_pack("[f,f,f]", recall[0], recall[1], recall[2]);
+}
+
+int run_log_eval(const run_log *l, size_t step, const clipc_eval_result *r,
+                 clipc_err *err)
+{
+    json_t *o =
+        json_pack("{s:I,s:s,s:s,s:I,s:I,s:f}", "step", (json_int_t)step, "eval", r->name,
+                  "task", clipc_eval_task(r->task), "pictures", (json_int_t)r->pictures,
+                  "failed", (json_int_t)r->failed, "seconds", r->seconds);
+    json_t *more = r->task == CLIPC_EVAL_RETRIEVAL
+                       ? json_pack("{s:I,s:o,s:o}", "captions", (json_int_t)r->captions,
+                                   "image_to_text", parts(r->image_to_text),
+                                   "text_to_image", parts(r->text_to_image))
+                       : json_pack("{s:I,s:f,s:f}", "classes", (json_int_t)r->classes,
+                                   "top1", r->top1, "top5", r->top5);
+    int rc = o && more && json_object_update(o, more) == 0
+                 ? CLIPC_OK
+                 : clipc_fail_memory(err, l->path, 0);
+
+    if (rc == CLIPC_OK && r->task == CLIPC_EVAL_LINEAR_PROBE)
+        rc = json_object_set_new(o, "C", json_real(r->C)) ||
+                     json_object_set_new(o, "trained_on",
+                                         json_integer((json_int_t)r->trained_on))
+                 ? clipc_fail_memory(err, l->path, 0)
+                 : CLIPC_OK;
+    if (rc == CLIPC_OK) {
+        json_dumpf(o, l->file, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        fputc('\n', l->file);
+        rc = flush(l, err);
+    }
+    json_decref(more);
+    json_decref(o);
+    return rc;
 }

@@ -4,16 +4,28 @@
 #include <string.h>
 
 #include "base/cpus.h"
+#include "train/budget.h"
+#include "train/config_start.h"
 #include "train/data_config.h"
 
+/* clang-format off */
 static const char *const keys[] = {
-    "model",        "preprocess_cfg", "tokenizer",       "data",           "data_dir",
-    "order",        "csv_img_key",    "csv_caption_key", "csv_separator",  "val",
-    "templates",    "alternative",    "batch_size",      "steps",          "accum",
-    "lr",           "warmup",         "beta1",           "beta2",          "eps",
-    "weight_decay", "grad_clip",      "logit_scale_max", "seed",           "augment",
-    "threads",      "workers",        "log_every",       "save_every",     "keep",
-    "val_every",    "val_samples",    "precision",       "max_megapixels", NULL};
+    "model", "preprocess_cfg", "tokenizer", "templates",
+    "init", "image_size", "context_length", "embed_dim", "new_head",
+    "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
+    "lock_text", "lock_text_unlocked_layers",
+    "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
+    "csv_img_key", "csv_caption_key", "csv_separator",
+    "augment",
+    "batch_size", "chunk", "recompute", "max_memory",
+    "steps", "epochs", "warmup",
+    "lr", "lr_image", "lr_text", "layer_decay", "beta1", "beta2", "eps", "weight_decay",
+    "grad_clip", "logit_scale_max", "ema",
+    "loss", "label_smoothing", "equal_captions",
+    "seed", "threads", "workers",
+    "val", "val_every", "val_samples", "eval", "eval_every",
+    "log_every", "save_every", "keep", "precision", NULL};
+/* clang-format on */
 
 /* What `clipc train --data shards/ --out model/` trains: small enough for two cores. */
 static const char default_model[] =
@@ -26,6 +38,7 @@ void train_config_free(train_cfg *c)
     clip_cfg_free(&c->model);
     tokenizer_free(&c->tokenizer);
     token_files_free(&c->token_files);
+    free(c->init.model);
     data_config_free(c);
     memset(c, 0, sizeof *c);
 }
@@ -41,7 +54,6 @@ typedef struct number {
 static const number sizes[] = {
     {"batch_size", AT(data.batch), 1, 1 << 20},
     {"steps", AT(steps), 1, 1e12},
-    {"accum", AT(accum), 1, 4096},
     {"warmup", AT(warmup), 0, 1e12},
     {"threads", AT(threads), 0, CPUS_MOST},
     {"workers", AT(data.workers), 1, 256},
@@ -50,11 +62,22 @@ static const number sizes[] = {
     {"keep", AT(keep), 1, 1e6},
     {"val_every", AT(val_every), 1, 1e12},
     {"val_samples", AT(val_samples), 2, 1e6},
+    {"eval_every", AT(eval_every), 1, 1e12},
     {"seed", AT(seed), 0, 9e18},
+    {"chunk", AT(chunk), 0, 1 << 20},
+    {"image_size", AT(init.image_size), 0, 1 << 16},
+    {"context_length", AT(init.context_length), 0, 4096},
+    {"embed_dim", AT(init.embed_dim), 0, 1 << 16},
+    {"lock_image_unlocked_groups", AT(lock_image_unlocked_groups), 0, 1 << 16},
+    {"lock_text_unlocked_layers", AT(lock_text_unlocked_layers), 0, 1 << 16},
 };
 
 static const number reals[] = {
     {"lr", AT(lr), 0, 100},
+    {"lr_image", AT(lr_image), 0, 100},
+    {"lr_text", AT(lr_text), 0, 100},
+    {"layer_decay", AT(layer_decay), 0, 1},
+    {"ema", AT(ema), 0, 0.9999999},
     {"beta1", AT(beta1), 0, 0.99999},
     {"beta2", AT(beta2), 0, 0.999999},
     {"eps", AT(eps), 0, 1},
@@ -168,39 +191,72 @@ static int set_vocab_size(json_t *model, const bpe *b, const char *where, clipc_
                : CLIPC_OK;
 }
 
-static int get_model(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+/* A model to be trained from random weights, and its tokenizer. */
+static int get_new_model(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
 {
     const json_t *templates = json_object_get(root, "templates");
     json_t *model = json_incref(json_object_get(root, "model"));
-    int rc = CLIPC_OK;
+    int rc = get_tokenizer(c, root, where, err);
 
-    if (!model) rc = json_parse(&model, default_model, strlen(default_model), where, err);
+    if (rc == CLIPC_OK && !model)
+        rc = json_parse(&model, default_model, strlen(default_model), where, err);
     if (rc == CLIPC_OK) rc = set_vocab_size(model, c->tokenizer.bpe, where, err);
     if (rc == CLIPC_OK)
         rc = config_open_clip(&c->model, model, json_object_get(root, "preprocess_cfg"),
                               where, err);
-    if (rc == CLIPC_OK && c->model.preprocess.h != c->model.preprocess.w)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "%s: a model of rectangular pictures runs but is not trained",
-                        where);
     if (rc == CLIPC_OK) rc = config_templates(&c->model, templates, where, err);
     if (rc == CLIPC_OK) rc = join_tokenizer(c, where, err);
     json_decref(model);
     return rc;
 }
 
+static int get_objective(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
+{
+    const int rc = objective_parse(&c->objective, &c->logits, root,
+                                   json_object_get(root, "model"), where, err);
+
+    c->init.new_bias = c->objective.loss == LOSS_SIGMOID && !c->model.logit_bias;
+    c->model.logit_bias |= c->init.new_bias;
+    return rc;
+}
+
+static int get_evals(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    const char *dir = NULL;
+    const int rc = json_get_string(&dir, root, "data_dir", where, err);
+
+    return rc == CLIPC_OK ? eval_list_parse(&c->evals, json_object_get(root, "eval"), dir,
+                                            where, err)
+                          : rc;
+}
+
+static int check_model(const train_cfg *c, const char *where, clipc_err *err)
+{
+    if (c->model.preprocess.h != c->model.preprocess.w)
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a model of rectangular pictures runs but is not trained",
+                          where);
+    if (!(c->lr > 0.0f) && (c->lr_image > 0.0f || c->lr_text > 0.0f))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: \"lr\" is 0, a tower's own rate is not", where);
+    return CLIPC_OK;
+}
+
 static void set_defaults(train_cfg *c)
 {
     *c = (train_cfg){.steps = 2000,
-                     .accum = 1,
                      .warmup = 200,
                      .log_every = 10,
                      .save_every = 500,
                      .keep = 3,
                      .val_every = 500,
+                     .eval_every = 1000,
                      .val_samples = 2000,
                      .seed = 1,
                      .lr = 1e-3f,
+                     .layer_decay = 1.0f,
                      .beta1 = 0.9f,
                      .beta2 = 0.98f,
                      .eps = 1e-6f,
@@ -219,11 +275,21 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     set_defaults(out);
     rc = json_parse(&root, json, strlen(json), where, err);
     if (rc == CLIPC_OK) rc = json_check_keys(root, keys, where, err);
-    if (rc == CLIPC_OK) rc = get_tokenizer(out, root, where, err);
-    if (rc == CLIPC_OK) rc = get_model(out, root, where, err);
-    if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_numbers(out, root, where, err);
+    if (rc == CLIPC_OK && out->init.model) rc = config_start_model(out, root, where, err);
+    else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
+    if (rc == CLIPC_OK) rc = check_model(out, where, err);
+    if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
+    if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&out->recompute, root, "recompute", where, err);
+    if (rc == CLIPC_OK) rc = budget_limit(&out->max_memory, root, where, err);
+    if (json_object_get(root, "templates"))
+        out->data.n_templates = out->model.n_templates;
     json_decref(root);
     if (rc != CLIPC_OK) {
         train_config_free(out);
@@ -232,10 +298,9 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (!out->threads) out->threads = cpus_usable();
     out->data.seed = out->seed;
     out->data.preprocess = out->model.preprocess;
-    out->data.bpe = out->tokenizer.bpe;
+    out->data.tokenizer = &out->tokenizer;
     out->data.context_length = out->model.text.context_length;
     out->data.vocab_size = out->model.text.vocab_size;
     out->data.templates = (const char *const *)out->model.templates;
-    out->data.n_templates = out->model.n_templates;
     return CLIPC_OK;
 }

@@ -5,6 +5,9 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
+#include "train/evals.h"
+#include "train/init.h"
+#include "train/objective.h"
 
 enum { SOURCES_MAX = 64, TABLE_KEYS = 3 };
 
@@ -17,11 +20,24 @@ typedef struct train_cfg {
     float weights[SOURCES_MAX];
     char *table_keys[TABLE_KEYS];
     char *val; /* NULL: none */
+    eval_list evals;
+    init_cfg init;
+    objective objective;
+    logit_start logits;
     sample_order order;
-    size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
+    size_t epochs; /* 0: as many steps as it says */
+    size_t steps, warmup, threads, log_every, save_every, keep, val_every, eval_every,
         val_samples, seed;
+    /* With a locked tower; what is locked stands in model.image and model.text. */
+    size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
+    float lr_image, lr_text; /* 0: lr */
+    float ema;               /* decay of the weights' moving average; 0: none */
+    float layer_decay;       /* of the rates, for each group away from the features */
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
+    size_t chunk; /* pairs that the towers see at a time; 0: the batch */
+    bool recompute;
+    size_t max_memory; /* bytes; 0: any */
 } train_cfg;
 
 int train_config_parse(train_cfg *out, const char *json, const char *where,

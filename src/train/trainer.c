@@ -7,9 +7,15 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/resident.h"
+#include "base/sizes.h"
+#include "clip/find.h"
+#include "tensor/block_sizes.h"
+#include "train/budget.h"
 #include "train/checkpoint.h"
+#include "train/ema.h"
 #include "train/optimizer.h"
-#include "train/pass.h"
+#include "train/run_lock.h"
 #include "train/run_log.h"
 #include "train/validate.h"
 
@@ -19,15 +25,17 @@ struct clipc_trainer {
     train_cfg cfg;
     char *out, *checkpoints;
     exec *e;
-    net *net;
+    net *net, *ema; /* ema: NULL unless the config has one */
     optimizer optimizer;
+    pass_cfg pass_cfg;
     pass pass;
     dataset *data;
     validation *val;
     run_log log;
-    size_t step, skipped;
+    int lock; /* of `out`; -1: not taken */
+    size_t step, skipped, broken_logged;
     double best;
-    char summary[512];
+    char memory[320], summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -36,9 +44,11 @@ void clipc_trainer_free(clipc_trainer *t)
     dataset_close(t->data);
     validation_free(t->val);
     run_log_close(&t->log);
+    run_lock_release(t->lock);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
+    net_free(t->ema);
     exec_free(t->e);
     free(t->out);
     free(t->checkpoints);
@@ -48,16 +58,12 @@ void clipc_trainer_free(clipc_trainer *t)
 
 static int make_memory(clipc_trainer *t, clipc_err *err)
 {
-    const kernels *k = NULL;
-    int rc = kernels_pick(&k, err);
+    int rc = net_room(t->net, err);
 
-    if (rc == CLIPC_OK) rc = net_make(&t->net, &t->cfg.model, TOWER_TRAIN, err);
-    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
-    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
-                       (pass_cfg){.batch = t->cfg.data.batch, .chunk = t->cfg.data.batch},
-                       err);
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
+    if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
 }
 
@@ -66,7 +72,9 @@ static checkpoint checkpoint_of(clipc_trainer *t)
     checkpoint c = {.weights = (float *)(void *)t->net->mem.mem,
                     .m = t->optimizer.m,
                     .v = t->optimizer.v,
+                    .ema = t->ema ? (float *)(void *)t->ema->mem.mem : NULL,
                     .floats = t->net->params.floats,
+                    .learned = t->optimizer.grads->params.floats,
                     .step = (int64_t)t->step,
                     .skipped = (int64_t)t->skipped,
                     .threads = (int64_t)t->cfg.threads,
@@ -95,63 +103,144 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int start(clipc_trainer *t, bool resume, char *note, size_t note_size,
-                 clipc_err *err)
+static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_err *err)
 {
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
     int rc = CLIPC_OK;
 
     t->best = -1.0;
-    net_init(t->net, &r);
-    if (resume) rc = resume_from(t, note, note_size, err);
-    else if (checkpoint_exists(t->checkpoints))
-        rc = clipc_fail(
-            err, CLIPC_ERR_EXISTS,
-            "%s: holds a run already; go on with --resume or choose another --out",
-            t->out);
+    if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
+    else if (how == CLIPC_TRAIN_NEW &&
+             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
+        rc = clipc_fail(err, CLIPC_ERR_EXISTS,
+                        "%s: holds a run or a model already; go on with --resume, choose "
+                        "another --out, or --force replaces it",
+                        t->out);
+    else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
+    if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
-    if (rc != CLIPC_OK) return rc;
-    return run_log_open(&t->log, t->out, resume, t->step, err);
+    return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }
 
-static size_t memory_of(const clipc_trainer *t)
+/* Only now that all else is open anything of a run that was there may go. */
+static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
+                    clipc_err *err)
 {
-    return 4 * t->net->params.floats * sizeof(float) + dataset_bytes(t->data);
+    const bool resume = how == CLIPC_TRAIN_RESUME;
+    const size_t removed = resume ? 0 : checkpoint_remove(t->checkpoints);
+    int rc = run_log_open(&t->log, t->out, resume, t->step, err);
+
+    if (rc == CLIPC_OK)
+        rc = run_log_begin(&t->log, t->step, t->cfg.steps, t->cfg.data.batch, err);
+    if (removed)
+        snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
+                 removed);
+    return rc;
 }
 
-int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
-                       const char *out_dir, int resume, clipc_err *err)
+/* Epochs in steps: the last one may take some samples of an epoch more. */
+static void count_steps(clipc_trainer *t)
+{
+    const size_t pairs = t->cfg.epochs * dataset_count(t->data);
+
+    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch);
+}
+
+/* Everything without its memory. */
+static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
+{
+    int rc = net_shape(&t->net, &t->cfg.model, TOWER_TRAIN, err);
+
+    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
+    if (rc == CLIPC_OK) rc = optimizer_shape(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
+    if (rc == CLIPC_OK) count_steps(t);
+    if (rc == CLIPC_OK && t->cfg.val)
+        rc = validation_open(&t->val, held_out, t->net, &t->cfg.data, t->cfg.val,
+                             t->cfg.val_samples, err);
+    return rc;
+}
+
+/* How the towers are passed, for memory's sake. */
+static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
+{
+    const train_cfg *c = &t->cfg;
+    const size_t B = c->data.batch, weights = net_bytes(t->net);
+    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float),
+                .weights = c->ema > 0.0f ? 2 * weights : weights,
+                .gradients = net_bytes(t->optimizer.grads),
+                .moments = optimizer_bytes(&t->optimizer),
+                .batches = dataset_batch_bytes(t->data),
+                .held_out = held_out};
+    int rc;
+
+    t->pass_cfg = (pass_cfg){.batch = B,
+                             .chunk = c->chunk ? min_size(c->chunk, B) : B,
+                             .recompute = c->recompute,
+                             .objective = c->objective};
+    rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
+    if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
+    return rc;
+}
+
+int clipc_trainer_plan(clipc_trainer **out, const char *config_json, const char *where,
+                       clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
-    char note[160] = "";
+    size_t held_out = 0;
     int rc;
 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
+    t->lock = -1;
     rc = train_config_parse(&t->cfg, config_json, where, err);
+    if (rc == CLIPC_OK) rc = make_shapes(t, &held_out, err);
+    if (rc == CLIPC_OK) rc = choose_pass(t, held_out, err);
+    if (rc == CLIPC_OK) *out = t;
+    else clipc_trainer_free(t);
+    return rc;
+}
+
+const char *clipc_trainer_memory(const clipc_trainer *t)
+{
+    return t->memory;
+}
+
+int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int how, clipc_err *err)
+{
+    char note[160] = "";
+    int rc = CLIPC_OK;
+
     t->out = strdup(out_dir);
     t->checkpoints = path_join(out_dir, "checkpoints");
-    if (rc == CLIPC_OK && !(t->out && t->checkpoints))
-        rc = clipc_fail_memory(err, out_dir, 0);
+    if (!t->out || !t->checkpoints) rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
-    if (rc == CLIPC_OK) rc = start(t, resume, note, sizeof note, err);
-    if (rc == CLIPC_OK)
-        rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
-    if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, t->cfg.data.bpe, t->cfg.val,
-                             &t->cfg.data.tables, t->cfg.val_samples, err);
-    if (rc != CLIPC_OK) {
-        clipc_trainer_free(t);
-        return rc;
-    }
+    if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
+    if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
+    if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
+    if (rc != CLIPC_OK) return rc;
     snprintf(t->summary, sizeof t->summary,
-             "%.2f M parameters, %zu pairs, batch %zu, %zu steps, %s on %zu threads, "
-             "%.0f MB of weights, moments and data%s",
+             "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
+             "of %g, %s on %zu threads%s%.128s%s",
+             (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, t->e->k->name,
-             t->cfg.threads, (double)memory_of(t) * 1e-6, note);
-    *out = t;
+             t->cfg.data.batch, t->cfg.steps, (double)t->cfg.lr, t->e->k->name,
+             t->cfg.threads, t->cfg.init.model ? "; begins with " : "",
+             t->cfg.init.model ? t->cfg.init.model : "", note);
     return CLIPC_OK;
+}
+
+int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
+                       const char *out_dir, int how, clipc_err *err)
+{
+    int rc = clipc_trainer_plan(out, config_json, where, err);
+
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(*out, out_dir, how, err);
+    if (rc == CLIPC_OK) return rc;
+    clipc_trainer_free(*out);
+    *out = NULL;
+    return rc;
 }
 
 const char *clipc_trainer_summary(const clipc_trainer *t)
@@ -159,24 +248,46 @@ const char *clipc_trainer_summary(const clipc_trainer *t)
     return t->summary;
 }
 
+const char *clipc_trainer_broken(const clipc_trainer *t, size_t i)
+{
+    const broken *b = dataset_broken(t->data);
+    return i < b->n && i < BROKEN_TOLD ? b->first[i].msg : NULL;
+}
+
+/* Broken samples that the log does not have yet. */
+static int log_broken(clipc_trainer *t, clipc_err *err)
+{
+    const char *why;
+    int rc = CLIPC_OK;
+
+    while (rc == CLIPC_OK && (why = clipc_trainer_broken(t, t->broken_logged))) {
+        rc = run_log_broken(&t->log, t->step, why, err);
+        t->broken_logged++;
+    }
+    return rc;
+}
+
+static void update(clipc_trainer *t, float lr, double norm)
+{
+    const size_t before = t->step - t->skipped;
+
+    optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, before);
+    if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
+}
+
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
-    double waited = 0.0, loss = 0.0, norm = NAN;
+    double waited, norm = NAN;
     const batch *b;
+    int rc;
 
     optimizer_zero_grads(&t->optimizer, t->e);
-    for (size_t i = 0; i < t->cfg.accum; i++) {
-        double wait = 0.0;
-        const int rc = dataset_next(&b, t->data, &wait, err);
-        if (rc != CLIPC_OK) return rc;
-        waited += wait;
-        loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
-    }
+    if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
+    const double loss = (double)pass_run(&t->pass, t->e, b);
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
-    if (isfinite(norm))
-        optimizer_step(&t->optimizer, t->e, &t->cfg, lr, norm, t->step - t->skipped);
+    if (isfinite(norm)) update(t, lr, norm);
     else t->skipped++;
     t->step++;
 
@@ -186,18 +297,18 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
                                  .loss = isfinite(norm) ? loss : NAN,
                                  .logit_scale = exp((double)*t->net->logit_scale),
                                  .lr = (double)lr,
-                                 .grad_norm = norm / (double)t->cfg.accum,
-                                 .images_per_second =
-                                     (double)(t->cfg.data.batch * t->cfg.accum) / seconds,
+                                 .grad_norm = norm,
+                                 .images_per_second = (double)t->cfg.data.batch / seconds,
                                  .waited = waited / seconds,
                                  .skipped = t->skipped,
-                                 .broken = dataset_broken(t->data)};
+                                 .broken = dataset_broken(t->data)->n};
     if (t->skipped >= SKIPS_MAX)
         return clipc_fail(
             err, CLIPC_ERR_NUMBER,
             "step %zu: %zu steps had a loss that is no number; the last good "
             "checkpoint is kept in %s",
             t->step, t->skipped, t->checkpoints);
+    if ((rc = log_broken(t, err)) != CLIPC_OK) return rc;
     const bool logged =
         t->step <= LOG_ALL || t->step % t->cfg.log_every == 0 || t->step == t->cfg.steps;
     return logged ? run_log_step(&t->log, stats, err) : CLIPC_OK;
@@ -213,19 +324,31 @@ int clipc_trainer_wants_val(const clipc_trainer *t)
     return t->val && (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
 }
 
+/* As a model in a folder inside --out; NULL: in that itself. */
+static int save_model(const clipc_trainer *t, const net *n, const char *inner,
+                      clipc_err *err)
+{
+    char *folder = inner ? path_join(t->out, inner) : t->out;
+    const int rc =
+        folder ? net_save(n, folder, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
+               : clipc_fail_memory(err, t->out, 0);
+
+    if (inner) free(folder);
+    return rc;
+}
+
 int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 {
     const checkpoint c = checkpoint_of(t);
-    const int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
+    int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
-    return rc == CLIPC_OK ? net_save(t->net, t->out, t->cfg.precision,
-                                     &t->cfg.token_files, t->e->k, err)
-                          : rc;
+    if (rc == CLIPC_OK) rc = save_model(t, t->net, NULL, err);
+    if (rc == CLIPC_OK && t->ema) rc = save_model(t, t->ema, "ema", err);
+    return rc;
 }
 
 int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *err)
 {
-    char *best;
     int rc;
 
     if (!t->val)
@@ -235,10 +358,18 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
     if ((rc = run_log_val(&t->log, t->step, stats, err)) != CLIPC_OK) return rc;
     if (stats->top1 <= t->best) return CLIPC_OK;
     t->best = stats->top1;
-    best = path_join(t->out, "best");
-    rc = best
-             ? net_save(t->net, best, t->cfg.precision, &t->cfg.token_files, t->e->k, err)
-             : clipc_fail_memory(err, t->out, 0);
-    free(best);
-    return rc;
+    return save_model(t, t->net, "best", err);
+}
+
+int clipc_trainer_wants_eval(const clipc_trainer *t)
+{
+    return t->cfg.evals.n &&
+           (t->step % t->cfg.eval_every == 0 || t->step >= t->cfg.steps);
+}
+
+int clipc_trainer_evaluate(clipc_trainer *t, clipc_trainer_on_eval *on_result, void *user,
+                           clipc_err *err)
+{
+    return eval_list_run(&t->cfg.evals, t->net, &t->cfg.tokenizer, t->cfg.threads,
+                         &t->log, t->step, on_result, user, err);
 }

@@ -1,4 +1,3 @@
-/* info, eval: looking at a model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,9 +19,6 @@ static int on_option(void *user, const char *name, const char *value)
     return 0;
 }
 
-/* ---- info
- * ------------------------------------------------------------------------------- */
-
 static void print_image_tower(const clipc_model_info *i)
 {
     if (!i->image_width) {
@@ -36,7 +32,7 @@ static void print_image_tower(const clipc_model_info *i)
                i->image_width, i->image_heads, i->image_layers);
     else {
         printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
-        for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+        for (size_t s = 1; s < 7 && i->image_stages[s]; s++)
             printf("-%zu", i->image_stages[s]);
         printf("\n");
     }
@@ -148,62 +144,6 @@ int cmd_info(int argc, char **argv)
             m.json ? print_info_json(m.s.info) : print_info(m.s.info);
             rc = EXIT_DONE;
         }
-    }
-    session_close(&m.s);
-    return rc;
-}
-
-/* ---- eval
- * ------------------------------------------------------------------------------- */
-
-/* set: NULL for the one that ships. */
-static int eval_one(inspect *m, const char *set)
-{
-    progress p = progress_start("pictures", 0);
-    clipc_eval_result r;
-    const int rc =
-        clipc_eval_zeroshot(&r, m->s.ctx, set, progress_of_total, &p, &m->s.err);
-
-    progress_end(&p);
-    if (rc != CLIPC_OK) return rc;
-    if (m->json) {
-        printf("{\"name\":");
-        json_print_string(r.name);
-        printf(",\"pictures\":%zu,\"classes\":%zu,\"failed\":%zu,\"top1\":%.6f,\"top5\":%"
-               ".6f,"
-               "\"seconds\":%.2f}\n",
-               r.pictures, r.classes, r.failed, r.top1, r.top5, r.seconds);
-    } else {
-        printf("%-20s %6zu pictures  %5zu classes  top-1 %6.2f %%  top-5 %6.2f %%  (%.1f "
-               "s)\n",
-               r.name, r.pictures, r.classes, 100 * r.top1, 100 * r.top5, r.seconds);
-    }
-    return CLIPC_OK;
-}
-
-int cmd_eval(int argc, char **argv)
-{
-    static const opt table[] = {
-        SESSION_OPTS, PRECISION_OPTS, {"json", 'j', NULL, "one JSON line a set"}};
-    static const opts_usage usage = {
-        "eval", "[SET...] [options]",
-        "Zero-shot accuracy on labelled pictures. SET is a SPEC.json or a tar shard of\n"
-        "pictures, each with its label in a .txt (clipc.h, clipc_eval_zeroshot); without "
-        "one\n"
-        "it is the set that ships with the model, else with the bundled model.",
-        "  clipc eval\n"
-        "  clipc eval data/eval/openmoji/spec.json --model run/ --json\n"};
-    inspect m = {.s.command = "eval"};
-    const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
-                              on_option, &m);
-    const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
-
-    if (at >= 0) {
-        rc = session_open(&m.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&m.s.err);
-        for (int i = 0; rc == EXIT_DONE && i < n; i++)
-            if (eval_one(&m, argv[at + i]) != CLIPC_OK) failed++, cli_fail(&m.s.err);
-        if (failed) rc = failed < n ? EXIT_SOME : EXIT_NONE;
     }
     session_close(&m.s);
     return rc;

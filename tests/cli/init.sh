@@ -1,0 +1,42 @@
+# Training that begins with a model.  Sourced by run.sh.
+
+tuned() { # tuned OUT MORE...: e2e's model on the pairs
+    out=$1
+    shift
+    "$CLIPC" train --init $M --data "$T/pairs" --out "$out" --batch-size 4 --steps 3 --warmup 1 \
+        --threads 1 --set precision=f32 "$@" >"$T/out" 2>"$T/err"
+}
+same_model() { # same_model A B: the same weights, whatever the files' order
+    cmp -s "$1/open_clip_model.safetensors" "$2/open_clip_model.safetensors"
+}
+tunes() { # with a rate of 0 it is the model still; with one it is not; its rate is told
+    pairs && run 0 convert $M "$T/plain" -p f32 && tuned "$T/tuned0" --lr 0 && same_model "$T/plain" "$T/tuned0" &&
+        tuned "$T/tuned" && grep -q 'rate of 1e-05.*begins with' "$T/err" && ! same_model "$T/plain" "$T/tuned"
+}
+tunes_sizes() { # positions of other sizes: as a conversion interpolates them
+    run 0 convert $M "$T/larger" -p f32 --image-size 64 &&
+        tuned "$T/tuned64" --lr 0 --image-size 64 && same_model "$T/larger" "$T/tuned64" &&
+        tuned "$T/tuned20" --context-length 20 && run 0 info "$T/tuned20" && grep -q 'context 20,' "$T/out" &&
+        tuned "$T/head" --new-head both --embed-dim 24 && run 0 info "$T/head" && grep -q '^embedding *24 floats' "$T/out"
+}
+tunes_bert() { # LiT: a text tower that cannot learn, locked
+    cp -r tests/golden/variants/bert_linear "$T/bert" && chmod -R u+w "$T/bert" &&
+        printf '%s\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' a picture called grey >"$T/bert/vocab.txt" || return 1
+    run 3 train --init "$T/bert" --data "$T/pairs" --out "$T/bert1" --threads 1 &&
+        one_line && grep -q 'is a BERT: lock it' "$T/err" &&
+        run 0 train --init "$T/bert" --data "$T/pairs" --out "$T/bert1" --lock-text --batch-size 4 --steps 3 \
+            --threads 1 && run 0 classify $M/photo.jpg -m "$T/bert1" -l 'a,grey'
+}
+tunes_errors() {
+    no="run 3 train --data $T/pairs --out $T/no --threads 1"
+    $no --lock-text && one_line && grep -q '"lock_text" wants a model' "$T/err" &&
+        $no --init $M --set "$TINY" && one_line && grep -q '"model" is told by' "$T/err" &&
+        $no --init $M --embed-dim 8 && one_line && grep -q 'new_head' "$T/err" &&
+        $no --init $M --lock-text --lock-image && one_line && grep -q 'nothing is left' "$T/err" &&
+        $no --init $M --lock-text-unlocked-layers 1 && one_line && grep -q 'not locked' "$T/err" &&
+        $no --init no-such-model && one_line && grep -q 'no-such-model' "$T/err"
+}
+expect 'train --init: from a model, at its rate' tunes
+expect 'train --init: other sizes, a new head' tunes_sizes
+expect 'train --init: a locked BERT' tunes_bert
+expect 'train --init: errors' tunes_errors
