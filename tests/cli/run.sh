@@ -353,7 +353,9 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
 train_errors() {
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
-        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
+        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line &&
+        printf '0\n99\n' >"$T/order" && run 3 train --data "$T/pairs" --out "$T/x" --set order="$T/order" &&
+        one_line && grep -q 'order: line 2 is 99' "$T/err"
 }
 train_memory() { # said before anything is made; what does not fit is refused, by one line
     run 0 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --set chunk=3 --dry-run &&
