@@ -326,8 +326,8 @@ static double conv_at(const conv_shape *s, const float *x, const float *w, size_
     for (size_t i = 0; i < s->I; i++)
         for (size_t ky = 0; ky < s->k; ky++)
             for (size_t kx = 0; kx < s->k; kx++) {
-                const size_t y = oy * s->stride + ky - s->pad;
-                const size_t c = ox * s->stride + kx - s->pad;
+                const size_t y = oy * s->stride + ky - s->pad_y;
+                const size_t c = ox * s->stride + kx - s->pad_x;
                 if (y >= s->H || c >= s->W) continue;
                 const size_t at = s->planes ? ((b * s->I + i) * s->H + y) * s->W + c
                                             : ((b * s->H + y) * s->W + c) * s->I + i;
@@ -424,6 +424,7 @@ static void convs(const char *isa)
     one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 2, 2, 8, 7)); /* even: no padding */
+    one_conv(isa, conv_shape_same(6, 7, 3, 2, 8, 7)); /* zeros below alone, and on both sides */
     pixels = conv_shape_of(3, 5, 4, 4, 9, 12);
     pixels.planes = true;
     one_conv(isa, pixels);
@@ -481,8 +482,7 @@ static void dw_f(layer *l)
 {
     const dwconv_shape *s = l->own;
 
-    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, NULL,
-               l->n_fields > 2 ? l->f[2].x : NULL,
+    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, NULL, l->n_fields > 2 ? l->f[2].x : NULL,
                floats_of(l, dwconv_work(s), 7.0f), s, CONV_B, ACT_RELU);
 }
 
@@ -907,13 +907,12 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_tiled_threads),
-        cmocka_unit_test(test_dwconv),    cmocka_unit_test(test_convbn),
-        cmocka_unit_test(test_dwbn),
-        cmocka_unit_test(test_pool),      cmocka_unit_test(test_pool3),
-        cmocka_unit_test(test_attnpool),  cmocka_unit_test(test_interpolate),
-        cmocka_unit_test(test_squeeze)};
+        cmocka_unit_test(test_linear),      cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),   cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),        cmocka_unit_test(test_tiled_threads),
+        cmocka_unit_test(test_dwconv),      cmocka_unit_test(test_convbn),
+        cmocka_unit_test(test_dwbn),        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),       cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate), cmocka_unit_test(test_squeeze)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }
