@@ -141,11 +141,12 @@ static void block_weights(float *to, const float *w, const float *scale, size_t 
 {
     for (size_t c0 = 0, n; c0 < C; c0 += n) {
         n = min_size(C - c0, KERNELS_DW_BLOCK);
-        for (size_t t = 0; t < taps; t++) {
-            const float *tap = w + (turned ? taps - 1 - t : t);
-            for (size_t c = c0; c < c0 + n; c++)
-                *to++ = tap[c * taps] * (scale ? scale[c] : 1.0f);
+        for (size_t c = 0; c < n; c++) {
+            const float a = scale ? scale[c0 + c] : 1.0f;
+            for (size_t t = 0; t < taps; t++)
+                to[(turned ? taps - 1 - t : t) * n + c] = *w++ * a;
         }
+        to += taps * n;
     }
 }
 

@@ -7,6 +7,8 @@
 
 ISA_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #define OPS_VECTOR 16
+/* Of a NaN and a number the second operand comes out: v. */
+#define OPS_WITHIN(v, least, most) _mm512_min_ps(most, _mm512_max_ps(least, v))
 #include "tensor/ops_body.h"
 #include "tensor/tile512.h"
 
