@@ -153,8 +153,13 @@ static void planes_beside(float *dst, const conv_shape *s, const place *at, size
     const float *corner = at->picture + at->y * (ptrdiff_t)s->W + at->x;
     column c = column_of(s, k0);
 
-    for (size_t k = 0; k < kc; k++, dst += stride, column_next(&c, s))
-        for (size_t i = 0; i < m; i++) dst[i] = corner[c.ahead + i * s->stride];
+    for (size_t k = 0; k < kc; k++, dst += stride, column_next(&c, s)) {
+        const float *x = corner + c.ahead;
+        if (s->stride == 2) /* the usual, which compilers make vectors of */
+            for (size_t i = 0; i < m; i++) dst[i] = x[2 * i];
+        else
+            for (size_t i = 0; i < m; i++) dst[i] = x[i * s->stride];
+    }
 }
 
 static void planes_left(float *dst, const conv_shape *s, const place *at, size_t m,
