@@ -96,8 +96,8 @@ typedef struct clipc_model_info {
     const char *format;    /* "hf", "open_clip", "clipc", "openai" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
-    const char *family; /* of the image tower: "vit", "resnet", "convnext", "fastvit",
-                           "efficientnet_lite" */
+    const char *family;     /* of the image tower: "vit", "resnet", "convnext", "fastvit",
+                               "efficientnet_lite" */
     const char *activation; /* "quick_gelu", "gelu" or "gelu_tanh" */
     const char
         *precision;    /* of the stored weights: "f32", "f16", "bf16", "int8", "mixed" */

@@ -17,8 +17,7 @@ static float *pictures(const tensor_file *g)
     float *x = malloc(n * 256 * sizeof *x);
 
     assert_int_equal(n, 3 * 14 * 14);
-    for (size_t i = 0; i < n * 256; i++)
-        x[i] = blots[i / (224 * 16) * 14 + i % 224 / 16];
+    for (size_t i = 0; i < n * 256; i++) x[i] = blots[i / (224 * 16) * 14 + i % 224 / 16];
     free(blots);
     return x;
 }
@@ -149,11 +148,11 @@ static void test_refused(void **state)
     clip_cfg_free(&cfg);
     CHECK_OK(open_name(&cfg, "tf_efficientnet_lite0", &err), err);
 
-#define REFUSED(member, value, code, why)                                            \
-    do {                                                                             \
-        image_cfg c = cfg.image;                                                     \
-        c.member = value;                                                            \
-        CHECK_FAILS(effnet_ops.make(&tower, &c, &err), code, err, why);              \
+#define REFUSED(member, value, code, why)                               \
+    do {                                                                \
+        image_cfg c = cfg.image;                                        \
+        c.member = value;                                               \
+        CHECK_FAILS(effnet_ops.make(&tower, &c, &err), code, err, why); \
     } while (0)
     REFUSED(image_size, 7, CLIPC_ERR_FORMAT, "image_size of 7");
     REFUSED(image_width, 4096, CLIPC_ERR_FORMAT, "image_width of 4096");

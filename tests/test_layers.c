@@ -482,8 +482,7 @@ static void dw_f(layer *l)
 {
     const dwconv_shape *s = l->own;
 
-    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, NULL,
-               l->n_fields > 2 ? l->f[2].x : NULL,
+    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, NULL, l->n_fields > 2 ? l->f[2].x : NULL,
                floats_of(l, dwconv_work(s), 7.0f), s, CONV_B, ACT_RELU);
 }
 
@@ -908,13 +907,12 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_tiled_threads),
-        cmocka_unit_test(test_dwconv),    cmocka_unit_test(test_convbn),
-        cmocka_unit_test(test_dwbn),
-        cmocka_unit_test(test_pool),      cmocka_unit_test(test_pool3),
-        cmocka_unit_test(test_attnpool),  cmocka_unit_test(test_interpolate),
-        cmocka_unit_test(test_squeeze)};
+        cmocka_unit_test(test_linear),      cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),   cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),        cmocka_unit_test(test_tiled_threads),
+        cmocka_unit_test(test_dwconv),      cmocka_unit_test(test_convbn),
+        cmocka_unit_test(test_dwbn),        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),       cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate), cmocka_unit_test(test_squeeze)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

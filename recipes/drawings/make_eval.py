@@ -22,10 +22,14 @@ def checked(path, sha, data=None):
     return data
 
 
+def write_list(path, samples):
+    with open(path, "w") as f:
+        f.writelines(f"{picture}\t{label}\n" for picture, label in samples)
+
+
 def write_spec(name, classes, samples, templates):
     folder = f"{OUT}/{name}"
-    with open(f"{folder}/samples.tsv", "w") as f:
-        f.writelines(f"{path}\t{label}\n" for path, label in samples)
+    write_list(f"{folder}/samples.tsv", samples)
     spec = {"name": name, "task": "zeroshot", "templates": templates, "classes": classes,
             "samples": "samples.tsv"}
     with open(f"{folder}/spec.json", "w") as f:
@@ -83,22 +87,36 @@ def openmoji():
                ["{}"])
 
 
-def fashion_pictures():
+def fashion_pictures(part="t10k"):
     """Grey pictures, dark on white, with their labels' numbers."""
-    pixels = gzip.open(f"{FASHION}/t10k-images-idx3-ubyte.gz").read()[16:]
-    labels = gzip.open(f"{FASHION}/t10k-labels-idx1-ubyte.gz").read()[8:]
+    pixels = gzip.open(f"{FASHION}/{part}-images-idx3-ubyte.gz").read()[16:]
+    labels = gzip.open(f"{FASHION}/{part}-labels-idx1-ubyte.gz").read()[8:]
     for i, label in enumerate(labels):
         dark_on_white = bytes(255 - p for p in pixels[784 * i:784 * (i + 1)])
         yield Image.frombytes("L", (28, 28), dark_on_white), label
 
 
-def fashion():
-    os.makedirs(f"{OUT}/fashion-mnist/png", exist_ok=True)
+def save_fashion(part, folder):
+    """The pictures of a part, as files; their list."""
+    os.makedirs(f"{OUT}/fashion-mnist/{folder}", exist_ok=True)
     samples = []
-    for i, (picture, label) in enumerate(fashion_pictures()):
-        picture.save(f"{OUT}/fashion-mnist/png/{i:05}.png")
-        samples.append((f"png/{i:05}.png", label))
-    write_spec("fashion-mnist", FASHION_NAMES, samples, ["{}"])
+    for i, (picture, label) in enumerate(fashion_pictures(part)):
+        picture.save(f"{OUT}/fashion-mnist/{folder}/{i:05}.png")
+        samples.append((f"{folder}/{i:05}.png", label))
+    return samples
+
+
+def fashion():
+    write_spec("fashion-mnist", FASHION_NAMES, save_fashion("t10k", "png"), ["{}"])
+
+
+def fashion_probe():
+    """A linear probe learned from the 60,000 training pictures, tested on the 10,000 others."""
+    write_list(f"{OUT}/fashion-mnist/train.tsv", save_fashion("train", "train"))
+    spec = {"name": "fashion-mnist linear probe", "task": "linear_probe", "classes": FASHION_NAMES,
+            "train": "train.tsv", "samples": "samples.tsv"}
+    with open(f"{OUT}/fashion-mnist/probe.json", "w") as f:
+        json.dump(spec, f, indent=0)
 
 
 def fluent_emoji():
@@ -137,7 +155,8 @@ def bundled():
 
 SETS = {"tuxpaint-photos": lambda: tuxpaint("tuxpaint-photos"),
         "tuxpaint-drawings": lambda: tuxpaint("tuxpaint-drawings"),
-        "openmoji": openmoji, "fashion-mnist": fashion, "bundled": bundled}
+        "openmoji": openmoji, "fashion-mnist": fashion, "fashion-mnist-probe": fashion_probe,
+        "bundled": bundled}
 os.makedirs(OUT, exist_ok=True)
 for name in CHOSEN or SETS:
     SETS[name]()

@@ -12,10 +12,10 @@ typedef struct member {
     const char *const *words;
 } member;
 
-static const char *const acts[] = {"none", "quick_gelu", "gelu",    "gelu_tanh",
-                                   "relu", "relu6",      "silu",    "sigmoid", NULL};
-static const char *const families[] = {"vit",     "resnet",            "convnext",
-                                       "fastvit", "efficientnet_lite", NULL};
+static const char *const acts[] = {"none",  "quick_gelu", "gelu",    "gelu_tanh", "relu",
+                                   "relu6", "silu",       "sigmoid", NULL};
+static const char *const families[] = {
+    "vit", "resnet", "convnext", "fastvit", "efficientnet_lite", NULL};
 static const char *const fronts[] = {"patches", "mci", "vitamin", NULL};
 static const char *const image_pools[] = {"tok", "avg", NULL};
 static const char *const pooler_forms[] = {"coca", "siglip", NULL};

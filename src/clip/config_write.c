@@ -332,8 +332,7 @@ int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_e
                                                        [IMAGE_RESNET] = "resnet",
                                                        [IMAGE_CONVNEXT] = "convnext",
                                                        [IMAGE_FASTVIT] = "fastvit",
-                                                       [IMAGE_EFFNET] =
-                                                           "efficientnet"};
+                                                       [IMAGE_EFFNET] = "efficientnet"};
     const bool hf = layout == LAYOUT_HF;
 
     cfg->layout = layout;

@@ -82,7 +82,9 @@ static size_t effnet_blocks(const tensor_file *f, const naming *n, size_t stage)
     char name[64];
     size_t j = 0;
 
-    do snprintf(name, sizeof name, "visual.trunk.blocks.%zu.%zu.conv_dw.weight", stage, j);
+    do
+        snprintf(name, sizeof name, "visual.trunk.blocks.%zu.%zu.conv_dw.weight", stage,
+                 j);
     while (j < 4096 && stored_dim(f, n, name, 0) && ++j);
     return j;
 }

@@ -152,7 +152,7 @@ static int end_params(effnet *n, param_list *l, clipc_err *err)
 
 /* timm's names, which number the norms as they come. */
 static int residual_params(effnet_block *b, param_list *l, const char *prefix,
-                        clipc_err *err)
+                           clipc_err *err)
 {
     int rc = CLIPC_OK;
 
@@ -434,7 +434,7 @@ static convbn_run run_of(exec *e, const effnet *n, const effnet_acts *a, size_t 
 
 /* Returns the block's output. */
 static const float *residual_fwd(const convbn_run *r, const effnet_block *b, block_out *o,
-                              const float *x)
+                                 const float *x)
 {
     const float *wide = x;
 
@@ -582,7 +582,7 @@ static void mean_bwd(const convbn_run *r, float *dx, float *dmean, size_t N, siz
 
 /* g[0] holds the gradient of the block's output and, after, that of its input x. */
 static void residual_bwd(const convbn_run *r, const effnet_block *b, effnet_block *d,
-                      block_out *o, float **g, const float *x)
+                         block_out *o, float **g, const float *x)
 {
     float *dout = g[0], *dnarrow = g[1], *ddeep = g[2], *dwide = g[3];
 

@@ -409,8 +409,8 @@ static void stem_forward(const run *r, const fastvit *v, const float *pixels)
 
     conv_fwd(r->e, a->x, pixels, v->ends.stem.w, r->form, &v->stem, r->B,
              (gemm_opts){.bias = v->ends.stem.b, .f = f});
-    dwconv_fwd(r->e, a->y, a->x, v->ends.deep.w, NULL, v->ends.deep.b, a->deep, &v->deep, r->B,
-               f);
+    dwconv_fwd(r->e, a->y, a->x, v->ends.deep.w, NULL, v->ends.deep.b, a->deep, &v->deep,
+               r->B, f);
     linear_fwd(r->e, a->x, a->y, v->ends.point.w, r->form, N, C, C,
                (gemm_opts){.bias = v->ends.point.b, .f = f});
 }
@@ -450,7 +450,8 @@ static void block_forward(const run *r, const fastvit_stage *t, const fastvit_bl
 
     if (t->attention) attend(r, t, b);
     else deepen(r, &t->mix, b->mix);
-    dwconv_fwd(r->e, a->y, a->x, b->wide.w, NULL, b->wide.b, a->deep, &t->wide, r->B, ACT_NONE);
+    dwconv_fwd(r->e, a->y, a->x, b->wide.w, NULL, b->wide.b, a->deep, &t->wide, r->B,
+               ACT_NONE);
     linear_fwd(r->e, a->hidden, a->y, b->fc1.w, r->form, N, C, F,
                (gemm_opts){.bias = b->fc1.b, .f = r->cfg->act});
     linear_fwd(r->e, a->x, a->hidden, b->fc2.w, r->form, N, F, C,

@@ -55,11 +55,10 @@ typedef struct image_cfg {
     size_t image_size;  /* rows of the input */
     size_t image_width; /* its columns; 0: as many, a square */
     size_t embed_dim;
-    size_t
-        width; /* ViT: channels; ResNet: channels of stage 1, a quarter of its output;
-                  EfficientNet: of the stem */
-    size_t heads;                  /* ViT: of each block; ResNet: of the attention pool */
-    size_t layers;                 /* ViT: blocks */
+    size_t width;  /* ViT: channels; ResNet: channels of stage 1, a quarter of its output;
+                      EfficientNet: of the stem */
+    size_t heads;  /* ViT: of each block; ResNet: of the attention pool */
+    size_t layers; /* ViT: blocks */
     size_t patch_size;             /* ViT */
     size_t mlp_width;              /* ViT: channels inside the MLP */
     size_t stages[IMAGE_STAGES];   /* blocks of each stage (ResNet, ConvNeXt, FastViT,

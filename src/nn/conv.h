@@ -16,13 +16,13 @@
 #include "tensor/gemm.h"
 
 typedef struct conv_shape {
-    size_t I, O;   /* channels in and out */
-    size_t k;      /* side of the kernel */
-    size_t stride; /* of the output over the input */
+    size_t I, O;         /* channels in and out */
+    size_t k;            /* side of the kernel */
+    size_t stride;       /* of the output over the input */
     size_t pad_y, pad_x; /* zeros above and left of the input */
-    size_t H, W;   /* the input's rows and columns */
-    size_t Ho, Wo; /* the output's */
-    bool planes;   /* the input is [B,I,H,W] instead: the pixels of a picture */
+    size_t H, W;         /* the input's rows and columns */
+    size_t Ho, Wo;       /* the output's */
+    bool planes;         /* the input is [B,I,H,W] instead: the pixels of a picture */
 } conv_shape;
 
 /* torch's: as many zeros on each side, k/2 where k is odd, none where it is even. */

@@ -5,11 +5,10 @@
 
 #include "task/checkup.h"
 
-static const char *const acts[] = {
-    [ACT_NONE] = "none",      [ACT_QUICK_GELU] = "quick_gelu",
-    [ACT_GELU] = "gelu",      [ACT_GELU_TANH] = "gelu_tanh",
-    [ACT_RELU] = "relu",      [ACT_RELU6] = "relu6",    [ACT_SILU] = "silu",
-    [ACT_SIGMOID] = "sigmoid"};
+static const char *const acts[] = {[ACT_NONE] = "none", [ACT_QUICK_GELU] = "quick_gelu",
+                                   [ACT_GELU] = "gelu", [ACT_GELU_TANH] = "gelu_tanh",
+                                   [ACT_RELU] = "relu", [ACT_RELU6] = "relu6",
+                                   [ACT_SILU] = "silu", [ACT_SIGMOID] = "sigmoid"};
 
 /* A file that came with the model as JSON; NULL if there is none that can be read. */
 static json_t *file_json(const model_source *s, const char *name)

@@ -482,7 +482,8 @@ typedef struct dw_block {
 
 enum { DW_PIXELS = 4, DW_VECTORS = 2, DW_K = 7 };
 
-/* One output pixel of any shape; m channels from the block's i on, a vector's or fewer. */
+/* One output pixel of any shape; m channels from the block's i on, a vector's or fewer.
+ */
 ATTR_INLINE void dw_pixel(float *y, const dw_block *d, size_t ox, size_t i,
                           const size_t m)
 {
@@ -612,7 +613,8 @@ static void op_dw_row(float *y, const float *b, const float *const *rows, const 
 
 enum { DW_SUMS = 4 }; /* enough to hide the latency of one */
 
-/* dw += the sum over outputs [ox, end) of x, S*C further for each, times dy; V vectors. */
+/* dw += the sum over outputs [ox, end) of x, S*C further for each, times dy; V vectors.
+ */
 ATTR_INLINE void dw_sums(float *dw, const float *x, const float *dy, size_t outputs,
                          size_t step, size_t C, const size_t V)
 {
@@ -656,7 +658,8 @@ static void op_dw_row_bwd(float *dw, const float *const *rows, const float *dy,
             const size_t kx = t % s->k;
             /* The outputs whose column ox*S + kx - pad is in the picture. */
             const size_t first = kx < s->pad ? (s->pad - kx + S - 1) / S : 0;
-            const size_t beyond = s->W + s->pad > kx ? (s->W + s->pad - kx - 1) / S + 1 : 0;
+            const size_t beyond =
+                s->W + s->pad > kx ? (s->W + s->pad - kx - 1) / S + 1 : 0;
             const size_t last = beyond < s->Wo ? beyond : s->Wo;
             if (!rows[t / s->k] || first >= last) continue;
             dw_tap_bwd(dw, rows[t / s->k] + (first * S + kx - s->pad) * s->C + c,
@@ -886,12 +889,12 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
     .winograd = {op_winograd_x, op_winograd_w, op_winograd_y, op_winograd_dy,            \
                  op_winograd_dw},                                                        \
     .dw_row = op_dw_row, .dw_row_bwd = op_dw_row_bwd, .act_fwd = op_act_fwd,             \
-    .act_bwd = op_act_bwd, .dot = op_dot,                                                \
-    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                            \
-    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                    \
-    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,     \
-    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,           \
-    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                 \
-    .unpool2 = op_unpool2, .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel, \
+    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                         \
+    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,                \
+    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                        \
+    .bias_add = op_bias_add, .col_axpy = op_col_axpy, .col_sum = op_col_sum,             \
+    .col_moments = op_col_moments, .affine = op_affine, .col_dots = op_col_dots,         \
+    .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,                   \
+    .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel,                        \
     .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

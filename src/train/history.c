@@ -151,13 +151,15 @@ static int read_eval(reading *r, const json_t *o, const char *name, size_t step)
     return rc == CLIPC_OK ? add(r, title, "%", step, 100 * e.text_to_image[0]) : rc;
 }
 
-static int read_line(reading *r, const char *line, size_t len)
+static int read_line(reading *r, const char *line, size_t len, size_t number)
 {
+    char where[300];
     json_t *o = NULL;
     size_t step = 0;
-    int rc = json_parse(&o, line, len, r->path, r->err);
 
-    if (rc == CLIPC_OK) rc = json_get_size(&step, o, "step", r->path, r->err);
+    snprintf(where, sizeof where, "%.250s: line %zu", r->path, number);
+    int rc = json_parse_line(&o, line, len, where, r->err);
+    if (rc == CLIPC_OK) rc = json_get_size(&step, o, "step", where, r->err);
     const char *eval = json_string_value(json_object_get(o, "eval"));
     if (rc == CLIPC_OK)
         rc = eval                                ? read_eval(r, o, eval, step)
@@ -194,10 +196,10 @@ int history_read(history *h, const char *folder, clipc_err *err)
     *h = (history){0};
     if (rc == CLIPC_OK) rc = curve_of(&c, &r, "loss", "nats");
     if (rc == CLIPC_OK) rc = curve_of(&c, &r, "learning rate", "1");
-    for (size_t i = 0; rc == CLIPC_OK && i < log.len;) {
+    for (size_t i = 0, line = 1; rc == CLIPC_OK && i < log.len; line++) {
         const char *nl = memchr(log.data + i, '\n', log.len - i);
         if (!nl) break;
-        rc = read_line(&r, log.data + i, (size_t)(nl - log.data) - i);
+        rc = read_line(&r, log.data + i, (size_t)(nl - log.data) - i, line);
         i = (size_t)(nl - log.data) + 1;
     }
     if (rc == CLIPC_OK && !h->curves[CURVE_RATE].n)

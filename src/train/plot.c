@@ -13,7 +13,7 @@ enum {
     LEFT = 70,
     RIGHT = 30,
     TOP = 40,
-    PANEL = PLOT_H + 70,
+    PANEL = PLOT_H + 80,
     LINE = 18, /* of the legend */
     POINTS = 400,
     MARKED = 60 /* curves of fewer points show them */

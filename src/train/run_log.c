@@ -1,5 +1,6 @@
 #include "train/run_log.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ static int trim(const char *path, size_t last, clipc_err *err)
 
 static int cannot_write(const run_log *l, clipc_err *err)
 {
-    return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot write the log", l->path);
+    return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot write the log: %s", l->path,
+                      strerror(errno));
 }
 
 int run_log_open(run_log *l, const char *folder, bool resume, size_t step, clipc_err *err)

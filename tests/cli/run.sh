@@ -63,9 +63,10 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
+    for c in classify similarity embed train data vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
+    run 0 train status --help && grep -q 'clipc train status' "$T/out" && run 0 train plot --help && grep -q 'clipc train plot' "$T/out" || return 1
     run 0 --help && run 0 --version && grep -q '^clipc [0-9]' "$T/out"
 }
 on_level() { CLIPC_ISA=$1 classify_golden; } # on_level INSTRUCTIONS
@@ -270,7 +271,7 @@ shard() { # shard FILE: three pictures in two folders, labelled; the third has n
 }
 shards() { # the set beside the model is the one that eval and quantize take by themselves
     cp -r $M "$T/own" && shard "$T/own/eval.tar.gz" && run 0 eval -m "$T/own" --json &&
-        grep -q '"name":"own/eval","pictures":3,"classes":3,"failed":0,"top1":0.666667,"top5":1.0' "$T/out" &&
+        grep -q '"name":"own/eval","task":"zeroshot","pictures":3,"classes":3,"failed":0,"top1":0.666667,"top5":1.0' "$T/out" &&
         run 0 eval "$T/own/eval.tar.gz" -m $M && grep -q 'own/eval .* 66.67 %' "$T/out" &&
         run 0 quantize "$T/own" "$T/own8.clipc" --json --threads 1 &&
         grep -q '"accuracy":{"set":"own/eval","pictures":3,"top1":\[0.666667,0.666667\],"same":3,"lost":0,"gained":0}' "$T/out" &&
@@ -349,7 +350,6 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
     rm "$T/rn/checkpoints/step-0000000006.safetensors"
     run 0 train --out "$T/rn" --resume && cmp -s "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
 }
-plots() { run 0 train --out "$T/run" --plot "$T/c.svg" && grep -q '<polyline' "$T/c.svg"; }
 train_errors() {
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
@@ -564,11 +564,12 @@ else expect 'quantize: the bundled model' bundled_int8; fi
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
-expect 'train: curves' plots
 expect 'train: errors' train_errors
+. tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh
 . tests/cli/data.sh
 sh tests/cli/kill_resume.sh || status=1
+sh tests/cli/faults.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status
