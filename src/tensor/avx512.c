@@ -87,13 +87,12 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
     }
 }
 
-#define TILE(M)                                                           \
-    case M:                                                               \
-        if (n > 24) tile_m(c, ldc, a, b, M, 4, n, kc, add, ahead, step);  \
-        else if (n > 16)                                                  \
-            tile_m(c, ldc, a, b, M, 3, n, kc, add, ahead, step);          \
-        else if (n > 8) tile_m(c, ldc, a, b, M, 2, n, kc, add, ahead, step); \
-        else tile_m(c, ldc, a, b, M, 1, n, kc, add, ahead, step);         \
+#define TILE(M)                                                               \
+    case M:                                                                   \
+        if (n > 24) tile_m(c, ldc, a, b, M, 4, n, kc, add, ahead, step);      \
+        else if (n > 16) tile_m(c, ldc, a, b, M, 3, n, kc, add, ahead, step); \
+        else if (n > 8) tile_m(c, ldc, a, b, M, 2, n, kc, add, ahead, step);  \
+        else tile_m(c, ldc, a, b, M, 1, n, kc, add, ahead, step);             \
         break
 
 static void tile(float *c, size_t ldc, const float *a, const float *b, size_t m, size_t n,

@@ -312,9 +312,10 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
                      div_up(share, kc));
             }
-        /* While what was made lies in the second-level cache, or in the first-level one. */
-        if (p->last && (more == 1 || next == j0 || p->o.scale ||
-                        j + 1 - done == EPILOGUE_PANELS)) {
+        /* While what was made lies in the second-level cache, or in the first-level one.
+         */
+        if (p->last &&
+            (more == 1 || next == j0 || p->o.scale || j + 1 - done == EPILOGUE_PANELS)) {
             epilogue(p, first, cut_at(&p->rows, p1), p->n0 + done * GEMM_NR,
                      p->n0 + min_size((j + 1) * GEMM_NR, p->n));
             done = next;
