@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "clipc.h"
 #include "clipc_train.h"
 #include "io/any_file.h"
@@ -75,6 +76,17 @@ static const tensor *same_in(const tensor_file *g, const tensor *t)
 static bool equal(const tensor *a, const tensor *b)
 {
     return memcmp(a->data, b->data, a->n * sizeof(float)) == 0;
+}
+
+static void same_models(const char *a, const char *b)
+{
+    tensor_file *f = weights(a), *g = weights(b);
+
+    for (size_t k = 0; k < tensor_file_count(f); k++)
+        if (!equal(tensor_file_at(f, k), same_in(g, tensor_file_at(f, k))))
+            fail_msg("%s: %s and %s", tensor_file_at(f, k)->name, a, b);
+    tensor_file_free(f);
+    tensor_file_free(g);
 }
 
 /* `begins`: names of what learns, each ending in a blank. */
@@ -243,13 +255,65 @@ static void test_resume(void **state)
         char a[64], b[64];
         snprintf(a, sizeof a, ROOT "whole%s", inner[i]);
         snprintf(b, sizeof b, ROOT "cut%s", inner[i]);
-        tensor_file *f = weights(a), *g = weights(b);
-        for (size_t k = 0; k < tensor_file_count(f); k++)
-            if (!equal(tensor_file_at(f, k), same_in(g, tensor_file_at(f, k))))
-                fail_msg("%s%s", tensor_file_at(f, k)->name, inner[i]);
-        tensor_file_free(f);
-        tensor_file_free(g);
+        same_models(a, b);
     }
+}
+
+/* cache_texts: a text's kept features are, to the bit, those that it would have again;
+ * also for a run that finds all of them */
+static void test_cached_texts(void **state)
+{
+    const char plain[] = ",\"lock_text\":true";
+    const char cached[] =
+        ",\"lock_text\":true,\"cache_texts\":true,\"cache_dir\":\"" ROOT "cache\"";
+
+    (void)state;
+    train(from_base, plain, ROOT "plain", 4);
+    for (int i = 0; i < 2; i++) {
+        train(from_base, cached, ROOT "cached", 4);
+        same_models(ROOT "plain", ROOT "cached");
+        assert_int_equal(system("rm -rf " ROOT "cached"), 0);
+    }
+    assert_int_equal(system("rm -rf " ROOT "plain " ROOT "cache"), 0);
+}
+
+/* How many records of 16 numbers a file has. */
+static size_t count_records(const char *path)
+{
+    span s;
+    size_t n = 0;
+    clipc_err err;
+
+    CHECK_OK(file_map(&s, path, &err), err);
+    for (size_t at = 64; at + 80 <= s.size; at += 80) {
+        uint64_t key;
+        memcpy(&key, s.data + at, sizeof key);
+        n += key != 0;
+    }
+    file_unmap(&s);
+    return n;
+}
+
+/* cache_features: the same for pictures, cut and resumed with half of them kept; each is
+ * seen in as many views as were asked for */
+static void test_cached_views(void **state)
+{
+    const char keys[] =
+        ",\"lock_image\":true,\"cache_features\":1,\"cache_dir\":\"" ROOT "cache\"";
+    clipc_trainer *t;
+    clipc_err err;
+
+    (void)state;
+    train(from_base, keys, ROOT "first", 6);
+    assert_int_equal(system("mv " ROOT "cache/pictures-*.features " ROOT "kept"), 0);
+    train(from_base, keys, ROOT "cut2", 3);
+    t = start(from_base, keys, ROOT "cut2", 1);
+    train_rig_steps(t, 3);
+    CHECK_OK(clipc_trainer_save(t, &err), err);
+    clipc_trainer_free(t);
+    same_models(ROOT "first", ROOT "cut2");
+    /* 96 draws of 64 pictures meet some 50 of them. */
+    assert_in_range(count_records(ROOT "kept"), 35, TRAIN_PAIRS);
 }
 
 /* x = the sum of n models' weights, each times its factor. */
@@ -332,10 +396,11 @@ static int remove_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_locks),   cmocka_unit_test(test_moves),
-        cmocka_unit_test(test_rates),   cmocka_unit_test(test_frozen_statistics),
-        cmocka_unit_test(test_resume),  cmocka_unit_test(test_ema),
-        cmocka_unit_test(test_average),
+        cmocka_unit_test(test_locks),        cmocka_unit_test(test_moves),
+        cmocka_unit_test(test_rates),        cmocka_unit_test(test_frozen_statistics),
+        cmocka_unit_test(test_resume),       cmocka_unit_test(test_ema),
+        cmocka_unit_test(test_average),      cmocka_unit_test(test_cached_texts),
+        cmocka_unit_test(test_cached_views),
     };
     return cmocka_run_group_tests_name("init", tests, make_models, remove_all);
 }

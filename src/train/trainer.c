@@ -29,6 +29,7 @@ struct clipc_trainer {
     optimizer optimizer;
     pass_cfg pass_cfg;
     pass pass;
+    frozen *texts, *pictures; /* NULL: not kept */
     dataset *data;
     validation *val;
     run_log log;
@@ -45,6 +46,8 @@ void clipc_trainer_free(clipc_trainer *t)
     validation_free(t->val);
     run_log_close(&t->log);
     run_lock_release(t->lock);
+    frozen_close(t->texts);
+    frozen_close(t->pictures);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -120,6 +123,25 @@ static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_
     if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
+}
+
+/* Features that locked towers made before, and a place for those that they will make. */
+static int open_caches(clipc_trainer *t, clipc_err *err)
+{
+    const size_t B = t->cfg.data.batch;
+    char *dir = t->cfg.cache_dir ? strdup(t->cfg.cache_dir) : path_join(t->out, "cache");
+    int rc = dir ? CLIPC_OK : clipc_fail_memory(err, t->out, 0);
+
+    if (rc == CLIPC_OK && t->cfg.cache_texts)
+        rc = frozen_open(&t->texts, t->net, SIDE_TEXT, dir, 0, B, err);
+    if (rc == CLIPC_OK && t->cfg.data.views) {
+        rc = frozen_open(&t->pictures, t->net, SIDE_IMAGE, dir, t->cfg.views, B, err);
+        dataset_skip(t->data, frozen_has, t->pictures);
+    }
+    t->pass.cfg.texts = t->texts;
+    t->pass.cfg.pictures = t->pictures;
+    free(dir);
+    return rc;
 }
 
 /* Only now that all else is open anything of a run that was there may go. */
@@ -216,6 +238,7 @@ int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int how, clipc_er
     if (!t->out || !t->checkpoints) rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
     if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = open_caches(t, err);
     if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
     if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
     if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
@@ -285,6 +308,8 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     optimizer_zero_grads(&t->optimizer, t->e);
     if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
     const double loss = (double)pass_run(&t->pass, t->e, b);
+    if ((rc = frozen_error(t->texts, err)) != CLIPC_OK) return rc;
+    if ((rc = frozen_error(t->pictures, err)) != CLIPC_OK) return rc;
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
     if (isfinite(norm)) update(t, lr, norm);

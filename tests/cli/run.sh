@@ -584,6 +584,7 @@ expect 'train: errors' train_errors
 . tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh
+. tests/cli/objectives.sh
 . tests/cli/data.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/cli/faults.sh || status=1
