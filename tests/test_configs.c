@@ -295,7 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_preprocess_config), cmocka_unit_test(test_fold),
-        cmocka_unit_test(test_fastvit), cmocka_unit_test(test_two_poolers),
-        cmocka_unit_test(test_convnext_config), cmocka_unit_test(test_sentence)};
+        cmocka_unit_test(test_fastvit),           cmocka_unit_test(test_two_poolers),
+        cmocka_unit_test(test_convnext_config),   cmocka_unit_test(test_sentence)};
     return cmocka_run_group_tests_name("configs", tests, NULL, NULL);
 }

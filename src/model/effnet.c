@@ -61,9 +61,10 @@ static int effnet_check(const image_cfg *c, clipc_err *err)
                         "vision config: %zu features without a projection to %zu",
                         c->features, c->embed_dim);
     if (rc == CLIPC_OK && c->act != ACT_RELU6)
-        rc = clipc_fail(err, CLIPC_ERR_FEATURE,
-                        "vision config: an EfficientNet-Lite with another activation than "
-                        "ReLU6");
+        rc =
+            clipc_fail(err, CLIPC_ERR_FEATURE,
+                       "vision config: an EfficientNet-Lite with another activation than "
+                       "ReLU6");
     if (rc == CLIPC_OK && c->proj > PROJ_LINEAR_BIAS)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "vision config: an EfficientNet-Lite projected by an MLP is not "
