@@ -32,7 +32,7 @@ static void print_image_tower(const clipc_model_info *i)
                i->image_width, i->image_heads, i->image_layers);
     else {
         printf(" px, width %zu, stages %zu", i->image_width, i->image_stages[0]);
-        for (size_t s = 1; s < 5 && i->image_stages[s]; s++)
+        for (size_t s = 1; s < 7 && i->image_stages[s]; s++)
             printf("-%zu", i->image_stages[s]);
         printf("\n");
     }

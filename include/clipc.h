@@ -96,7 +96,8 @@ typedef struct clipc_model_info {
     const char *format;    /* "hf", "open_clip", "clipc", "openai" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
-    const char *family; /* of the image tower: "vit", "resnet", "convnext", "fastvit" */
+    const char *family;     /* of the image tower: "vit", "resnet", "convnext", "fastvit",
+                               "efficientnet_lite" */
     const char *activation; /* "quick_gelu", "gelu" or "gelu_tanh" */
     const char
         *precision;    /* of the stored weights: "f32", "f16", "bf16", "int8", "mixed" */
@@ -105,7 +106,7 @@ typedef struct clipc_model_info {
     size_t image_columns; /* as many, unless the model sees rectangles */
     size_t patch_size;    /* ViT; 0 otherwise */
     size_t image_width, image_layers, image_heads;
-    size_t image_stages[5]; /* blocks of each stage; 0 for a ViT */
+    size_t image_stages[7]; /* blocks of each stage; 0 for a ViT */
     size_t text_width, text_layers, text_heads;
     size_t context_length; /* longest text in tokens, start and end counted */
     size_t vocab_size;

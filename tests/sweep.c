@@ -62,6 +62,7 @@ double act_double(double x, act f)
     case ACT_GELU_TANH:
         return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
     case ACT_RELU: return x > 0.0 ? x : 0.0;
+    case ACT_RELU6: return fmin(fmax(x, 0.0), 6.0);
     case ACT_SILU: return x / (1.0 + exp(-x));
     case ACT_SIGMOID: return 1.0 / (1.0 + exp(-x));
     default: return x;

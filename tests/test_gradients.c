@@ -76,6 +76,7 @@ static void test_gradients(void **state)
     check_gradients(MODELS "oc_vit_quick", 0);
     check_gradients(MODELS "oc_vit_gelu", 0);
     check_gradients(MODELS "oc_rn", 0);
+    check_gradients(MODELS "effnet", 0);
 }
 
 /* pass: a chunk at a time, the gradient of the whole batch, of 4 and of 3 pairs */
@@ -178,14 +179,12 @@ static void test_chunk_stats(void **state)
     rig_close(&want);
 }
 
-/* batch norm: running statistics after one training pass */
-static void test_running_stats(void **state)
+static void check_running_stats(const char *folder, size_t norms)
 {
     size_t stats = 0;
     rig r;
 
-    level_kernels(state);
-    rig_open(&r, MODELS "oc_rn", TOWER_TRAIN);
+    rig_open(&r, folder, TOWER_TRAIN);
     rig_forward(&r);
     r.n->ops->update_stats(r.n->image, r.image_acts, r.B);
     for (size_t i = 0; i < r.n->params.n; i++) {
@@ -197,8 +196,16 @@ static void test_running_stats(void **state)
         free(want);
         stats++;
     }
-    assert_int_equal(stats, 3 * (3 + 5 * 3 + 4));
+    assert_int_equal(stats, 3 * norms);
     rig_close(&r);
+}
+
+/* batch norm: running statistics after one training pass */
+static void test_running_stats(void **state)
+{
+    level_kernels(state);
+    check_running_stats(MODELS "oc_rn", 3 + 5 * 3 + 4);
+    check_running_stats(MODELS "effnet", 1 + 2 + 9 * 3 + 1);
 }
 
 /* adamw: one step from the golden's own gradients equals torch.optim.AdamW's */

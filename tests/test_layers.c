@@ -326,8 +326,8 @@ static double conv_at(const conv_shape *s, const float *x, const float *w, size_
     for (size_t i = 0; i < s->I; i++)
         for (size_t ky = 0; ky < s->k; ky++)
             for (size_t kx = 0; kx < s->k; kx++) {
-                const size_t y = oy * s->stride + ky - s->pad;
-                const size_t c = ox * s->stride + kx - s->pad;
+                const size_t y = oy * s->stride + ky - s->pad_y;
+                const size_t c = ox * s->stride + kx - s->pad_x;
                 if (y >= s->H || c >= s->W) continue;
                 const size_t at = s->planes ? ((b * s->I + i) * s->H + y) * s->W + c
                                             : ((b * s->H + y) * s->W + c) * s->I + i;
@@ -424,6 +424,7 @@ static void convs(const char *isa)
     one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 2, 2, 8, 7)); /* even: no padding */
+    one_conv(isa, conv_shape_same(6, 7, 3, 2, 8, 7)); /* zeros below alone, and on both sides */
     pixels = conv_shape_of(3, 5, 4, 4, 9, 12);
     pixels.planes = true;
     one_conv(isa, pixels);
@@ -481,7 +482,7 @@ static void dw_f(layer *l)
 {
     const dwconv_shape *s = l->own;
 
-    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, l->n_fields > 2 ? l->f[2].x : NULL,
+    dwconv_fwd(l->e, l->y, l->f[0].x, l->f[1].x, NULL, l->n_fields > 2 ? l->f[2].x : NULL,
                floats_of(l, dwconv_work(s), 7.0f), s, CONV_B, ACT_RELU);
 }
 
@@ -492,8 +493,8 @@ static double dw_at(const dwconv_shape *s, const float *x, const float *w, size_
 
     for (size_t ky = 0; ky < s->k; ky++)
         for (size_t kx = 0; kx < s->k; kx++) {
-            const size_t y = oy * s->stride + ky - s->k / 2;
-            const size_t z = ox * s->stride + kx - s->k / 2;
+            const size_t y = oy * s->stride + ky - s->pad_y;
+            const size_t z = ox * s->stride + kx - s->pad_x;
             if (y < s->H && z < s->W)
                 sum += (double)x[((b * s->H + y) * s->W + z) * s->C + c] *
                        (double)w[(c * s->k + ky) * s->k + kx];
@@ -542,6 +543,7 @@ static void dwconvs(const char *isa)
     one_dwconv(isa, dwconv_shape_of(16, 3, 2, 7, 8), true);
     one_dwconv(isa, dwconv_shape_of(20, 7, 2, 10, 9), true);
     one_dwconv(isa, dwconv_shape_of(150, 7, 1, 5, 4), true);
+    one_dwconv(isa, dwconv_shape_same(19, 5, 2, 6, 9), true);
     widened(isa);
 }
 
@@ -619,7 +621,7 @@ static void convbn_f(layer *l)
 {
     cb_own *o = l->own;
     o->a.y = l->y;
-    convbn_fwd(&o->run, &o->w, &o->a, &o->s, l->f[0].x, l->f[1].x, true);
+    convbn_fwd(&o->run, &o->w, &o->a, &o->s, l->f[0].x, l->f[1].x, ACT_RELU);
 }
 
 static void convbn_b(layer *l)
@@ -630,7 +632,7 @@ static void convbn_b(layer *l)
 
     memcpy(l->f[1].g, l->dy, l->n_y * sizeof *l->dy);
     convbn_bwd(&o->run, &o->w, &o->g, &o->a, &o->s, l->f[0].g, false, dz, l->f[1].g,
-               l->f[0].x, true);
+               l->f[0].x, ACT_RELU);
 }
 
 static void convbns(const char *isa)
@@ -668,6 +670,73 @@ static void test_convbn(void **state)
 {
     (void)state;
     each_isa(convbns);
+}
+
+/* ---- depthwise convolution, batch norm, ReLU6 ---- */
+
+typedef struct db_own {
+    convbn w, g;
+    convbn_acts a;
+    dwconv_shape s;
+    convbn_run run;
+    arena mem;
+} db_own;
+
+static void dwbn_f(layer *l)
+{
+    db_own *o = l->own;
+    o->a.y = l->y;
+    dwbn_fwd(&o->run, &o->w, &o->a, &o->s, l->f[0].x, ACT_NONE);
+}
+
+static void dwbn_b(layer *l)
+{
+    db_own *o = l->own;
+    float *g = floats_of(l, l->n_y, 0.0f);
+
+    memcpy(g, l->dy, l->n_y * sizeof *g);
+    dwbn_bwd(&o->run, &o->w, &o->g, &o->a, &o->s, l->f[0].g, g, g, l->f[0].x, ACT_NONE);
+}
+
+static void one_dwbn(const char *isa, dwconv_shape s)
+{
+    layer l = layer_of(isa, dwbn_f, dwbn_b);
+    db_own o = {.s = s};
+    const size_t out = CONV_B * s.Ho * s.Wo * s.C;
+    param_list list = {0}, grads = {0};
+    arena measure = arena_measure();
+    clipc_err err;
+
+    bn_acts_take(&o.a.bn, &measure, s.C, true);
+    CHECK_OK(arena_new(&o.mem, measure.used, "norm", &err), err);
+    bn_acts_take(&o.a.bn, &o.mem, s.C, true);
+    o.a.z = floats_of(&l, out, 0.0f);
+    o.run = (convbn_run){.e = l.e, .B = CONV_B, .eps = 1e-3f, .train = true};
+    o.run.part = (double *)(void *)floats_of(&l, 2 * convbn_part_doubles(s.C), 0.0f);
+    o.run.work = floats_of(&l, dwconv_bwd_work(&s, CONV_B), 0.0f);
+    CHECK_OK(dwbn_params(&o.w, &list, "", "conv.", "bn.", &s, &err), err);
+    CHECK_OK(dwbn_params(&o.g, &grads, "", "conv.", "bn.", &s, &err), err);
+    l.own = &o;
+    add_field(&l, "x", CONV_B * s.H * s.W * s.C);
+    add_params(&l, &list, &grads);
+    set_output(&l, out);
+    check_layer(&l);
+    param_list_free(&list), param_list_free(&grads);
+    arena_free(&o.mem);
+}
+
+static void dwbns(const char *isa)
+{
+    one_dwbn(isa, dwconv_shape_same(9, 3, 1, 8, 7));
+    one_dwbn(isa, dwconv_shape_same(18, 5, 2, 10, 9));
+    one_dwbn(isa, dwconv_shape_same(5, 3, 2, 9, 8));
+}
+
+/* dwbn: input, weights, gains and biases, through the batch's statistics; strides */
+static void test_dwbn(void **state)
+{
+    (void)state;
+    each_isa(dwbns);
 }
 
 /* ---- pooling ---- */
@@ -838,12 +907,12 @@ static void test_interpolate(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_linear),    cmocka_unit_test(test_normalize),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_block),
-        cmocka_unit_test(test_conv),      cmocka_unit_test(test_tiled_threads),
-        cmocka_unit_test(test_dwconv),    cmocka_unit_test(test_convbn),
-        cmocka_unit_test(test_pool),      cmocka_unit_test(test_pool3),
-        cmocka_unit_test(test_attnpool),  cmocka_unit_test(test_interpolate),
-        cmocka_unit_test(test_squeeze)};
+        cmocka_unit_test(test_linear),      cmocka_unit_test(test_normalize),
+        cmocka_unit_test(test_attention),   cmocka_unit_test(test_block),
+        cmocka_unit_test(test_conv),        cmocka_unit_test(test_tiled_threads),
+        cmocka_unit_test(test_dwconv),      cmocka_unit_test(test_convbn),
+        cmocka_unit_test(test_dwbn),        cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_pool3),       cmocka_unit_test(test_attnpool),
+        cmocka_unit_test(test_interpolate), cmocka_unit_test(test_squeeze)};
     return cmocka_run_group_tests_name("layers", tests, NULL, NULL);
 }

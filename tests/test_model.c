@@ -39,8 +39,8 @@ static void check_forward(const char *folder, tower_mode mode)
 static void test_forward(void **state)
 {
     static const char *const cases[] = {MODELS "oc_vit_quick", MODELS "oc_vit_gelu",
-                                        MODELS "hf_vit", MODELS "hf_vit_old",
-                                        MODELS "oc_rn"};
+                                        MODELS "hf_vit",       MODELS "hf_vit_old",
+                                        MODELS "oc_rn",        MODELS "effnet"};
     level_kernels(state);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_forward(cases[i], TOWER_INFER);

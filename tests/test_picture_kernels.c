@@ -46,41 +46,94 @@ static double tap(const float *w, size_t k, size_t ky, size_t kx, size_t c, size
     return (double)w[begin * k * k + (ky * k + kx) * n + c - begin];
 }
 
-static void dw_row(sweep *s, size_t k, size_t stride, size_t W, size_t C)
+/* Which of `rows` number t / k is, and its pixel under tap t of window ox; NULL: none. */
+static const float *under(const float **rows, const dw_shape *s, size_t t, size_t ox)
 {
-    const size_t Wo = (W - 1) / stride + 1, half = k / 2;
-    float *y = sweep_floats(s, Wo * C), *w = sweep_floats(s, k * k * C);
-    float *b = W % 2 ? sweep_floats(s, C) : NULL;
-    const float **rows = guard_take(&s->g, k * sizeof *rows);
+    const size_t at = ox * s->stride + t % s->k; /* pad further right than in the row */
+    const float *row = rows[t / s->k];
 
-    for (size_t ky = 0; ky < k; ky++)
-        rows[ky] = rng_below(&s->r, 4) ? sweep_floats(s, W * C) : NULL;
-    s->k->dw_row(y, b, rows, w, k, stride, W, Wo, C);
-    for (size_t i = 0; i < Wo * C; i++) {
-        const size_t c = i % C, left = i / C * stride;
+    if (!row || at < s->pad || (at - s->pad) % s->spread) return NULL;
+    return (at - s->pad) / s->spread < s->W ? row + (at - s->pad) / s->spread * s->C
+                                            : NULL;
+}
+
+static const float **dw_input(sweep *s, const dw_shape *d)
+{
+    const float **rows = guard_take(&s->g, d->k * sizeof *rows);
+
+    for (size_t ky = 0; ky < d->k; ky++)
+        rows[ky] = rng_below(&s->r, 4) ? sweep_floats(s, d->W * d->C) : NULL;
+    return rows;
+}
+
+static void dw_row(sweep *s, const dw_shape *d, act f)
+{
+    const size_t k = d->k, C = d->C;
+    float *y = sweep_floats(s, d->Wo * C), *w = sweep_floats(s, k * k * C);
+    float *b = d->W % 2 ? sweep_floats(s, C) : NULL;
+    const float **rows = dw_input(s, d);
+
+    s->k->dw_row(y, b, rows, w, d, f);
+    for (size_t i = 0; i < d->Wo * C; i++) {
+        const size_t c = i % C;
         double want = b ? (double)b[c] : 0.0;
         for (size_t t = 0; t < k * k; t++) {
-            const size_t x = left + t % k; /* half further right than in the row */
-            if (rows[t / k] && x >= half && x < W + half)
-                want += (double)rows[t / k][(x - half) * C + c] *
-                        tap(w, k, t / k, t % k, c, C);
+            const float *x = under(rows, d, t, i / C);
+            if (x) want += (double)x[c] * tap(w, k, t / k, t % k, c, C);
         }
-        CHECK_NEAR(y[i], want, 2e-5);
+        CHECK_NEAR(y[i], act_double(want, f), 2e-5);
     }
+}
+
+static void dw_row_bwd(sweep *s, const dw_shape *d)
+{
+    const size_t k = d->k, C = d->C;
+    float *dw = sweep_floats(s, k * k * C), *was = sweep_copy(s, dw, k * k * C);
+    float *dy = sweep_floats(s, d->Wo * C);
+    const float **rows = dw_input(s, d);
+
+    s->k->dw_row_bwd(dw, rows, dy, d);
+    for (size_t t = 0; t < k * k; t++)
+        for (size_t c = 0; c < C; c++) {
+            double want = tap(was, k, t / k, t % k, c, C);
+            for (size_t ox = 0; ox < d->Wo; ox++) {
+                const float *x = under(rows, d, t, ox);
+                if (x) want += (double)x[c] * (double)dy[ox * C + c];
+            }
+            CHECK_NEAR(tap(dw, k, t / k, t % k, c, C), want, 2e-4);
+        }
 }
 
 static void dw_rows(sweep *s, size_t W, size_t C)
 {
-    static const size_t taps[] = {1, 3, 7};
+    static const size_t taps[] = {1, 3, 5, 7};
+    static const act acts[] = {ACT_NONE, ACT_RELU, ACT_RELU6, ACT_GELU};
     const guard_side side = s->g.side;
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 8; i++) {
+        const size_t k = taps[i / 2], stride = 1 + (W + i) % 2;
+        dw_shape d = {.k = k, .stride = stride, .spread = 1, .W = W, .C = C};
+        d.Wo = (W - 1) / stride + 1;
+        d.pad = k / 2 - (k > 1 && W % 3 == 0); /* as TensorFlow pads even sizes */
         guard_clear(&s->g, side);
-        dw_row(s, taps[i], 1 + (W + i) % 2, W, C);
+        dw_row(s, &d, acts[(W + C + i) % 4]);
+        guard_clear(&s->g, side);
+        dw_row_bwd(s, &d);
+        /* The gradient of it: as many columns as it read, from as many as it made. */
+        const dw_shape back = {.k = k,
+                               .stride = 1,
+                               .pad = k - 1 - d.pad,
+                               .spread = stride,
+                               .W = d.Wo,
+                               .Wo = W,
+                               .C = C};
+        guard_clear(&s->g, side);
+        dw_row(s, &back, ACT_NONE);
     }
 }
 
-/* dw_row: windows over both edges, rows and bias left out, blocks of channels cut */
+/* dw_row and its gradients: windows over both edges, paddings, inputs spread, rows and
+ * bias left out, blocks of channels cut, activations */
 static void test_dw_row(void **state)
 {
     sweep_rows(state, dw_rows);

@@ -222,7 +222,7 @@ static int get_image_pool(image_cfg *c, const json_t *o, const char *where,
 static int check_own(const image_cfg *c, const char *timm, const char *where,
                      clipc_err *err)
 {
-    const bool of_timm = c->family > IMAGE_RESNET;
+    const bool of_timm = c->family == IMAGE_CONVNEXT || c->family == IMAGE_FASTVIT;
 
     if (timm ? c->proj != PROJ_MATRIX : !of_timm) return CLIPC_OK;
     return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: a tower %s timm's name for it", where,

@@ -12,9 +12,10 @@ typedef struct member {
     const char *const *words;
 } member;
 
-static const char *const acts[] = {"none", "quick_gelu", "gelu",    "gelu_tanh",
-                                   "relu", "silu",       "sigmoid", NULL};
-static const char *const families[] = {"vit", "resnet", "convnext", "fastvit", NULL};
+static const char *const acts[] = {"none",  "quick_gelu", "gelu",    "gelu_tanh", "relu",
+                                   "relu6", "silu",       "sigmoid", NULL};
+static const char *const families[] = {
+    "vit", "resnet", "convnext", "fastvit", "efficientnet_lite", NULL};
 static const char *const fronts[] = {"patches", "mci", "vitamin", NULL};
 static const char *const image_pools[] = {"tok", "avg", NULL};
 static const char *const pooler_forms[] = {"coca", "siglip", NULL};
@@ -60,6 +61,7 @@ static const member image_members[] = {
     IMAGE(M_SIZES, stages),
     IMAGE(M_SIZES, dims),
     IMAGE(M_SIZES, mlp_dims),
+    IMAGE(M_SIZE, features),
     IMAGE(M_SIZE, attention_stages),
     IMAGE(M_SIZE, squeeze_stages),
     IMAGE(M_BOOL, layer_norm),

@@ -331,7 +331,8 @@ int config_lay_out(clip_cfg *cfg, clip_layout layout, const char *where, clipc_e
     static const char *const others[IMAGE_FAMILIES] = {[IMAGE_VIT] = "relative of theirs",
                                                        [IMAGE_RESNET] = "resnet",
                                                        [IMAGE_CONVNEXT] = "convnext",
-                                                       [IMAGE_FASTVIT] = "fastvit"};
+                                                       [IMAGE_FASTVIT] = "fastvit",
+                                                       [IMAGE_EFFNET] = "efficientnet"};
     const bool hf = layout == LAYOUT_HF;
 
     cfg->layout = layout;

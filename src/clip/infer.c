@@ -76,6 +76,54 @@ static void infer_resnet(image_cfg *c, const tensor_file *f, const naming *n)
     c->heads = c->width * 32 / 64;
 }
 
+/* Whether tensor number j of a stage is there, and how many there are. */
+static size_t effnet_blocks(const tensor_file *f, const naming *n, size_t stage)
+{
+    char name[64];
+    size_t j = 0;
+
+    do
+        snprintf(name, sizeof name, "visual.trunk.blocks.%zu.%zu.conv_dw.weight", stage,
+                 j);
+    while (j < 4096 && stored_dim(f, n, name, 0) && ++j);
+    return j;
+}
+
+void config_effnet_sizes(image_cfg *c, const tensor_file *f)
+{
+    const naming n = naming_of_file(f);
+
+    c->width = stored_dim(f, &n, "visual.trunk.conv_stem.weight", 0);
+    c->features = stored_dim(f, &n, "visual.trunk.conv_head.weight", 0);
+    for (size_t s = 0; s < IMAGE_STAGES; s++) {
+        char name[64];
+        snprintf(name, sizeof name, "visual.trunk.blocks.%zu.0.%s.weight", s,
+                 s ? "conv_pwl" : "conv_pw");
+        c->stages[s] = effnet_blocks(f, &n, s);
+        c->dims[s] = stored_dim(f, &n, name, 0);
+    }
+}
+
+/* The file of an ImageNet model: its features are the embeddings. */
+static void infer_effnet(clip_cfg *cfg, const tensor_file *f)
+{
+    image_cfg *c = &cfg->image;
+
+    cfg->no_text = cfg->no_logit_scale = true;
+    c->family = IMAGE_EFFNET;
+    c->image_size = 224;
+    c->act = ACT_RELU6;
+    c->eps = 1e-3f;
+    c->proj = PROJ_NONE;
+    config_effnet_sizes(c, f);
+    c->embed_dim = cfg->text.embed_dim = c->features;
+    cfg->preprocess = preprocess_default(c->image_size, c->image_size);
+    for (size_t i = 0; i < 3; i++) { /* (x - 127) / 128, of bytes */
+        cfg->preprocess.mean[i] = 127.0f / 255.0f;
+        cfg->preprocess.std[i] = 128.0f / 255.0f;
+    }
+}
+
 /* As openai/CLIP's build_model reads the shapes. */
 int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
                         clipc_err *err)
@@ -86,6 +134,7 @@ int config_from_weights(clip_cfg *cfg, const tensor_file *f, const char *where,
 
     *cfg = (clip_cfg){.layout = LAYOUT_OPEN_CLIP,
                       .custom_text = strcmp(n.text_prefix, "text.") == 0};
+    if (n.image == SPELLING_EFFNET) return infer_effnet(cfg, f), CLIPC_OK;
     if (!stored_dim(f, &n, "visual.conv1.weight", 0))
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: tensors without a config, and not named as OpenAI's",

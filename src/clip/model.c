@@ -28,10 +28,10 @@ static void fill_info(clipc_model *m)
                                         [WEIGHTS_BF16] = "bf16",
                                         [WEIGHTS_I8] = "int8"};
     static const char *const acts[] = {
-        [ACT_NONE] = "none",      [ACT_QUICK_GELU] = "quick_gelu",
-        [ACT_GELU] = "gelu",      [ACT_GELU_TANH] = "gelu_tanh",
-        [ACT_RELU] = "relu",      [ACT_SILU] = "silu",
-        [ACT_SIGMOID] = "sigmoid"};
+        [ACT_NONE] = "none", [ACT_QUICK_GELU] = "quick_gelu",
+        [ACT_GELU] = "gelu", [ACT_GELU_TANH] = "gelu_tanh",
+        [ACT_RELU] = "relu", [ACT_RELU6] = "relu6",
+        [ACT_SILU] = "silu", [ACT_SIGMOID] = "sigmoid"};
     static const char *const modes[] = {"shortest", "longest", "squash"};
     const char *stored = precision[m->n->stored];
 

@@ -153,6 +153,27 @@ static const struct {
     {"output.LayerNorm", "output_layer_norm"},
 };
 
+/* efficientnet_pytorch's parts, of the first stage's blocks and of the others'; those of
+ * the whole. */
+static const struct {
+    const char *own, *first, *others;
+} effnet_block[] = {
+    {"conv_pw", "_project_conv", "_expand_conv"},
+    {"conv_dw", "_depthwise_conv", "_depthwise_conv"},
+    {"conv_pwl", "", "_project_conv"},
+    {"bn1", "_bn1", "_bn0"},
+    {"bn2", "_bn2", "_bn1"},
+    {"bn3", "", "_bn2"},
+};
+static const struct {
+    const char *own, *effnet;
+} effnet_whole[] = {
+    {"conv_stem", "_conv_stem"},
+    {"bn1", "_bn0"},
+    {"conv_head", "_conv_head"},
+    {"bn2", "_bn1"},
+};
+
 /* What may stand in front of BERT's names, and the projection's name beside it. */
 static const struct {
     const char *bert, *proj;
@@ -206,6 +227,27 @@ static void find_bert(naming *n, const tensor_file *f)
     }
 }
 
+/* A stage ends where the number of channels changes. */
+static void find_effnet(naming *n, const tensor_file *f)
+{
+    size_t stage = 0, channels = 0;
+
+    if (!tensor_find(f, "_blocks.0._depthwise_conv.weight")) return;
+    n->image = SPELLING_EFFNET;
+    for (size_t i = 0; stage < IMAGE_STAGES; i++) {
+        char name[NAME_MAX_LEN];
+        snprintf(name, sizeof name, "_blocks.%zu._project_conv.weight", i);
+        const tensor *t = tensor_find(f, name);
+        if (t && t->n_dims && (i == 0 || t->dims[0] == channels)) {
+            channels = t->dims[0];
+            continue;
+        }
+        n->stage_ends[stage++] = i;
+        if (t && t->n_dims) channels = t->dims[0];
+        else break;
+    }
+}
+
 naming naming_of_file(const tensor_file *f)
 {
     naming n = {0};
@@ -223,6 +265,7 @@ naming naming_of_file(const tensor_file *f)
     find_prefix(&n, f);
     if (tensor_find(f, "positional_embedding_res")) n.first_positions = 20;
     find_bert(&n, f);
+    find_effnet(&n, f);
     if (tensor_find(f, "v.patch_embd.weight")) n.image = SPELLING_GGUF;
     if (tensor_find(f, "t.token_embd.weight")) n.text = SPELLING_GGUF;
     /* The first layer widens: [F,W]. */
@@ -319,6 +362,37 @@ static void timm_name(stored_as *out, const char *name, const naming *n)
         set(out, "visual.trunk.patch_embed.backbone.", name + 6);
     if (n->timm_fc_norm && strncmp(name, "ln_post.", 8) == 0)
         set(out, "visual.trunk.fc_norm.", name + 8);
+}
+
+/* "conv_pw.weight" where `own` is "conv_pw": out becomes prefix + part + ".weight". */
+static void effnet_part(stored_as *out, const char *name, const char *own,
+                        const char *prefix, const char *part)
+{
+    const size_t len = strlen(own);
+
+    if (strncmp(name, own, len) == 0 && name[len] == '.')
+        snprintf(out->names[0], NAME_MAX_LEN, "%s%s%s", prefix, part, name + len);
+}
+
+/* name: behind "visual.trunk." */
+static void effnet_name(stored_as *out, const char *name, const naming *n)
+{
+    size_t stage, at;
+    char prefix[32];
+    int used = 0;
+
+    if (sscanf(name, "blocks.%zu.%zu.%n", &stage, &at, &used) != 2 || !used) {
+        for (size_t i = 0; i < sizeof effnet_whole / sizeof effnet_whole[0]; i++)
+            effnet_part(out, name, effnet_whole[i].own, "", effnet_whole[i].effnet);
+        return;
+    }
+    if (stage >= IMAGE_STAGES) return;
+    at += stage ? n->stage_ends[stage - 1] : 0;
+    if (at >= n->stage_ends[stage]) return;
+    snprintf(prefix, sizeof prefix, "_blocks.%zu.", at);
+    for (size_t i = 0; i < sizeof effnet_block / sizeof effnet_block[0]; i++)
+        effnet_part(out, name + used, effnet_block[i].own, prefix,
+                    stage ? effnet_block[i].others : effnet_block[i].first);
 }
 
 static void hf_name(stored_as *out, const char *name)
@@ -436,6 +510,8 @@ void names_of(stored_as *out, const char *name, const naming *n)
         out->first_rows = n->first_positions;
     }
     if (visual && n->image == SPELLING_TIMM) timm_name(out, name + 7, n);
+    if (n->image == SPELLING_EFFNET && strncmp(name, "visual.trunk.", 13) == 0)
+        effnet_name(out, name + 13, n);
     if ((visual && n->image == SPELLING_GGUF) || (text && n->text == SPELLING_GGUF))
         gguf_name(out, name, n);
     if (text && n->bert && strncmp(name, "bert.", 5) == 0) bert_name(out, name + 5, n);
@@ -460,6 +536,7 @@ static const struct {
     {"pooler.dense.weight", "BERT's pooler", false},
     {"pooler.dense.bias", "BERT's pooler", false},
     {"text_decoder.", "CoCa's captioner", true},
+    {"_fc.", "ImageNet's classifier", true},
     {"tokenizer/", "the tokenizer's files", true},
 };
 

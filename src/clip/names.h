@@ -15,7 +15,8 @@ typedef enum spelling {
     SPELLING_TIMM,
     SPELLING_GGUF, /* clip.cpp's */
     SPELLING_BERT,
-    SPELLING_DISTILBERT
+    SPELLING_DISTILBERT,
+    SPELLING_EFFNET /* efficientnet_pytorch's and its relatives': of ImageNet models */
 } spelling;
 /* timm: q, k and v together; with biases of q and v alone; apart, and a gated MLP;
  * ViTamin's gated MLP. */
@@ -33,6 +34,8 @@ typedef struct naming {
     timm_block block;       /* timm: how its blocks spell the parts that differ */
     bool ffn_swapped; /* GGUF: ffn_up is the first layer (clip.cpp's is the second) */
     const char *bert, *proj; /* what BERT's names and its projection's begin with */
+    size_t stage_ends[IMAGE_STAGES]; /* EFFNET, which numbers blocks through: the number
+                                        behind each stage's last */
 } naming;
 
 naming naming_of_file(const tensor_file *f);

@@ -20,10 +20,9 @@ void net_free(net *n)
 }
 
 static const image_ops *const families[IMAGE_FAMILIES] = {
-    [IMAGE_VIT] = &vit_ops,
-    [IMAGE_RESNET] = &resnet_ops,
-    [IMAGE_CONVNEXT] = &convnext_ops,
-    [IMAGE_FASTVIT] = &fastvit_ops,
+    [IMAGE_VIT] = &vit_ops,           [IMAGE_RESNET] = &resnet_ops,
+    [IMAGE_CONVNEXT] = &convnext_ops, [IMAGE_FASTVIT] = &fastvit_ops,
+    [IMAGE_EFFNET] = &effnet_ops,
 };
 
 /* Makes the towers that the config has and lists their parameters: text, scale, image. */
@@ -70,9 +69,14 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
     return rc;
 }
 
+size_t net_bytes(const net *n)
+{
+    return n->params.floats * sizeof(float);
+}
+
 int net_room(net *n, clipc_err *err)
 {
-    const int rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
+    const int rc = arena_new(&n->mem, net_bytes(n), "model", err);
 
     if (rc == CLIPC_OK) param_list_bind(&n->params, (float *)(void *)n->mem.mem);
     return rc;

@@ -93,6 +93,12 @@ static void fastvit_large_facts(image_cfg *c)
     c->layer_norm = true;
 }
 
+static void effnet_facts(image_cfg *c)
+{
+    c->family = IMAGE_EFFNET;
+    c->eps = 1e-3f;
+}
+
 /* The first row whose name begins a tower's, up to the end of a word: convnext_large_mlp
  * is another tower than convnext_large. */
 static const struct kind {
@@ -131,6 +137,7 @@ static const struct kind {
     {"fastvit_mci2", "avg", 32, ACT_GELU, fastvit_facts, 0},
     {"fastvit_mci3", "avg", 32, ACT_GELU, fastvit_large_facts, 0},
     {"fastvit_mci4", "avg", 32, ACT_GELU, fastvit_large_facts, 0},
+    {"tf_efficientnet_lite", "avg", 0, ACT_RELU6, effnet_facts, 0},
 };
 
 static const struct kind *kind_of(const char *name)
@@ -142,6 +149,43 @@ static const struct kind *kind_of(const char *name)
             return &kinds[i];
     }
     return NULL;
+}
+
+/* Lite0's sizes, and the coefficients that make the others' of them (tensorflow/tpu
+ * efficientnet_lite_builder.py): the stem, the last convolution and the numbers of the
+ * first and the last stage stay. */
+static const struct {
+    double width, depth;
+} lites[] = {{1.0, 1.0}, {1.0, 1.1}, {1.1, 1.2}, {1.2, 1.4}, {1.4, 1.8}};
+
+enum { LITES = sizeof lites / sizeof lites[0], LITE_STAGES = 7 };
+
+/* The multiple of 8 that is nearest, but no more than a tenth below. */
+static size_t lite_channels(size_t n, double width)
+{
+    const double x = (double)n * width;
+    const size_t near = (size_t)(x + 4.0) / 8 * 8;
+
+    return (double)near < 0.9 * x ? near + 8 : near;
+}
+
+/* False: there is no Lite of this name. */
+static bool lite_sizes(image_cfg *c, const char *name)
+{
+    static const size_t blocks[LITE_STAGES] = {1, 2, 2, 3, 3, 4, 1};
+    static const size_t dims[LITE_STAGES] = {16, 24, 40, 80, 112, 192, 320};
+    const size_t number = (size_t)(unsigned char)name[strlen("tf_efficientnet_lite")];
+    const size_t i = number - '0';
+
+    if (i >= LITES) return false;
+    c->width = 32, c->features = 1280;
+    for (size_t s = 0; s < LITE_STAGES; s++) {
+        const bool kept = s == 0 || s == LITE_STAGES - 1;
+        c->dims[s] = lite_channels(dims[s], lites[i].width);
+        c->stages[s] =
+            kept ? blocks[s] : (size_t)ceil(lites[i].depth * (double)blocks[s]);
+    }
+    return true;
 }
 
 int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char *where,
@@ -166,6 +210,8 @@ int timm_facts(clip_cfg *cfg, const json_t *vision, const char *name, const char
     c->eps = 1e-6f;
     c->rope_ref = k->rope_ref;
     if (k->set) k->set(c);
+    if (c->family == IMAGE_EFFNET && !lite_sizes(c, name) && rc == CLIPC_OK)
+        rc = clipc_fail(err, CLIPC_ERR_FEATURE, "%s: there is no %s", where, name);
     /* Without a word about it timm's own classifier projects, which has a bias. */
     c->proj = PROJ_LINEAR_BIAS;
     if (proj && strcmp(proj, "none") == 0) c->proj = PROJ_NONE;
@@ -305,5 +351,6 @@ void timm_sizes(clip_cfg *cfg, const tensor_file *f)
 
     if (cfg->image.family == IMAGE_CONVNEXT) convnext_sizes(&cfg->image, f);
     else if (cfg->image.family == IMAGE_FASTVIT) fastvit_sizes(&cfg->image, f);
+    else if (cfg->image.family == IMAGE_EFFNET) config_effnet_sizes(&cfg->image, f);
     else if (k) vit_sizes(&cfg->image, f, k);
 }

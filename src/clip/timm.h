@@ -1,6 +1,6 @@
 /* clip/timm.h -- timm's image towers inside open_clip's models.  A config tells no more
  * of one than its name: what the name stands for is listed here; all sizes are read off
- * the tensors. */
+ * the tensors, where there are some (EfficientNet-Lites are trained from their names). */
 #ifndef CLIPC_CLIP_TIMM_H
 #define CLIPC_CLIP_TIMM_H
 

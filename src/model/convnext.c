@@ -333,7 +333,7 @@ static void block_forward(const run *r, const convnext_stage *t, const convnext_
     const size_t N = r->B * t->dw.H * t->dw.W, C = t->C;
     convnext_acts *a = r->a;
 
-    dwconv_fwd(r->e, a->y, a->x, b->dw_w, b->dw_b, a->dw, &t->dw, r->B, ACT_NONE);
+    dwconv_fwd(r->e, a->y, a->x, b->dw_w, NULL, b->dw_b, a->dw, &t->dw, r->B, ACT_NONE);
     norm(r, a->y, b->norm_w, b->norm_b, N, C);
     linear_fwd(r->e, a->hidden, a->y, b->fc1_w, r->form, N, C, t->F,
                (gemm_opts){.bias = b->fc1_b, .f = r->cfg->act});

@@ -382,7 +382,7 @@ static void deepen(const run *r, const dwconv_shape *s, fastvit_pair p)
     fastvit_acts *a = r->a;
     float *x = a->x;
 
-    dwconv_fwd(r->e, a->y, x, p.w, p.b, a->deep, s, r->B, ACT_NONE);
+    dwconv_fwd(r->e, a->y, x, p.w, NULL, p.b, a->deep, s, r->B, ACT_NONE);
     a->x = a->y;
     a->y = x;
 }
@@ -396,7 +396,7 @@ static void deepen_wider(const run *r, const dwconv_shape *s, fastvit_pair p, si
     const act f = r->cfg->act;
 
     dwconv_widen(r->e, a->hidden, a->x, r->B * s->H * s->W * I, s->C / I);
-    dwconv_fwd(r->e, a->y, a->hidden, p.w, p.b, a->deep, s, r->B, R ? ACT_NONE : f);
+    dwconv_fwd(r->e, a->y, a->hidden, p.w, NULL, p.b, a->deep, s, r->B, R ? ACT_NONE : f);
     if (R)
         squeeze_fwd(r->e, a->y, a->squeeze, q, r->form, r->B, s->Ho * s->Wo, s->C, R, f);
 }
@@ -409,8 +409,8 @@ static void stem_forward(const run *r, const fastvit *v, const float *pixels)
 
     conv_fwd(r->e, a->x, pixels, v->ends.stem.w, r->form, &v->stem, r->B,
              (gemm_opts){.bias = v->ends.stem.b, .f = f});
-    dwconv_fwd(r->e, a->y, a->x, v->ends.deep.w, v->ends.deep.b, a->deep, &v->deep, r->B,
-               f);
+    dwconv_fwd(r->e, a->y, a->x, v->ends.deep.w, NULL, v->ends.deep.b, a->deep, &v->deep,
+               r->B, f);
     linear_fwd(r->e, a->x, a->y, v->ends.point.w, r->form, N, C, C,
                (gemm_opts){.bias = v->ends.point.b, .f = f});
 }
@@ -450,7 +450,8 @@ static void block_forward(const run *r, const fastvit_stage *t, const fastvit_bl
 
     if (t->attention) attend(r, t, b);
     else deepen(r, &t->mix, b->mix);
-    dwconv_fwd(r->e, a->y, a->x, b->wide.w, b->wide.b, a->deep, &t->wide, r->B, ACT_NONE);
+    dwconv_fwd(r->e, a->y, a->x, b->wide.w, NULL, b->wide.b, a->deep, &t->wide, r->B,
+               ACT_NONE);
     linear_fwd(r->e, a->hidden, a->y, b->fc1.w, r->form, N, C, F,
                (gemm_opts){.bias = b->fc1.b, .f = r->cfg->act});
     linear_fwd(r->e, a->x, a->hidden, b->fc2.w, r->form, N, F, C,

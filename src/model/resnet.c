@@ -8,6 +8,7 @@
 #include "nn/winograd.h"
 
 enum { STAGES = 4, WIDEN = 4 }; /* a bottleneck's output over its inner channels */
+#define MOMENTUM 0.1f           /* of running statistics: torch's */
 
 static int resnet_check(const image_cfg *c, clipc_err *err)
 {
@@ -367,18 +368,18 @@ static const float *bottleneck_fwd(const convbn_run *r, const bottleneck *b, blo
 {
     const float *narrow = o->conv[1].y, *shortcut = x;
 
-    convbn_fwd(r, &b->conv[0], &o->conv[0], &b->s[0], x, NULL, true);
-    convbn_fwd(r, &b->conv[1], &o->conv[1], &b->s[1], o->conv[0].y, NULL, true);
+    convbn_fwd(r, &b->conv[0], &o->conv[0], &b->s[0], x, NULL, ACT_RELU);
+    convbn_fwd(r, &b->conv[1], &o->conv[1], &b->s[1], o->conv[0].y, NULL, ACT_RELU);
     if (b->pools) {
         pool_fwd(r->e, o->pooled, narrow, r->B, b->s[1].Ho, b->s[1].Wo, b->s[1].O);
         pool_fwd(r->e, o->pooled_in, x, r->B, b->s[0].H, b->s[0].W, b->s[0].I);
         narrow = o->pooled, shortcut = o->pooled_in;
     }
     if (b->has_down) {
-        convbn_fwd(r, &b->down, &o->down, &b->down_s, shortcut, NULL, false);
+        convbn_fwd(r, &b->down, &o->down, &b->down_s, shortcut, NULL, ACT_NONE);
         shortcut = o->down.y;
     }
-    convbn_fwd(r, &b->conv[2], &o->conv[2], &b->s[2], narrow, shortcut, true);
+    convbn_fwd(r, &b->conv[2], &o->conv[2], &b->s[2], narrow, shortcut, ACT_RELU);
     return o->conv[2].y;
 }
 
@@ -394,7 +395,7 @@ static void resnet_fwd(exec *e, const void *tower, void *acts, float *out,
 
     assert(B <= a->B);
     for (size_t i = 0; i < 3; i++) {
-        convbn_fwd(&run, &r->stem[i], &a->stem[i], &r->stem_s[i], x, NULL, true);
+        convbn_fwd(&run, &r->stem[i], &a->stem[i], &r->stem_s[i], x, NULL, ACT_RELU);
         x = a->stem[i].y;
     }
     pool_fwd(e, a->stem_pooled, x, B, s->Ho, s->Wo, s->O);
@@ -418,22 +419,22 @@ static void bottleneck_bwd(const convbn_run *r, const bottleneck *b, bottleneck 
 
     /* The ReLU behind the sum: both ways get its gradient. */
     convbn_bwd(r, &b->conv[2], &d->conv[2], &o->conv[2], &b->s[2], dnarrow, false, dz,
-               dout, narrow, true);
+               dout, narrow, ACT_RELU);
     if (b->pools) {
         pool_bwd(r->e, dmid, dnarrow, r->B, s->Ho, s->Wo, s->O, false);
         dnarrow = dmid, dmid = g[2];
     }
     convbn_bwd(r, &b->conv[1], &d->conv[1], &o->conv[1], s, dz, false, dnarrow, dnarrow,
-               o->conv[0].y, true);
+               o->conv[0].y, ACT_RELU);
     if (!b->has_down) {
         convbn_bwd(r, &b->conv[0], &d->conv[0], &o->conv[0], &b->s[0], dout, true, dz, dz,
-                   x, true);
+                   x, ACT_RELU);
         return;
     }
     convbn_bwd(r, &b->conv[0], &d->conv[0], &o->conv[0], &b->s[0], dmid, false, dz, dz, x,
-               true);
+               ACT_RELU);
     convbn_bwd(r, &b->down, &d->down, &o->down, &b->down_s, b->pools ? dz : dmid,
-               !b->pools, dout, dout, b->pools ? o->pooled_in : x, false);
+               !b->pools, dout, dout, b->pools ? o->pooled_in : x, ACT_NONE);
     if (b->pools) pool_bwd(r->e, dmid, dz, r->B, b->s[0].H, b->s[0].W, b->s[0].I, true);
     g[0] = dmid;
     if (dmid == g[2]) g[2] = dout;
@@ -461,16 +462,16 @@ static void resnet_bwd(exec *e, const void *tower, void *grads, void *acts,
     }
     pool_bwd(e, g[1], g[0], B, s->Ho, s->Wo, s->O, false);
     convbn_bwd(&run, &r->stem[2], &d->stem[2], &a->stem[2], s, g[0], false, g[1], g[1],
-               a->stem[1].y, true);
+               a->stem[1].y, ACT_RELU);
     convbn_bwd(&run, &r->stem[1], &d->stem[1], &a->stem[1], &r->stem_s[1], g[1], false,
-               g[0], g[0], a->stem[0].y, true);
+               g[0], g[0], a->stem[0].y, ACT_RELU);
     convbn_bwd(&run, &r->stem[0], &d->stem[0], &a->stem[0], &r->stem_s[0], NULL, false,
-               g[1], g[1], pixels, true);
+               g[1], g[1], pixels, ACT_RELU);
 }
 
 static void update_unit(convbn *l, const convbn_acts *a, const conv_shape *s, size_t B)
 {
-    batchnorm_update(&l->bn, &a->bn, B * s->Ho * s->Wo, s->O);
+    batchnorm_update(&l->bn, &a->bn, B * s->Ho * s->Wo, s->O, MOMENTUM);
 }
 
 static void resnet_update_stats(void *tower, const void *acts, size_t B)

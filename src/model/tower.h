@@ -40,13 +40,14 @@ typedef enum image_family {
     IMAGE_RESNET,
     IMAGE_CONVNEXT,
     IMAGE_FASTVIT,
+    IMAGE_EFFNET,
     IMAGE_FAMILIES
 } image_family;
 /* What makes a ViT's patches of the pixels: one convolution, MobileCLIP-B's three, or
  * ViTamin's stages of inverted bottlenecks. */
 typedef enum vit_front { FRONT_PATCHES, FRONT_MCI, FRONT_VITAMIN } vit_front;
 
-enum { IMAGE_STAGES = 5 };
+enum { IMAGE_STAGES = 7 };
 
 /* open_clip's vision_cfg with derived sizes written out. */
 typedef struct image_cfg {
@@ -54,17 +55,20 @@ typedef struct image_cfg {
     size_t image_size;  /* rows of the input */
     size_t image_width; /* its columns; 0: as many, a square */
     size_t embed_dim;
-    size_t
-        width; /* ViT: channels; ResNet: channels of stage 1, a quarter of its output */
-    size_t heads;                  /* ViT: of each block; ResNet: of the attention pool */
-    size_t layers;                 /* ViT: blocks */
+    size_t width;  /* ViT: channels; ResNet: channels of stage 1, a quarter of its output;
+                      EfficientNet: of the stem */
+    size_t heads;  /* ViT: of each block; ResNet: of the attention pool */
+    size_t layers; /* ViT: blocks */
     size_t patch_size;             /* ViT */
     size_t mlp_width;              /* ViT: channels inside the MLP */
     size_t stages[IMAGE_STAGES];   /* blocks of each stage (ResNet, ConvNeXt, FastViT,
-                                      ViTamin's front); 0 from the first that is not */
-    size_t dims[IMAGE_STAGES];     /* channels of each stage (ConvNeXt, FastViT); of the
-                                      stem and the stages of a ViT's front */
+                                      EfficientNet, ViTamin's front); 0 from the first
+                                      that is not */
+    size_t dims[IMAGE_STAGES];     /* channels of each stage (ConvNeXt, FastViT,
+                                      EfficientNet); of the stem and the stages of a
+                                      ViT's front */
     size_t mlp_dims[IMAGE_STAGES]; /* channels inside the MLPs of each stage */
+    size_t features;               /* EfficientNet: channels of the pooled pixels */
     size_t attention_stages;       /* FastViT: the last so many stages attend, ... */
     size_t squeeze_stages;         /* ... so many begin with squeeze and excitation */
     bool layer_norm;               /* FastViT: in front of attention, unless folded */
@@ -160,7 +164,7 @@ static inline bool tower_trains(tower_mode mode)
 }
 
 typedef struct image_ops {
-    const char *family; /* "vit", "resnet", "convnext", "fastvit" */
+    const char *family; /* "vit", "resnet", "convnext", "fastvit", "efficientnet_lite" */
 
     /* Checks the config's numbers (a hostile file may have written them: each size at
      * least 1 and at most 2^20, heads divide width, ...) and allocates the structs, not
@@ -191,7 +195,7 @@ typedef struct image_ops {
     void (*bwd)(exec *x, const void *tower, void *grads, void *acts, const float *dout,
                 const float *pixels, size_t B);
     /* After a training pass: running statistics of `tower` move towards the batch's
-     * (momentum 0.1, unbiased variance, as torch).  NULL where there are none. */
+     * (unbiased variance, as torch).  NULL where there are none. */
     void (*update_stats)(void *tower, const void *acts, size_t B);
 } image_ops;
 
@@ -229,6 +233,6 @@ static inline weight_form tower_form(tower_mode mode, weight_form stored)
                                      : stored;
 }
 
-extern const image_ops vit_ops, resnet_ops, convnext_ops, fastvit_ops;
+extern const image_ops vit_ops, resnet_ops, convnext_ops, fastvit_ops, effnet_ops;
 
 #endif

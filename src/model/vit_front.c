@@ -224,7 +224,7 @@ static float *mbconv_fwd(exec *e, const mbconv *b, front_acts *a, float *x,
     rows_layernorm_fwd(e, a->norm, NULL, NULL, x, b->norm_w, b->norm_b, in, b->I, eps);
     linear_fwd(e, a->wide, a->norm, b->expand_w, form, in, b->I, M,
                (gemm_opts){.bias = b->expand_b, .f = ACT_GELU});
-    dwconv_fwd(e, a->deep, a->wide, b->deep_w, b->deep_b, a->work, s, 1, ACT_GELU);
+    dwconv_fwd(e, a->deep, a->wide, b->deep_w, NULL, b->deep_b, a->work, s, 1, ACT_GELU);
     if (s->stride > 1) {
         y = a->x[x == a->x[0]];
         pool3_fwd(e, b->short_w ? a->norm : y, x, 1, s->H, s->W, b->I);

@@ -94,9 +94,8 @@ void batchnorm_bwd(bn_acts *a, batchnorm *grad, const double *part, size_t parts
     }
 }
 
-void batchnorm_update(batchnorm *bn, const bn_acts *a, size_t n, size_t C)
+void batchnorm_update(batchnorm *bn, const bn_acts *a, size_t n, size_t C, float momentum)
 {
-    const float momentum = 0.1f;
     const float unbiased = n > 1 ? (float)n / (float)(n - 1) : 1.0f;
 
     for (size_t c = 0; c < C; c++) {

@@ -45,7 +45,9 @@ void batchnorm_train(bn_acts *a, const batchnorm *bn, const double *part, size_t
 void batchnorm_bwd(bn_acts *a, batchnorm *grad, const double *part, size_t parts,
                    size_t n, size_t C);
 
-/* Running statistics move by a tenth towards the batch's (unbiased variance). */
-void batchnorm_update(batchnorm *bn, const bn_acts *a, size_t n, size_t C);
+/* Running statistics move by the part `momentum` towards the batch's (unbiased variance).
+ */
+void batchnorm_update(batchnorm *bn, const bn_acts *a, size_t n, size_t C,
+                      float momentum);
 
 #endif

@@ -16,16 +16,28 @@
 #include "tensor/gemm.h"
 
 typedef struct conv_shape {
-    size_t I, O;   /* channels in and out */
-    size_t k;      /* side of the kernel */
-    size_t stride; /* of the output over the input */
-    size_t pad;    /* zeros on each side: k/2 where k is odd, none where it is even */
-    size_t H, W;   /* the input's rows and columns */
-    size_t Ho, Wo; /* the output's */
-    bool planes;   /* the input is [B,I,H,W] instead: the pixels of a picture */
+    size_t I, O;         /* channels in and out */
+    size_t k;            /* side of the kernel */
+    size_t stride;       /* of the output over the input */
+    size_t pad_y, pad_x; /* zeros above and left of the input */
+    size_t H, W;         /* the input's rows and columns */
+    size_t Ho, Wo;       /* the output's */
+    bool planes;         /* the input is [B,I,H,W] instead: the pixels of a picture */
 } conv_shape;
 
+/* torch's: as many zeros on each side, k/2 where k is odd, none where it is even. */
 conv_shape conv_shape_of(size_t I, size_t O, size_t k, size_t stride, size_t H, size_t W);
+/* TensorFlow's "SAME": ceil(H / stride) rows, and the smaller half of the zeros that this
+ * lacks in front, as columns. */
+conv_shape conv_shape_same(size_t I, size_t O, size_t k, size_t stride, size_t H,
+                           size_t W);
+
+/* The zeros in front of n rows or columns. */
+static inline size_t same_pad(size_t n, size_t k, size_t stride)
+{
+    const size_t wanted = (n - 1) / stride * stride + k;
+    return wanted > n ? (wanted - n) / 2 : 0;
+}
 
 /* Columns of the matrix of patches. */
 static inline size_t conv_depth(const conv_shape *s)

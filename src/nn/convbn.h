@@ -1,7 +1,7 @@
-/* nn/convbn.h -- a convolution with the batch norm behind it, the shortcut's sum and the
- * ReLU, the unit that ResNets are made of:
+/* nn/convbn.h -- a convolution with the batch norm behind it, the shortcut's sum and an
+ * activation (none, ReLU or ReLU6), the unit that ResNets and EfficientNets are made of:
  *
- *   z = conv(x)     y = relu(batchnorm(z) + add)
+ *   z = conv(x)     y = f(batchnorm(z) + add)
  *
  * With the running statistics the norm is one multiplication and one addition a channel,
  * done on the product's tiles while they are in the cache; in training it needs z whole.
@@ -12,9 +12,10 @@
 #include "base/rng.h"
 #include "nn/batchnorm.h"
 #include "nn/conv.h"
+#include "nn/dwconv.h"
 
 typedef struct convbn {
-    float *w; /* [O,I,k,k] */
+    float *w; /* [O,I,k,k]; depthwise [C,1,k,k] */
     batchnorm bn;
 } convbn;
 
@@ -40,20 +41,31 @@ typedef struct convbn_run {
     weight_form form;
     bool train;
     double *part; /* training: convbn_part_doubles of the most channels */
-    float *work;  /* training: the most of conv_work; else of winograd_work for one */
+    float *work;  /* training: the most of conv_work and dwconv_bwd_work; else of
+                     winograd_work for one and dwconv_work */
 } convbn_run;
 
 size_t convbn_part_doubles(size_t C);
 
 /* a->y from x; add [B*Ho*Wo,O] or NULL. */
 void convbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const conv_shape *s,
-                const float *x, const float *add, bool relu);
+                const float *x, const float *add, act f);
 
-/* Of a training forward.  g [B*Ho*Wo,O] is the gradient of the norm's output, the ReLU
- * (where there is one) undone by the caller or, with relu, here.  dz may be g.
- * dx as conv_bwd has it. */
+/* Of a training forward.  g [B*Ho*Wo,O] is the gradient of the norm's output, the
+ * activation undone by the caller (f ACT_NONE) or here, in place.  dz may be g.  dx as
+ * conv_bwd has it. */
 void convbn_bwd(const convbn_run *r, const convbn *l, convbn *grad, convbn_acts *a,
                 const conv_shape *s, float *dx, bool add_dx, float *dz, float *g,
-                const float *x, bool relu);
+                const float *x, act f);
+
+/* The same of a depthwise convolution, which has no shortcut; dx as dwconv_bwd has it. */
+int dwbn_params(convbn *l, param_list *list, const char *prefix, const char *conv,
+                const char *bn, const dwconv_shape *s, clipc_err *err);
+void dwbn_init(convbn *l, const dwconv_shape *s, rng *r);
+void dwbn_fwd(const convbn_run *r, const convbn *l, convbn_acts *a, const dwconv_shape *s,
+              const float *x, act f);
+void dwbn_bwd(const convbn_run *r, const convbn *l, convbn *grad, convbn_acts *a,
+              const dwconv_shape *s, float *dx, float *dz, float *g, const float *x,
+              act f);
 
 #endif

@@ -22,6 +22,7 @@ typedef enum act {
     ACT_GELU,
     ACT_GELU_TANH,
     ACT_RELU,
+    ACT_RELU6,  /* x between 0 and 6 */
     ACT_SILU,   /* x sigmoid(x) */
     ACT_SIGMOID /* forward only */
 } act;
@@ -42,6 +43,15 @@ typedef struct byte_filter {
     const size_t *bounds;   /* [n][2]: first, count */
     const int32_t *weights; /* [n][taps] */
 } byte_filter;
+
+/* A row of a depthwise convolution, k x k taps: output ox is the window that begins at
+ * column ox*stride - pad; what lies beside the W columns counts as zero. */
+typedef struct dw_shape {
+    size_t k, stride, pad;
+    size_t spread;   /* dw_row: input columns stand so far apart, zeros between them (the
+                        gradient of a convolution of that stride); 1: side by side */
+    size_t W, Wo, C; /* columns of the input and of the output; channels */
+} dw_shape;
 
 /* The transforms of F(2x2,3x3), nn/winograd.h: a matrix X of from x from numbers becomes
  * T X T^t of to x to. */
@@ -104,8 +114,7 @@ typedef struct kernels {
     /* For batch norm over channels-last x [N,C], accumulated in double, out [C]:
      *   sum[c] += sum_n x[n,c]          sum2[c] += sum_n x[n,c]^2 */
     void (*col_moments)(double *sum, double *sum2, const float *x, size_t N, size_t C);
-    /* y[n,c] = f(x[n,c] * a[c] + b[c] (+ r[n,c] unless r is NULL)), f NONE or RELU; y may
-     * be x or r */
+    /* y[n,c] = f(x[n,c] * a[c] + b[c] (+ r[n,c] unless r is NULL)); y may be x or r */
     void (*affine)(float *y, const float *x, const float *a, const float *b,
                    const float *r, size_t N, size_t C, act f);
     /* sum[c] += sum_n g[n,c];  dot[c] += sum_n g[n,c] * (z[n,c] - mean[c]), in double */
@@ -123,13 +132,15 @@ typedef struct kernels {
     /* The other way: dx0 and dx1 get (+=, if add) dy / 4 */
     void (*unpool2)(float *dx0, float *dx1, const float *dy, size_t Wo, size_t C,
                     int add);
-    /* A row of a depthwise convolution with k x k taps, of which kx reaches from -(k/2)
-     * to k/2 and what lies beside the W pixels of a row counts as zero: y[ox,c] = b[c] +
-     * sum over ky, kx of rows[ky][ox*stride + kx, c] * w[ky,kx,c] rows[ky] is NULL for a
-     * row of zeros, b for no bias.  w is cut into blocks of KERNELS_DW_BLOCK channels
-     * (the last has the rest), each [k,k,block]. */
+    /* y[ox,c] = f(b[c] + sum over ky, kx of rows[ky][ox*stride - pad + kx, c] *
+     * w[ky,kx,c]).  rows[ky] is NULL for a row of zeros, b for no bias.  w is cut into
+     * blocks of KERNELS_DW_BLOCK channels (the last has the rest), each [k,k,block]. */
     void (*dw_row)(float *y, const float *b, const float *const *rows, const float *w,
-                   size_t k, size_t stride, size_t W, size_t Wo, size_t C);
+                   const dw_shape *s, act f);
+    /* dw[ky,kx,c] += sum over ox of rows[ky][ox*stride - pad + kx, c] * dy[ox,c]; dw in
+     * such blocks */
+    void (*dw_row_bwd)(float *dw, const float *const *rows, const float *dy,
+                       const dw_shape *s);
     /* Element (i,j) of n matrices is x[i*from + j][0..n), and y likewise. */
     void (*winograd[WINOGRAD_STEPS])(float *const *y, const float *const *x, size_t n);
     /* dst[k*stride + i] = rows[i][k], i < m, k < n: gathers a panel for tile */

@@ -3,6 +3,7 @@
  * its target pragma.  Sums run in 16 interleaved lanes, added up pairwise at the end, so
  * every instruction set adds in the same order. */
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -12,6 +13,7 @@ enum { LANES = 16 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 /* One register of the instruction set: its includer says of how many floats. */
 typedef float vector __attribute__((vector_size(OPS_VECTOR * sizeof(float))));
+typedef int32_t vector_mask __attribute__((vector_size(OPS_VECTOR * sizeof(float))));
 
 #define LOAD(v, p) memcpy(&(v), (p), sizeof(v))
 
@@ -87,6 +89,40 @@ ATTR_INLINE float normal_cdf(float x)
     return x > 0.0f ? 1.0f - half_erfc : half_erfc;
 }
 
+/* Activations that are no more than bounds. */
+typedef struct bounds {
+    float least, most;
+} bounds;
+
+ATTR_INLINE bool bounds_suffice(act f)
+{
+    return f == ACT_NONE || f == ACT_RELU || f == ACT_RELU6;
+}
+
+ATTR_INLINE bounds bounds_of(act f)
+{
+    return (bounds){f == ACT_RELU || f == ACT_RELU6 ? 0.0f : -INFINITY,
+                    f == ACT_RELU6 ? 6.0f : INFINITY};
+}
+
+/* Written so that NaN stays NaN. */
+ATTR_INLINE float within(float x, bounds b)
+{
+    x = x < b.least ? b.least : x;
+    return x > b.most ? b.most : x;
+}
+
+/* By masks: a loop over the numbers would take them out of their register. */
+ATTR_INLINE vector vector_within(vector v, bounds b)
+{
+    const vector least = b.least - (vector){0}, most = b.most - (vector){0};
+    const vector_mask low = v < least;
+
+    v = (vector)(((vector_mask)least & low) | ((vector_mask)v & ~low));
+    const vector_mask high = v > most;
+    return (vector)(((vector_mask)most & high) | ((vector_mask)v & ~high));
+}
+
 /* GELU's approximation by tanh (Hendrycks and Gimpel, arXiv:1606.08415) is x times the
  * logistic function of this. */
 ATTR_INLINE float gelu_tanh_arg(float x)
@@ -130,8 +166,8 @@ static void op_act_fwd(float *y, const float *x, size_t n, act f)
         for (size_t i = 0; i < n; i++) y[i] = x[i] * sigmoid_poly(gelu_tanh_arg(x[i]));
         break;
     case ACT_RELU:
-        /* Written so that NaN stays NaN. */
-        for (size_t i = 0; i < n; i++) y[i] = x[i] < 0.0f ? 0.0f : x[i];
+    case ACT_RELU6:
+        for (size_t i = 0; i < n; i++) y[i] = within(x[i], bounds_of(f));
         break;
     case ACT_SILU:
         for (size_t i = 0; i < n; i++) y[i] = x[i] * sigmoid_poly(x[i]);
@@ -169,6 +205,9 @@ static void op_act_bwd(float *dx, const float *dy, const float *x, size_t n, act
         break;
     case ACT_RELU:
         for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f ? dy[i] : 0.0f;
+        break;
+    case ACT_RELU6:
+        for (size_t i = 0; i < n; i++) dx[i] = x[i] > 0.0f && x[i] < 6.0f ? dy[i] : 0.0f;
         break;
     case ACT_SILU:
         for (size_t i = 0; i < n; i++) {
@@ -338,14 +377,16 @@ static void op_col_moments(double *sum, double *sum2, const float *x, size_t N, 
 static void op_affine(float *y, const float *x, const float *a, const float *b,
                       const float *r, size_t N, size_t C, act f)
 {
+    const bounds in = bounds_of(f);
+
     for (size_t n = 0; n < N; n++, x += C, y += C) {
         if (r) {
-            for (size_t c = 0; c < C; c++) y[c] = x[c] * a[c] + b[c] + r[c];
+            for (size_t c = 0; c < C; c++) y[c] = within(x[c] * a[c] + b[c] + r[c], in);
             r += C;
         } else {
-            for (size_t c = 0; c < C; c++) y[c] = x[c] * a[c] + b[c];
+            for (size_t c = 0; c < C; c++) y[c] = within(x[c] * a[c] + b[c], in);
         }
-        if (f != ACT_NONE) op_act_fwd(y, y, C, f);
+        if (!bounds_suffice(f)) op_act_fwd(y, y, C, f);
     }
 }
 
@@ -388,71 +429,199 @@ static void op_unpool2(float *dx0, float *dx1, const float *dy, size_t Wo, size_
         }
 }
 
-/* One output pixel of a depthwise convolution: the taps whose columns lie in the picture.
- * x_at: offset of the first of them in a row; w: a block of n channels. */
-typedef struct dw_pixel {
-    const float *const *rows, *w;
-    size_t k, first, last, x_at, C, n;
-} dw_pixel;
+/* ---- depthwise convolutions: a block of channels along the whole row, so that its
+ * weights stay in the cache ---- */
 
-enum { DW_VECTORS = 4 }; /* enough sums to hide the latency of one */
+typedef struct dw_block {
+    const float *const *rows, *w, *b; /* w: [k,k,n] */
+    const dw_shape *s;
+    size_t c, n; /* its first channel, and how many */
+    bounds f;
+} dw_block;
 
-/* V vectors of channels from i on, summed over all taps in registers. */
-ATTR_INLINE void dw_vectors(float *y, const float *b, const dw_pixel *p, size_t i,
-                            const size_t V)
+enum { DW_PIXELS = 4, DW_VECTORS = 2, DW_K = 7 };
+
+/* One output pixel of any shape; m channels from the block's i on, a vector's or fewer.
+ */
+ATTR_INLINE void dw_pixel(float *y, const dw_block *d, size_t ox, size_t i,
+                          const size_t m)
 {
-    vector sum[DW_VECTORS], x, a;
+    const dw_shape *s = d->s;
+    const size_t left = ox * s->stride - s->pad; /* below zero wraps beyond any width */
+    /* The first tap on a column that is none of the zeros between. */
+    const size_t first =
+        (s->spread - (ox * s->stride + s->pad * (s->spread - 1)) % s->spread) % s->spread;
+    vector sum = {0}, x = {0}, a = {0};
 
-#pragma GCC unroll 4
+    if (d->b) memcpy(&sum, d->b + d->c + i, m * sizeof *y);
+    for (size_t ky = 0; ky < s->k; ky++)
+        for (size_t kx = first; d->rows[ky] && kx < s->k; kx += s->spread) {
+            if (left + kx >= s->W * s->spread) continue;
+            const size_t at = (left + kx) / s->spread * s->C + d->c + i;
+            memcpy(&x, d->rows[ky] + at, m * sizeof *y);
+            memcpy(&a, d->w + (ky * s->k + kx) * d->n + i, m * sizeof *y);
+            sum += x * a;
+        }
+    sum = vector_within(sum, d->f);
+    memcpy(y + i, &sum, m * sizeof *y);
+}
+
+/* P output pixels from ox on, V vectors of channels from i on, summed in registers: each
+ * column is loaded once for all the pixels that see it. */
+ATTR_INLINE void dw_tile(float *y, const dw_block *d, size_t ox, size_t i, const size_t K,
+                         const size_t S, const size_t P, const size_t V)
+{
+    const size_t C = d->s->C, W = d->s->W, left = ox * S - d->s->pad;
+    vector sum[DW_PIXELS][DW_VECTORS], w[DW_K][DW_VECTORS], x[DW_VECTORS];
+
+#pragma GCC unroll 2
     for (size_t v = 0; v < V; v++) {
-        if (b) LOAD(sum[v], b + i + v * OPS_VECTOR);
-        else sum[v] = (vector){0};
-    }
-    for (size_t ky = 0; ky < p->k; ky++) {
-        if (!p->rows[ky]) continue;
-        const float *at = p->rows[ky] + p->x_at + i;
-        const float *w = p->w + (ky * p->k + p->first) * p->n + i;
-        for (size_t kx = p->first; kx < p->last; kx++, at += p->C, w += p->n)
+        sum[0][v] = (vector){0};
+        if (d->b) LOAD(sum[0][v], d->b + d->c + i + v * OPS_VECTOR);
 #pragma GCC unroll 4
-            for (size_t v = 0; v < V; v++) {
-                LOAD(x, at + v * OPS_VECTOR);
-                LOAD(a, w + v * OPS_VECTOR);
-                sum[v] += x * a;
-            }
+        for (size_t p = 1; p < P; p++) sum[p][v] = sum[0][v];
     }
-    memcpy(y + i, sum, V * sizeof *sum);
+    for (size_t ky = 0; ky < K; ky++) {
+        if (!d->rows[ky]) continue;
+        const float *row = d->rows[ky] + d->c + i, *taps = d->w + ky * K * d->n + i;
+#pragma GCC unroll 7
+        for (size_t kx = 0; kx < K; kx++)
+#pragma GCC unroll 2
+            for (size_t v = 0; v < V; v++)
+                LOAD(w[kx][v], taps + kx * d->n + v * OPS_VECTOR);
+#pragma GCC unroll 13
+        for (size_t j = 0; j < (P - 1) * S + K; j++) {
+            if (left + j >= W) continue;
+#pragma GCC unroll 2
+            for (size_t v = 0; v < V; v++)
+                LOAD(x[v], row + (left + j) * C + v * OPS_VECTOR);
+#pragma GCC unroll 4
+            for (size_t p = 0; p < P; p++)
+#pragma GCC unroll 2
+                for (size_t v = 0; v < V; v++)
+                    if (j >= p * S && j - p * S < K) sum[p][v] += x[v] * w[j - p * S][v];
+        }
+    }
+#pragma GCC unroll 4
+    for (size_t p = 0; p < P; p++)
+#pragma GCC unroll 2
+        for (size_t v = 0; v < V; v++) {
+            sum[p][v] = vector_within(sum[p][v], d->f);
+            memcpy(y + p * C + i + v * OPS_VECTOR, &sum[p][v], sizeof sum[p][v]);
+        }
 }
 
-ATTR_INLINE float dw_scalar(const dw_pixel *p, size_t i)
+/* The whole vectors of a block; the last tile begins early enough to be full. */
+ATTR_INLINE void dw_tiles(float *y, const dw_block *d, const size_t K, const size_t S)
 {
-    float sum = 0.0f;
+    enum { PAIR = DW_VECTORS * OPS_VECTOR };
+    const size_t Wo = d->s->Wo, C = d->s->C;
 
-    for (size_t ky = 0; ky < p->k; ky++)
-        for (size_t kx = p->first; p->rows[ky] && kx < p->last; kx++)
-            sum += p->rows[ky][p->x_at + (kx - p->first) * p->C + i] *
-                   p->w[(ky * p->k + kx) * p->n + i];
-    return sum;
+    for (size_t at = 0; at < Wo; at += DW_PIXELS) {
+        const size_t ox = at + DW_PIXELS < Wo ? at : Wo - DW_PIXELS;
+        float *to = y + ox * C;
+        size_t i = 0;
+        for (; i + PAIR <= d->n; i += PAIR)
+            dw_tile(to, d, ox, i, K, S, DW_PIXELS, DW_VECTORS);
+        if (i + OPS_VECTOR <= d->n) dw_tile(to, d, ox, i, K, S, DW_PIXELS, 1);
+    }
 }
 
-/* A block of channels along the whole row, so that its weights stay in the cache. */
+/* False: not a shape for tiles. */
+ATTR_INLINE bool dw_tiled(float *y, const dw_block *d)
+{
+    const dw_shape *s = d->s;
+
+    if (s->spread != 1 || s->Wo < DW_PIXELS || s->stride < 1 || s->stride > 2)
+        return false;
+    switch (s->k * 2 + s->stride) {
+    case 3 * 2 + 1: dw_tiles(y, d, 3, 1); return true;
+    case 3 * 2 + 2: dw_tiles(y, d, 3, 2); return true;
+    case 5 * 2 + 1: dw_tiles(y, d, 5, 1); return true;
+    case 5 * 2 + 2: dw_tiles(y, d, 5, 2); return true;
+    case 7 * 2 + 1: dw_tiles(y, d, 7, 1); return true;
+    case 7 * 2 + 2: dw_tiles(y, d, 7, 2); return true;
+    default: return false;
+    }
+}
+
+/* A block's number of channels, of those from c on. */
+ATTR_INLINE size_t dw_block_at(size_t c, size_t C)
+{
+    return C - c < KERNELS_DW_BLOCK ? C - c : KERNELS_DW_BLOCK;
+}
+
 static void op_dw_row(float *y, const float *b, const float *const *rows, const float *w,
-                      size_t k, size_t stride, size_t W, size_t Wo, size_t C)
+                      const dw_shape *s, act f)
 {
-    for (size_t c = 0, n; c < C; c += n, w += k * k * n) {
-        const float *bias = b ? b + c : NULL;
-        n = C - c < KERNELS_DW_BLOCK ? C - c : KERNELS_DW_BLOCK;
-        for (size_t ox = 0; ox < Wo; ox++) {
-            /* The window begins at column left - k/2. */
-            const size_t left = ox * stride, first = left < k / 2 ? k / 2 - left : 0;
-            const size_t beyond = W + k / 2 - left, last = beyond < k ? beyond : k;
-            const dw_pixel p = {rows, w, k, first, last, (left + first - k / 2) * C + c,
-                                C,    n};
-            float *to = y + ox * C + c;
-            size_t i = 0;
-            for (; i + DW_VECTORS * OPS_VECTOR <= n; i += DW_VECTORS * OPS_VECTOR)
-                dw_vectors(to, bias, &p, i, DW_VECTORS);
-            for (; i + OPS_VECTOR <= n; i += OPS_VECTOR) dw_vectors(to, bias, &p, i, 1);
-            for (; i < n; i++) to[i] = dw_scalar(&p, i) + (bias ? bias[i] : 0.0f);
+    for (size_t c = 0, n; c < s->C; c += n, w += s->k * s->k * n) {
+        n = dw_block_at(c, s->C);
+        const dw_block d = {rows, w, b, s, c, n, bounds_of(f)};
+        const size_t done = dw_tiled(y + c, &d) ? n / OPS_VECTOR * OPS_VECTOR : 0;
+        for (size_t ox = 0; done < n && ox < s->Wo; ox++) {
+            float *to = y + ox * s->C + c;
+            size_t i = done;
+            for (; i + OPS_VECTOR <= n; i += OPS_VECTOR)
+                dw_pixel(to, &d, ox, i, OPS_VECTOR);
+            if (i < n) dw_pixel(to, &d, ox, i, n - i);
+        }
+    }
+    if (!bounds_suffice(f)) op_act_fwd(y, y, s->Wo * s->C, f);
+}
+
+enum { DW_SUMS = 4 }; /* enough to hide the latency of one */
+
+/* dw += the sum over outputs [ox, end) of x, S*C further for each, times dy; V vectors.
+ */
+ATTR_INLINE void dw_sums(float *dw, const float *x, const float *dy, size_t outputs,
+                         size_t step, size_t C, const size_t V)
+{
+    vector sum[DW_SUMS], a, b;
+
+#pragma GCC unroll 4
+    for (size_t v = 0; v < V; v++) LOAD(sum[v], dw + v * OPS_VECTOR);
+    for (size_t o = 0; o < outputs; o++, x += step, dy += C)
+#pragma GCC unroll 4
+        for (size_t v = 0; v < V; v++) {
+            LOAD(a, x + v * OPS_VECTOR);
+            LOAD(b, dy + v * OPS_VECTOR);
+            sum[v] += a * b;
+        }
+    memcpy(dw, sum, V * sizeof *sum);
+}
+
+/* The n numbers of one tap: x and dy at its first output. */
+ATTR_INLINE void dw_tap_bwd(float *dw, const float *x, const float *dy, size_t outputs,
+                            size_t step, size_t C, size_t n)
+{
+    enum { FOUR = DW_SUMS * OPS_VECTOR };
+    size_t i = 0;
+
+    for (; i + FOUR <= n; i += FOUR)
+        dw_sums(dw + i, x + i, dy + i, outputs, step, C, DW_SUMS);
+    for (; i + OPS_VECTOR <= n; i += OPS_VECTOR)
+        dw_sums(dw + i, x + i, dy + i, outputs, step, C, 1);
+    for (; i < n; i++)
+        for (size_t o = 0; o < outputs; o++) dw[i] += x[o * step + i] * dy[o * C + i];
+}
+
+static void op_dw_row_bwd(float *dw, const float *const *rows, const float *dy,
+                          const dw_shape *s)
+{
+    const size_t S = s->stride;
+
+    for (size_t c = 0, n; c < s->C; c += n) {
+        n = dw_block_at(c, s->C);
+        for (size_t t = 0; t < s->k * s->k; t++, dw += n) {
+            const size_t kx = t % s->k;
+            /* The outputs whose column ox*S + kx - pad is in the picture. */
+            const size_t first = kx < s->pad ? (s->pad - kx + S - 1) / S : 0;
+            const size_t beyond =
+                s->W + s->pad > kx ? (s->W + s->pad - kx - 1) / S + 1 : 0;
+            const size_t last = beyond < s->Wo ? beyond : s->Wo;
+            if (!rows[t / s->k] || first >= last) continue;
+            dw_tap_bwd(dw, rows[t / s->k] + (first * S + kx - s->pad) * s->C + c,
+                       dy + first * s->C + c, last - first, S * s->C, s->C, n);
         }
     }
 }
@@ -677,12 +846,13 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
     .add = op_add, .axpy = op_axpy, .scale = op_scale, .mul = op_mul,                    \
     .winograd = {op_winograd_x, op_winograd_w, op_winograd_y, op_winograd_dy,            \
                  op_winograd_dw},                                                        \
-    .dw_row = op_dw_row, .act_fwd = op_act_fwd, .act_bwd = op_act_bwd, .dot = op_dot,    \
-    .max_abs = op_max_abs, .layernorm_fwd = op_layernorm_fwd,                            \
-    .layernorm_bwd = op_layernorm_bwd, .softmax_fwd = op_softmax_fwd,                    \
-    .softmax_bwd = op_softmax_bwd, .bias_add = op_bias_add, .col_axpy = op_col_axpy,     \
-    .col_sum = op_col_sum, .col_moments = op_col_moments, .affine = op_affine,           \
-    .col_dots = op_col_dots, .norm_bwd = op_norm_bwd, .pool2 = op_pool2,                 \
-    .unpool2 = op_unpool2, .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel, \
+    .dw_row = op_dw_row, .dw_row_bwd = op_dw_row_bwd, .act_fwd = op_act_fwd,             \
+    .act_bwd = op_act_bwd, .dot = op_dot, .max_abs = op_max_abs,                         \
+    .layernorm_fwd = op_layernorm_fwd, .layernorm_bwd = op_layernorm_bwd,                \
+    .softmax_fwd = op_softmax_fwd, .softmax_bwd = op_softmax_bwd,                        \
+    .bias_add = op_bias_add, .col_axpy = op_col_axpy, .col_sum = op_col_sum,             \
+    .col_moments = op_col_moments, .affine = op_affine, .col_dots = op_col_dots,         \
+    .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,                   \
+    .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel,                        \
     .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
     .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw

@@ -263,4 +263,5 @@ def main():
     shapes()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from safetensors.torch import save_file
 from timm.layers import HybridEmbed, LayerNorm, to_2tuple
 from timm.models.convnext import ConvNeXt
+from timm.models._efficientnet_builder import decode_arch_def
+from timm.models.efficientnet import EfficientNet
 from timm.models.eva import Eva
 from timm.models.fastvit import FastVit, LayerNorm2d, RepConditionalPosEnc
 from timm.models.vision_transformer import VisionTransformer
@@ -122,6 +124,17 @@ def fastvit(dims, layers, attention, **more):
         pos_embs=(None,) * (n - attention) + (RepConditionalPosEnc,) * attention, **more, **kw)
 
 
+def lite(**more):
+    tower = EfficientNet(
+        decode_arch_def([["ds_r1_k3_s1_e1_c4"], ["ir_r2_k3_s2_e6_c12"], ["ir_r1_k5_s2_e6_c8"],
+                         ["ir_r2_k3_s2_e6_c16"], ["ir_r1_k5_s1_e6_c20"], ["ir_r2_k5_s2_e6_c12"],
+                         ["ir_r1_k3_s1_e6_c28"]]),
+        stem_size=8, num_features=40, fix_stem=True, round_chs_fn=int, pad_type="same",
+        act_layer=torch.nn.ReLU6, norm_layer=partial(torch.nn.BatchNorm2d, eps=1e-3), **more)
+    tower.default_cfg = {"pool_size": (2, 2)}
+    return tower
+
+
 MCI = dict(layers=(2, 1, 1, 1), attention=1, se_downsamples=(False, False, True, True))
 
 
@@ -222,13 +235,17 @@ TIMM |= {
     "eva02_base_patch16_clip_resized": ("token", eva(
         embed_dim=64, num_heads=1, qkv_fused=False, swiglu_mlp=True, scale_mlp=True,
         scale_attn_inner=True, use_rot_pos_emb=True, ref_feat_shape=(16, 16))),
+    "tf_efficientnet_lite0": ("avg", lite),
 }
+OPEN_CLIP["tf_efficientnet_lite0"] = (CustomTextCLIP, dict(
+    timm_model_name="tf_efficientnet_lite0", timm_pool="avg", timm_proj="linear",
+    timm_proj_bias=True, image_size=37), {}, {})
 
 
 def randomize(model, seed):
     g = torch.Generator().manual_seed(seed)
     # What goes through many convolutions must stay about as large as it is.
-    kernels = any(isinstance(m, FastVit) for m in model.modules())
+    kernels = any(isinstance(m, (FastVit, EfficientNet)) for m in model.modules())
     with torch.no_grad():
         for name, p in model.named_parameters():
             if name.endswith(("logit_scale", "logit_bias")) and "attn" not in name:
