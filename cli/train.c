@@ -47,7 +47,9 @@ static const opt table[] = {
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
     {"threads", 0, "N", "compute threads (all it may use)"},
-    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set accum=4"},
+    {"max-memory", 0, "SIZE", "e.g. 4G: choose chunks of the batch so that it fits"},
+    {"dry-run", 0, NULL, "only say how much memory it would take"},
+    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set chunk=64"},
 };
 
 static const opts_usage usage = {
@@ -64,7 +66,8 @@ static const opts_usage usage = {
 
 typedef struct settings {
     const char *config, *out;
-    int start;     /* CLIPC_TRAIN_* */
+    int start; /* CLIPC_TRAIN_* */
+    bool dry_run;
     json_t *given; /* options that override the config */
     clipc_err err;
 } settings;
@@ -120,6 +123,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "out") == 0) return s->out = value, 0;
     if (strcmp(name, "resume") == 0) return s->start = CLIPC_TRAIN_RESUME, 0;
     if (strcmp(name, "force") == 0) return s->start = CLIPC_TRAIN_FORCE, 0;
+    if (strcmp(name, "dry-run") == 0) return s->dry_run = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
     if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);
     snprintf(key, sizeof key, "%s", name);
@@ -256,14 +260,17 @@ static int train(settings *s)
     clipc_trainer *t = NULL;
     int rc = config_text(&json, &where, s);
 
-    if (rc == CLIPC_OK)
-        rc = clipc_trainer_open(&t, json, where, s->out, s->start, &s->err);
+    if (rc == CLIPC_OK) rc = clipc_trainer_plan(&t, json, where, &s->err);
+    if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(t));
+    if (rc == CLIPC_OK && s->dry_run) goto done;
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, s->out, s->start, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();
         fprintf(stderr, "%s\n", clipc_trainer_summary(t));
         rc = run(t, s, &s->err);
     }
+done:
     clipc_trainer_free(t);
     free(json);
     free(own);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "train/sampling.h"
 
@@ -27,6 +28,7 @@ struct dataset {
     pthread_mutex_t lock;
     pthread_cond_t made, wanted;
     slot_state slots[AHEAD];
+    arena batches;   /* theirs */
     size_t next_out; /* the batch that dataset_next gives next */
     bool stop;
     int failed;
@@ -218,25 +220,40 @@ static int start_worker(dataset *d, clipc_err *err)
     return rc;
 }
 
-static int make_slots(dataset *d, size_t first, clipc_err *err)
+static void take_slots(dataset *d, arena *a)
 {
     const size_t B = d->cfg.batch, S = d->cfg.preprocess.h;
 
     for (size_t i = 0; i < AHEAD; i++) {
-        slot_state *s = &d->slots[i];
-        s->step = first + i;
-        s->b.pixels = calloc(B * 3 * S * S, sizeof(float));
-        s->b.ids = calloc(B * d->cfg.context_length, sizeof(int32_t));
-        s->b.caption = calloc(B, sizeof(uint64_t));
-        s->b.sample = calloc(B, sizeof(size_t));
-        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.sample)
-            return clipc_fail_memory(err, "batches", B * 3 * S * S * sizeof(float));
+        batch *b = &d->slots[i].b;
+        b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
+        b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
+        b->caption = arena_take(a, B, sizeof *b->caption);
+        b->sample = arena_take(a, B, sizeof *b->sample);
     }
+}
+
+size_t dataset_batch_bytes(const dataset *d)
+{
+    dataset like = {.cfg = d->cfg};
+    arena measure = arena_measure();
+
+    take_slots(&like, &measure);
+    return measure.used;
+}
+
+static int make_slots(dataset *d, size_t first, clipc_err *err)
+{
+    const int rc = arena_new(&d->batches, dataset_batch_bytes(d), "batches", err);
+
+    if (rc != CLIPC_OK) return rc;
+    take_slots(d, &d->batches);
+    for (size_t i = 0; i < AHEAD; i++) d->slots[i].step = first + i;
     d->next_out = first;
     return CLIPC_OK;
 }
 
-int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err)
+int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err)
 {
     dataset *d = calloc(1, sizeof *d);
     int rc;
@@ -258,12 +275,30 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     if (rc == CLIPC_OK)
         rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
     if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->sources.n, err);
-    if (rc == CLIPC_OK) rc = make_slots(d, first, err);
-    d->threads = calloc(cfg->workers, sizeof *d->threads);
-    if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
-    for (size_t i = 0; rc == CLIPC_OK && i < cfg->workers; i++) rc = start_worker(d, err);
     if (rc == CLIPC_OK) *out = d;
     else dataset_close(d);
+    return rc;
+}
+
+int dataset_start(dataset *d, size_t first, clipc_err *err)
+{
+    int rc = make_slots(d, first, err);
+
+    d->threads = calloc(d->cfg.workers, sizeof *d->threads);
+    if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
+    for (size_t i = 0; rc == CLIPC_OK && i < d->cfg.workers; i++)
+        rc = start_worker(d, err);
+    return rc;
+}
+
+int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err)
+{
+    int rc = dataset_index(out, cfg, err);
+
+    if (rc == CLIPC_OK) rc = dataset_start(*out, first, err);
+    if (rc == CLIPC_OK) return rc;
+    dataset_close(*out);
+    *out = NULL;
     return rc;
 }
 
@@ -275,12 +310,7 @@ void dataset_close(dataset *d)
     pthread_cond_broadcast(&d->wanted);
     pthread_mutex_unlock(&d->lock);
     for (size_t i = 0; i < d->n_threads; i++) pthread_join(d->threads[i], NULL);
-    for (size_t i = 0; i < AHEAD; i++) {
-        free(d->slots[i].b.pixels);
-        free(d->slots[i].b.ids);
-        free(d->slots[i].b.caption);
-        free(d->slots[i].b.sample);
-    }
+    arena_free(&d->batches);
     sources_free(&d->sources);
     sampling_free(&d->sampling);
     faults_free(&d->faults);

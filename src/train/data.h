@@ -43,12 +43,18 @@ typedef struct batch {
 
 typedef struct dataset dataset;
 
-/* Indexes all sources and starts the workers, which begin with batch `first`. */
+/* Indexes all sources; what cfg points to must stay. */
+int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err);
+/* Makes the batches' memory, dataset_batch_bytes of it, and starts the workers, which
+ * begin with batch `first`. */
+int dataset_start(dataset *d, size_t first, clipc_err *err);
+size_t dataset_batch_bytes(const dataset *d);
+/* Both. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
-size_t dataset_bytes(const dataset *d); /* memory they take */
+size_t dataset_bytes(const dataset *d); /* memory that their index takes */
 
 /* The next batch; valid until data_next is called again.  *waited is the seconds this
  * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at

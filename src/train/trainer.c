@@ -7,12 +7,14 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/resident.h"
 #include "base/sizes.h"
 #include "clip/find.h"
+#include "tensor/block_sizes.h"
+#include "train/budget.h"
 #include "train/checkpoint.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
-#include "train/pass.h"
 #include "train/run_lock.h"
 #include "train/run_log.h"
 #include "train/validate.h"
@@ -25,6 +27,7 @@ struct clipc_trainer {
     exec *e;
     net *net, *ema; /* ema: NULL unless the config has one */
     optimizer optimizer;
+    pass_cfg pass_cfg;
     pass pass;
     dataset *data;
     validation *val;
@@ -32,7 +35,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char summary[640];
+    char memory[320], summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -55,18 +58,11 @@ void clipc_trainer_free(clipc_trainer *t)
 
 static int make_memory(clipc_trainer *t, clipc_err *err)
 {
-    const kernels *k = NULL;
-    int rc = kernels_pick(&k, err);
+    int rc = net_room(t->net, err);
 
-    if (rc == CLIPC_OK) rc = net_make(&t->net, &t->cfg.model, TOWER_TRAIN, err);
-    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
-    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
+    if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
-                       (pass_cfg){.batch = t->cfg.data.batch,
-                                  .chunk = t->cfg.data.batch,
-                                  .objective = t->cfg.objective},
-                       err);
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
 }
@@ -135,8 +131,7 @@ static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
     int rc = run_log_open(&t->log, t->out, resume, t->step, err);
 
     if (rc == CLIPC_OK)
-        rc = run_log_begin(&t->log, t->step, t->cfg.steps,
-                           t->cfg.data.batch * t->cfg.accum, err);
+        rc = run_log_begin(&t->log, t->step, t->cfg.steps, t->cfg.data.batch, err);
     if (removed)
         snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
                  removed);
@@ -148,56 +143,104 @@ static void count_steps(clipc_trainer *t)
 {
     const size_t pairs = t->cfg.epochs * dataset_count(t->data);
 
-    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch * t->cfg.accum);
+    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch);
 }
 
-static size_t memory_of(const clipc_trainer *t)
+/* Everything without its memory. */
+static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
 {
-    const size_t learned = t->optimizer.grads->params.floats;
-    const size_t kept = (t->ema ? 2 : 1) * t->net->params.floats;
+    int rc = net_shape(&t->net, &t->cfg.model, TOWER_TRAIN, err);
 
-    return (kept + 3 * learned) * sizeof(float) + dataset_bytes(t->data);
+    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
+    if (rc == CLIPC_OK) rc = optimizer_shape(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
+    if (rc == CLIPC_OK) count_steps(t);
+    if (rc == CLIPC_OK && t->cfg.val)
+        rc = validation_open(&t->val, held_out, t->net, &t->cfg.data, t->cfg.val,
+                             t->cfg.val_samples, err);
+    return rc;
 }
 
-int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
-                       const char *out_dir, int how, clipc_err *err)
+/* How the towers are passed, for memory's sake. */
+static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
+{
+    const train_cfg *c = &t->cfg;
+    const size_t B = c->data.batch, weights = net_bytes(t->net);
+    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float),
+                .weights = c->ema > 0.0f ? 2 * weights : weights,
+                .gradients = net_bytes(t->optimizer.grads),
+                .moments = optimizer_bytes(&t->optimizer),
+                .batches = dataset_batch_bytes(t->data),
+                .held_out = held_out};
+    int rc;
+
+    t->pass_cfg = (pass_cfg){.batch = B,
+                             .chunk = c->chunk ? min_size(c->chunk, B) : B,
+                             .recompute = c->recompute,
+                             .objective = c->objective};
+    rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
+    if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
+    return rc;
+}
+
+int clipc_trainer_plan(clipc_trainer **out, const char *config_json, const char *where,
+                       clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
-    char note[160] = "";
+    size_t held_out = 0;
     int rc;
 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
     t->lock = -1;
     rc = train_config_parse(&t->cfg, config_json, where, err);
+    if (rc == CLIPC_OK) rc = make_shapes(t, &held_out, err);
+    if (rc == CLIPC_OK) rc = choose_pass(t, held_out, err);
+    if (rc == CLIPC_OK) *out = t;
+    else clipc_trainer_free(t);
+    return rc;
+}
+
+const char *clipc_trainer_memory(const clipc_trainer *t)
+{
+    return t->memory;
+}
+
+int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int how, clipc_err *err)
+{
+    char note[160] = "";
+    int rc = CLIPC_OK;
+
     t->out = strdup(out_dir);
     t->checkpoints = path_join(out_dir, "checkpoints");
-    if (rc == CLIPC_OK && !(t->out && t->checkpoints))
-        rc = clipc_fail_memory(err, out_dir, 0);
+    if (!t->out || !t->checkpoints) rc = clipc_fail_memory(err, out_dir, 0);
     if (rc == CLIPC_OK) rc = make_memory(t, err);
     if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
-    if (rc == CLIPC_OK)
-        rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
-    if (rc == CLIPC_OK) count_steps(t);
-    if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, &t->cfg.data, t->cfg.val,
-                             t->cfg.val_samples, err);
+    if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
+    if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
     if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
-    if (rc != CLIPC_OK) {
-        clipc_trainer_free(t);
-        return rc;
-    }
+    if (rc != CLIPC_OK) return rc;
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s%.128s%s",
+             "of %g, %s on %zu threads%s%.128s%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6,
-             t->cfg.init.model ? "; begins with " : "",
+             t->cfg.data.batch, t->cfg.steps, (double)t->cfg.lr, t->e->k->name,
+             t->cfg.threads, t->cfg.init.model ? "; begins with " : "",
              t->cfg.init.model ? t->cfg.init.model : "", note);
-    *out = t;
     return CLIPC_OK;
+}
+
+int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
+                       const char *out_dir, int how, clipc_err *err)
+{
+    int rc = clipc_trainer_plan(out, config_json, where, err);
+
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(*out, out_dir, how, err);
+    if (rc == CLIPC_OK) return rc;
+    clipc_trainer_free(*out);
+    *out = NULL;
+    return rc;
 }
 
 const char *clipc_trainer_summary(const clipc_trainer *t)
@@ -235,17 +278,13 @@ static void update(clipc_trainer *t, float lr, double norm)
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
-    double waited = 0.0, loss = 0.0, norm = NAN;
+    double waited, norm = NAN;
     const batch *b;
     int rc;
 
     optimizer_zero_grads(&t->optimizer, t->e);
-    for (size_t i = 0; i < t->cfg.accum; i++) {
-        double wait = 0.0;
-        if ((rc = dataset_next(&b, t->data, &wait, err)) != CLIPC_OK) return rc;
-        waited += wait;
-        loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
-    }
+    if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
+    const double loss = (double)pass_run(&t->pass, t->e, b);
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
     if (isfinite(norm)) update(t, lr, norm);
@@ -258,9 +297,8 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
                                  .loss = isfinite(norm) ? loss : NAN,
                                  .logit_scale = exp((double)*t->net->logit_scale),
                                  .lr = (double)lr,
-                                 .grad_norm = norm / (double)t->cfg.accum,
-                                 .images_per_second =
-                                     (double)(t->cfg.data.batch * t->cfg.accum) / seconds,
+                                 .grad_norm = norm,
+                                 .images_per_second = (double)t->cfg.data.batch / seconds,
                                  .waited = waited / seconds,
                                  .skipped = t->skipped,
                                  .broken = dataset_broken(t->data)->n};
