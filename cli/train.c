@@ -262,10 +262,11 @@ static int train(settings *s)
     clipc_trainer *t = NULL;
     int rc = config_text(&json, &where, s);
 
-    if (rc == CLIPC_OK) rc = clipc_trainer_plan(&t, json, where, &s->err);
+    if (rc == CLIPC_OK)
+        rc = clipc_trainer_plan(&t, json, where, s->out, s->start, &s->err);
     if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(t));
     if (rc == CLIPC_OK && s->dry_run) goto done;
-    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, s->out, s->start, &s->err);
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();

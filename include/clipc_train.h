@@ -104,6 +104,16 @@
  *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
+ *   loss             "softmax", CLIP's, or "sigmoid", SigLIP's (arXiv:2303.15343): the
+ *                    model gets a bias, and each pair a probability of its own.  Scale
+ *                    and bias begin as in open_clip, at 1 / .07, or 10 and -10, unless
+ *                    model says init_logit_scale, init_logit_bias; with init they are the
+ *                    model's, but begin so where it lacks the bias
+ *   label_smoothing  0, as torch's cross_entropy has it; with softmax alone
+ *   equal_captions   "mask": pairs of a batch whose captions are the same, or whose JSON
+ *                    has the same "class", are left out of the loss; "negatives": they
+ *                    count as wrong, as in open_clip; "positives": as right, in softmax
+ *                    with equal shares
  *   seed             1
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)
@@ -171,7 +181,8 @@ enum {
 /* Indexes the data and finds how much memory the run takes, without taking it.  `where`
  * names the config in messages. */
 CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
-                                 const char *where, clipc_err *err);
+                                 const char *where, const char *out_dir, int start,
+                                 clipc_err *err);
 
 /* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
  * long as the trainer. */
@@ -180,8 +191,7 @@ CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
 /* Makes the towers and, with CLIPC_TRAIN_RESUME, continues from the newest complete
  * checkpoint in out_dir/checkpoints.  A folder in which another process trains is refused
  * (CLIPC_ERR_EXISTS).  After a failure the trainer can only be freed. */
-CLIPC_API int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int start,
-                                  clipc_err *err);
+CLIPC_API int clipc_trainer_start(clipc_trainer *t, clipc_err *err);
 
 /* Both. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
@@ -324,6 +334,31 @@ CLIPC_API clipc_make_options clipc_make_default(void);
 CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
                               const clipc_data_sources *from,
                               const clipc_make_options *options, clipc_err *err);
+
+typedef struct clipc_stats_options {
+    const char *const *against; /* evaluation sets: paths, captions not needed */
+    size_t n_against;
+    double near;           /* a picture nearer than that to one of them is told */
+    size_t sheet;          /* pictures of the contact sheet, drawn at random */
+    size_t threads;        /* 0: all that the process may use */
+    double max_megapixels; /* larger pictures are broken */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    int (*on_progress)(void *user, size_t done, size_t total);
+    void *user;
+} clipc_stats_options;
+
+/* near 9, 100 pictures on the sheet. */
+CLIPC_API clipc_stats_options clipc_stats_default(void);
+
+/* What is in a training set: every picture is decoded.  *json, malloc'd and the caller's
+ * to free: {"samples", "broken", "broken_first", "bytes", "index_bytes", "sources",
+ * "formats", "transparent", "tint", "width", "height", "captions", "duplicates", "near"};
+ * lengths as {"least", "median", "p95", "most", "mean"}.  Duplicates have the same
+ * pixels; near is the root mean square difference of 16 x 16 grey levels, on white.
+ * *html (NULL: none wanted), likewise: the contact sheet, with duplicates and what is
+ * near, in one page that needs no other file. */
+CLIPC_API int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
+                               const clipc_stats_options *options, clipc_err *err);
 
 #ifdef __cplusplus
 }

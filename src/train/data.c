@@ -39,6 +39,8 @@ struct dataset {
     clipc_err error;
     size_t all;    /* samples, those without an entry in the index included */
     faults faults; /* of batches that nobody asked for yet */
+    bool (*seen)(void *user, uint64_t view); /* NULL: none is */
+    void *seen_user;
 };
 
 /* ---- making samples
@@ -341,6 +343,12 @@ int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err)
     if (rc == CLIPC_OK) *out = d;
     else dataset_close(d);
     return rc;
+}
+
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
+{
+    d->seen = seen;
+    d->seen_user = user;
 }
 
 int dataset_start(dataset *d, size_t first, clipc_err *err)

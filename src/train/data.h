@@ -65,7 +65,10 @@ int dataset_start(dataset *d, size_t first, clipc_err *err);
  * pixels are left as they are. */
 void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
 size_t dataset_batch_bytes(const dataset *d);
-/* Both. */
+/* Before the start: views that seen(user, view) knows, called by any thread, are not
+ * made; their pixels are left as they are. */
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
+/* Indexes and starts. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 
