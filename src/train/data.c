@@ -23,8 +23,6 @@ typedef struct slot_state {
 
 struct dataset {
     data_cfg cfg;
-    bool (*seen)(void *user, uint64_t view);
-    void *seen_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -290,12 +288,6 @@ static void take_slots(dataset *d, arena *a)
         b->teacher_pixels = ARENA_FLOATS(a, B * 3 * t->preprocess.h * t->preprocess.w);
         b->teacher_ids = arena_take(a, B * t->context_length, sizeof *b->teacher_ids);
     }
-}
-
-void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
-{
-    d->seen = seen;
-    d->seen_user = user;
 }
 
 size_t dataset_batch_bytes(const dataset *d)
