@@ -38,8 +38,6 @@ struct dataset {
     clipc_err error;
     size_t all;    /* samples, those without an entry in the index included */
     faults faults; /* of batches that nobody asked for yet */
-    bool (*seen)(void *user, uint64_t view); /* NULL: none is */
-    void *seen_user;
 };
 
 /* ---- making samples
@@ -257,12 +255,6 @@ static void take_slots(dataset *d, arena *a)
         b->sample = arena_take(a, B, sizeof *b->sample);
         b->view = arena_take(a, B, sizeof *b->view);
     }
-}
-
-void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
-{
-    d->seen = seen;
-    d->seen_user = user;
 }
 
 size_t dataset_batch_bytes(const dataset *d)
