@@ -32,8 +32,7 @@ DATA, PAIRS = "models/clipc-drawings/eval.tar.gz", 500  # the first, 64 x 64; no
 TEXT = {"context_length": 16, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
 TOWERS = {"vit": {"image_size": 64, "layers": 3, "width": 96, "patch_size": 8, "head_width": 32},
           "resnet": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16}}
-RATES = {"vit": 1e-3, "resnet": 1e-3}
-HYPER = {"batch_size": 32, "warmup": 50, "beta1": 0.9, "beta2": 0.98, "eps": 1e-6,
+HYPER = {"batch_size": 32, "lr": 1e-3, "warmup": 50, "beta1": 0.9, "beta2": 0.98, "eps": 1e-6,
          "weight_decay": 0.2, "grad_clip": 1.0, "logit_scale_max": 100}
 ALLOWED = 10
 
@@ -110,8 +109,7 @@ def compare(tower, steps):
     """Runs all three, writes tower.json and tower.svg, says whether they agree."""
     folder, order = f"{HOME}/{tower}", f"{HOME}/{tower}.order"
     config = {"model": {"embed_dim": 64, "vision_cfg": TOWERS[tower], "text_cfg": TEXT},
-              "data": DATA, "order": order, "augment": AS_IT_IS, "steps": steps,
-              "lr": RATES[tower], **HYPER}
+              "data": DATA, "order": order, "augment": AS_IT_IS, "steps": steps, **HYPER}
     write_order(order, config["batch_size"], steps)
     runs = [run_clipc(config, folder, 2)] + [run_open_clip(config, folder, n) for n in (1, 2)]
     ours, theirs, noise, gap, allowed = judge(*runs)
