@@ -26,6 +26,9 @@ static const opt table[] = {
     {"lock-image-freeze-bn-stats", 0, NULL, "nor do its running statistics move"},
     {"lock-text", 0, NULL, "with --init: the text tower does not learn"},
     {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
+    {"cache-texts", 0, NULL, "with --lock-text: each text is computed once"},
+    {"cache-features", 0, "N", "with --lock-image: N views of each picture, once"},
+    {"cache-dir", 0, "FOLDER", "where these are kept (OUT/cache)"},
     {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
     {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
     {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
@@ -100,14 +103,10 @@ static int set_pair(settings *s, const char *value)
 /* Options whose value is a text, whatever it looks like. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"data",
-                                        "val",
-                                        "eval",
-                                        "init",
-                                        "tokenizer",
-                                        "csv-img-key",
-                                        "csv-caption-key",
-                                        "csv-separator"};
+    static const char *const names[] = {
+        "data",         "val",       "eval",        "init",
+        "cache-dir",    "tokenizer", "csv-img-key", "csv-caption-key",
+        "csv-separator"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
@@ -260,10 +259,11 @@ static int train(settings *s)
     clipc_trainer *t = NULL;
     int rc = config_text(&json, &where, s);
 
-    if (rc == CLIPC_OK) rc = clipc_trainer_plan(&t, json, where, &s->err);
+    if (rc == CLIPC_OK)
+        rc = clipc_trainer_plan(&t, json, where, s->out, s->start, &s->err);
     if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(t));
     if (rc == CLIPC_OK && s->dry_run) goto done;
-    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, s->out, s->start, &s->err);
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();

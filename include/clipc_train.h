@@ -20,18 +20,32 @@
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
  *   init             instead of model and tokenizer: a model as clipc_model_open takes
- * it, whose weights, config and tokenizer the run begins with; lr is then 1e-5.  Towers
- * that are not OpenAI's ViT, ResNet or text run but do not learn: lock them image_size,
- * context_length with init: pictures, texts of another size; positions are interpolated
- * as open_clip does new_head         with init: "image", "text" or "both": a projection
- * drawn anew; with both, embed_dim may be another lock_image, lock_text false: with init,
- * a tower that does not learn; it costs neither gradients nor moments, and where its
- * first groups are locked, backward ends above them lock_image_unlocked_groups,
- * lock_text_unlocked_layers 0: as open_clip's: the last so many groups of a locked ViT or
- * text learn: the projection, the last block with its norm, the blocks in front of it,
- * the embedding lock_image_freeze_bn_stats false: running statistics of a locked ResNet
- * do not move either data             a path, or a list of paths or {"path", "weight"}.
- * A path is a tar shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *                    it, whose weights, config and tokenizer the run begins with; lr is
+ *                    then 1e-5.  Towers that are not OpenAI's ViT, ResNet or text run but
+ *                    do not learn: lock them
+ *   image_size, context_length
+ *                    with init: pictures, texts of another size; positions are
+ *                    interpolated as open_clip does
+ *   new_head         with init: "image", "text" or "both": a projection drawn anew; with
+ *                    both, embed_dim may be another
+ *   lock_image, lock_text
+ *                    false: with init, a tower that does not learn; it costs neither
+ *                    gradients nor moments, and where its first groups are locked,
+ *                    backward ends above them
+ *   lock_image_unlocked_groups, lock_text_unlocked_layers
+ *                    0: as open_clip's: the last so many groups of a locked ViT or text
+ *                    learn: the projection, the last block with its norm, the blocks in
+ *                    front of it, the embedding
+ *   lock_image_freeze_bn_stats
+ *                    false: running statistics of a locked ResNet do not move either
+ *   cache_texts      false: with all of the text tower locked: the features of a text (a
+ *                    caption in a template) are computed once and kept in a mapped file
+ *   cache_features   0: with all of the image tower locked: so many views of each picture
+ *                    instead of ever new ones, whose features are kept likewise.  A
+ *                    picture is known by its file's name, its place and its size
+ *   cache_dir        out_dir/cache: where; other runs may go on with it, one at a time
+ *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
+ *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
  *                    with .txt or .json captions beside them, or of classes: subfolders
  *                    that are named as what the pictures in them show; or many of these
@@ -83,6 +97,16 @@
  *                    beside the model in out_dir/ema; in the beginning it is less
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
+ *   loss             "softmax", CLIP's, or "sigmoid", SigLIP's (arXiv:2303.15343): the
+ *                    model gets a bias, and each pair a probability of its own.  Scale
+ *                    and bias begin as in open_clip, at 1 / .07, or 10 and -10, unless
+ *                    model says init_logit_scale, init_logit_bias; with init they are the
+ *                    model's, but begin so where it lacks the bias
+ *   label_smoothing  0, as torch's cross_entropy has it; with softmax alone
+ *   equal_captions   "mask": pairs of a batch whose captions are the same, or whose JSON
+ *                    has the same "class", are left out of the loss; "negatives": they
+ *                    count as wrong, as in open_clip; "positives": as right, in softmax
+ *                    with equal shares
  *   seed             1
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)
@@ -150,7 +174,8 @@ enum {
 /* Indexes the data and finds how much memory the run takes, without taking it.  `where`
  * names the config in messages. */
 CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
-                                 const char *where, clipc_err *err);
+                                 const char *where, const char *out_dir, int start,
+                                 clipc_err *err);
 
 /* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
  * long as the trainer. */
@@ -159,8 +184,7 @@ CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
 /* Makes the towers and, with CLIPC_TRAIN_RESUME, continues from the newest complete
  * checkpoint in out_dir/checkpoints.  A folder in which another process trains is refused
  * (CLIPC_ERR_EXISTS).  After a failure the trainer can only be freed. */
-CLIPC_API int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int start,
-                                  clipc_err *err);
+CLIPC_API int clipc_trainer_start(clipc_trainer *t, clipc_err *err);
 
 /* Both. */
 CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
@@ -303,6 +327,31 @@ CLIPC_API clipc_make_options clipc_make_default(void);
 CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
                               const clipc_data_sources *from,
                               const clipc_make_options *options, clipc_err *err);
+
+typedef struct clipc_stats_options {
+    const char *const *against; /* evaluation sets: paths, captions not needed */
+    size_t n_against;
+    double near;           /* a picture nearer than that to one of them is told */
+    size_t sheet;          /* pictures of the contact sheet, drawn at random */
+    size_t threads;        /* 0: all that the process may use */
+    double max_megapixels; /* larger pictures are broken */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    int (*on_progress)(void *user, size_t done, size_t total);
+    void *user;
+} clipc_stats_options;
+
+/* near 9, 100 pictures on the sheet. */
+CLIPC_API clipc_stats_options clipc_stats_default(void);
+
+/* What is in a training set: every picture is decoded.  *json, malloc'd and the caller's
+ * to free: {"samples", "broken", "broken_first", "bytes", "index_bytes", "sources",
+ * "formats", "transparent", "tint", "width", "height", "captions", "duplicates", "near"};
+ * lengths as {"least", "median", "p95", "most", "mean"}.  Duplicates have the same
+ * pixels; near is the root mean square difference of 16 x 16 grey levels, on white.
+ * *html (NULL: none wanted), likewise: the contact sheet, with duplicates and what is
+ * near, in one page that needs no other file. */
+CLIPC_API int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
+                               const clipc_stats_options *options, clipc_err *err);
 
 #ifdef __cplusplus
 }

@@ -179,10 +179,11 @@ static int run_alone(const char *more)
     clipc_train_stats s;
     clipc_err err;
 
-    if (clipc_trainer_plan(&t, config(more), "test", &err) != CLIPC_OK) return 1;
-    const double told = strtod(clipc_trainer_memory(t), NULL);
-    if (clipc_trainer_start(t, ROOT "alone", CLIPC_TRAIN_FORCE, &err) != CLIPC_OK)
+    if (clipc_trainer_plan(&t, config(more), "test", ROOT "alone", CLIPC_TRAIN_FORCE,
+                           &err) != CLIPC_OK)
         return 1;
+    const double told = strtod(clipc_trainer_memory(t), NULL);
+    if (clipc_trainer_start(t, &err) != CLIPC_OK) return 1;
     for (int i = 0; i < 2; i++)
         if (clipc_trainer_step(t, &s, &err) != CLIPC_OK) return 1;
     getrusage(RUSAGE_SELF, &used);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "train/sampling.h"
 
 enum {
@@ -21,6 +22,8 @@ typedef struct slot_state {
 
 struct dataset {
     data_cfg cfg;
+    bool (*seen)(void *user, uint64_t view);
+    void *seen_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -35,6 +38,8 @@ struct dataset {
     clipc_err error;
     size_t all;    /* samples, those without an entry in the index included */
     faults faults; /* of batches that nobody asked for yet */
+    bool (*seen)(void *user, uint64_t view); /* NULL: none is */
+    void *seen_user;
 };
 
 /* ---- making samples
@@ -65,14 +70,6 @@ static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
                                     : sampling_draw(&d->sampling, r);
 }
 
-static uint64_t hash(const char *s)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-
-    for (; *s; s++) h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    return h;
-}
-
 static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng *r,
                      clipc_err *err)
 {
@@ -84,7 +81,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     size_t n;
     int rc = CLIPC_OK;
 
-    *id = hash(caption);
+    *id = hash_text(0, caption);
     buf_clear(&m->text);
     if (c->n_templates) {
         const char *hole = strstr(c->templates[t], "{}");
@@ -100,8 +97,19 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
                          err);
 }
 
-static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                    clipc_err *err)
+/* Which of a picture's views; the same for the same bytes of the same file. */
+static uint64_t view_of(const dataset *d, const sample *s, uint64_t which)
+{
+    const sources *from = &d->sources;
+    const uint64_t place[3] = {s->offset, s->size, which};
+    const uint64_t h =
+        hash_bytes(hash_text(0, sources_name(from, s)), place, sizeof place);
+
+    return s->shard == SAMPLE_LOOSE ? h : hash_text(h, from->shards[s->shard].path);
+}
+
+static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                        clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const size_t S = c->preprocess.h;
@@ -120,9 +128,26 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
         preprocess_normalize(b->pixels + k * 3 * S * S, m->view, &c->preprocess);
         augment_erase(b->pixels + k * 3 * S * S, &c->augment, S, r);
     }
+    image_free(&im);
+    return rc;
+}
+
+static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                    clipc_err *err)
+{
+    const data_cfg *c = &m->d->cfg;
+    int rc = CLIPC_OK;
+
+    if (!c->views) {
+        rc = make_picture(m, b, k, s, r, err);
+    } else {
+        b->view[k] = view_of(m->d, s, rng_below(r, c->views));
+        rng own = rng_seed(c->seed, b->view[k]);
+        if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
+            rc = make_picture(m, b, k, s, &own, err);
+    }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
-    image_free(&im);
     return rc;
 }
 
@@ -230,7 +255,14 @@ static void take_slots(dataset *d, arena *a)
         b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
         b->caption = arena_take(a, B, sizeof *b->caption);
         b->sample = arena_take(a, B, sizeof *b->sample);
+        b->view = arena_take(a, B, sizeof *b->view);
     }
+}
+
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
+{
+    d->seen = seen;
+    d->seen_user = user;
 }
 
 size_t dataset_batch_bytes(const dataset *d)
@@ -278,6 +310,12 @@ int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err)
     if (rc == CLIPC_OK) *out = d;
     else dataset_close(d);
     return rc;
+}
+
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
+{
+    d->seen = seen;
+    d->seen_user = user;
 }
 
 int dataset_start(dataset *d, size_t first, clipc_err *err)

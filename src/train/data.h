@@ -29,6 +29,7 @@ typedef struct data_cfg {
     const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
+    size_t views; /* of each picture; 0: it never looks the same twice */
     preprocess_cfg preprocess;
     augment_cfg augment;
     double max_megapixels;
@@ -38,6 +39,7 @@ typedef struct batch {
     float *pixels;     /* [B,3,S,S] */
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
+    uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
     size_t *sample;    /* [B] which of all samples */
 } batch;
 
@@ -48,8 +50,14 @@ int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err);
 /* Makes the batches' memory, dataset_batch_bytes of it, and starts the workers, which
  * begin with batch `first`. */
 int dataset_start(dataset *d, size_t first, clipc_err *err);
+/* Before that, with data_cfg.views: those that seen(user, view) knows are not made, their
+ * pixels are left as they are. */
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
 size_t dataset_batch_bytes(const dataset *d);
-/* Both. */
+/* Before the start: views that seen(user, view) knows, called by any thread, are not
+ * made; their pixels are left as they are. */
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
+/* Indexes and starts. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 

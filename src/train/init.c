@@ -65,7 +65,7 @@ int init_config(clip_cfg *cfg, tokenizer *t, token_files *files, const init_cfg 
 
 static bool is_new(const param *p, const init_cfg *i)
 {
-    if (strcmp(p->name, "logit_bias") == 0) return i->new_bias;
+    if (strncmp(p->name, "logit_", 6) == 0) return i->new_bias;
     return group_is_head(p) &&
            (group_side(p) == SIDE_IMAGE ? i->new_image_head : i->new_text_head);
 }
@@ -96,12 +96,9 @@ int init_weights(net *n, const init_cfg *i, const logit_start *logits, rng *r,
     net *from = NULL;
     int rc;
 
+    *n->logit_scale = logits->scale;
     if (n->logit_bias) *n->logit_bias = logits->bias;
-    if (!i->model) {
-        net_init(n, r);
-        *n->logit_scale = logits->scale;
-        return CLIPC_OK;
-    }
+    if (!i->model) return net_init(n, r), CLIPC_OK;
     rc = open_source(&s, i, err);
     if (rc == CLIPC_OK) rc = net_open(&from, &s, TOWER_EVAL, k, err);
     for (size_t at = 0; rc == CLIPC_OK && at < n->params.n; at++) {

@@ -13,7 +13,9 @@ typedef struct init_cfg {
     size_t image_size, context_length;
     size_t embed_dim;                   /* with both new heads */
     bool new_image_head, new_text_head; /* projections drawn anew */
-    bool new_bias; /* of the logits, which the loss wants and the model has not */
+    /* The loss wants one of the logits, which the model has not: the scale, made by
+     * another loss, begins anew with it. */
+    bool new_bias;
 } init_cfg;
 
 /* The model's config, changed as i says and laid out for an open_clip folder, its

@@ -13,7 +13,7 @@ static const char *const keys[] = {
     "model", "preprocess_cfg", "tokenizer", "templates",
     "init", "image_size", "context_length", "embed_dim", "new_head",
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
-    "lock_text", "lock_text_unlocked_layers",
+    "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
     "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
@@ -39,6 +39,7 @@ void train_config_free(train_cfg *c)
     tokenizer_free(&c->tokenizer);
     token_files_free(&c->token_files);
     free(c->init.model);
+    free(c->cache_dir);
     data_config_free(c);
     memset(c, 0, sizeof *c);
 }
@@ -70,6 +71,7 @@ static const number sizes[] = {
     {"embed_dim", AT(init.embed_dim), 0, 1 << 16},
     {"lock_image_unlocked_groups", AT(lock_image_unlocked_groups), 0, 1 << 16},
     {"lock_text_unlocked_layers", AT(lock_text_unlocked_layers), 0, 1 << 16},
+    {"cache_features", AT(data.views), 0, 1 << 16},
 };
 
 static const number reals[] = {
@@ -281,6 +283,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start_caches(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);

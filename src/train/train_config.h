@@ -30,6 +30,9 @@ typedef struct train_cfg {
         val_samples, seed;
     /* With a locked tower; what is locked stands in model.image and model.text. */
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
+    bool cache_texts;        /* data.views: so many views of each picture */
+    char *cache_dir;         /* NULL: inside the run's folder */
+    uint64_t views;          /* what these depend on beside the model, as a number */
     float lr_image, lr_text; /* 0: lr */
     float ema;               /* decay of the weights' moving average; 0: none */
     float layer_decay;       /* of the rates, for each group away from the features */

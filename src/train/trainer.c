@@ -29,9 +29,11 @@ struct clipc_trainer {
     optimizer optimizer;
     pass_cfg pass_cfg;
     pass pass;
+    frozen *texts, *pictures; /* NULL: not kept */
     dataset *data;
     validation *val;
     run_log log;
+    int how;  /* CLIPC_TRAIN_* */
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
@@ -45,6 +47,8 @@ void clipc_trainer_free(clipc_trainer *t)
     validation_free(t->val);
     run_log_close(&t->log);
     run_lock_release(t->lock);
+    frozen_close(t->texts);
+    frozen_close(t->pictures);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -103,30 +107,57 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_err *err)
+static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
 {
+    t->out = strdup(out_dir);
+    t->checkpoints = path_join(out_dir, "checkpoints");
+    if (!t->out || !t->checkpoints) return clipc_fail_memory(err, out_dir, 0);
+    if (t->how == CLIPC_TRAIN_NEW &&
+        (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
+        return clipc_fail(err, CLIPC_ERR_EXISTS,
+                          "%s: holds a run or a model already; go on with --resume, "
+                          "choose another --out, or --force replaces it",
+                          t->out);
+    return CLIPC_OK;
+}
+
+static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
+{
+    const bool resume = t->how == CLIPC_TRAIN_RESUME;
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
-    int rc = CLIPC_OK;
+    int rc;
 
     t->best = -1.0;
-    if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
-    else if (how == CLIPC_TRAIN_NEW &&
-             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
-        rc = clipc_fail(err, CLIPC_ERR_EXISTS,
-                        "%s: holds a run or a model already; go on with --resume, choose "
-                        "another --out, or --force replaces it",
-                        t->out);
+    if (resume) rc = resume_from(t, note, note_size, err);
     else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
-    if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
+    if (rc == CLIPC_OK && t->ema && !resume) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }
 
-/* Only now that all else is open anything of a run that was there may go. */
-static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
-                    clipc_err *err)
+/* Features that locked towers made before, and a place for those that they will make. */
+static int open_caches(clipc_trainer *t, clipc_err *err)
 {
-    const bool resume = how == CLIPC_TRAIN_RESUME;
+    const size_t B = t->cfg.data.batch;
+    char *dir = t->cfg.cache_dir ? strdup(t->cfg.cache_dir) : path_join(t->out, "cache");
+    int rc = dir ? CLIPC_OK : clipc_fail_memory(err, t->out, 0);
+
+    if (rc == CLIPC_OK && t->cfg.cache_texts)
+        rc = frozen_open(&t->texts, t->net, SIDE_TEXT, dir, 0, B, err);
+    if (rc == CLIPC_OK && t->cfg.data.views) {
+        rc = frozen_open(&t->pictures, t->net, SIDE_IMAGE, dir, t->cfg.views, B, err);
+        if (rc == CLIPC_OK) dataset_skip(t->data, frozen_has, t->pictures);
+    }
+    t->pass.cfg.texts = t->texts;
+    t->pass.cfg.pictures = t->pictures;
+    free(dir);
+    return rc;
+}
+
+/* Only now that all else is open anything of a run that was there may go. */
+static int open_log(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
+{
+    const bool resume = t->how == CLIPC_TRAIN_RESUME;
     const size_t removed = resume ? 0 : checkpoint_remove(t->checkpoints);
     int rc = run_log_open(&t->log, t->out, resume, t->step, err);
 
@@ -184,7 +215,7 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
 }
 
 int clipc_trainer_plan(clipc_trainer **out, const char *config_json, const char *where,
-                       clipc_err *err)
+                       const char *out_dir, int how, clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
     size_t held_out = 0;
@@ -193,7 +224,9 @@ int clipc_trainer_plan(clipc_trainer **out, const char *config_json, const char 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
     t->lock = -1;
+    t->how = how;
     rc = train_config_parse(&t->cfg, config_json, where, err);
+    if (rc == CLIPC_OK) rc = choose_folder(t, out_dir, err);
     if (rc == CLIPC_OK) rc = make_shapes(t, &held_out, err);
     if (rc == CLIPC_OK) rc = choose_pass(t, held_out, err);
     if (rc == CLIPC_OK) *out = t;
@@ -206,19 +239,16 @@ const char *clipc_trainer_memory(const clipc_trainer *t)
     return t->memory;
 }
 
-int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int how, clipc_err *err)
+int clipc_trainer_start(clipc_trainer *t, clipc_err *err)
 {
     char note[160] = "";
-    int rc = CLIPC_OK;
+    int rc = make_memory(t, err);
 
-    t->out = strdup(out_dir);
-    t->checkpoints = path_join(out_dir, "checkpoints");
-    if (!t->out || !t->checkpoints) rc = clipc_fail_memory(err, out_dir, 0);
-    if (rc == CLIPC_OK) rc = make_memory(t, err);
-    if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = begin(t, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = open_caches(t, err);
     if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
     if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
-    if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = open_log(t, note, sizeof note, err);
     if (rc != CLIPC_OK) return rc;
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
@@ -234,9 +264,9 @@ int clipc_trainer_start(clipc_trainer *t, const char *out_dir, int how, clipc_er
 int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
                        const char *out_dir, int how, clipc_err *err)
 {
-    int rc = clipc_trainer_plan(out, config_json, where, err);
+    int rc = clipc_trainer_plan(out, config_json, where, out_dir, how, err);
 
-    if (rc == CLIPC_OK) rc = clipc_trainer_start(*out, out_dir, how, err);
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(*out, err);
     if (rc == CLIPC_OK) return rc;
     clipc_trainer_free(*out);
     *out = NULL;
@@ -285,6 +315,8 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     optimizer_zero_grads(&t->optimizer, t->e);
     if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
     const double loss = (double)pass_run(&t->pass, t->e, b);
+    if ((rc = frozen_error(t->texts, err)) != CLIPC_OK) return rc;
+    if ((rc = frozen_error(t->pictures, err)) != CLIPC_OK) return rc;
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
     if (isfinite(norm)) update(t, lr, norm);

@@ -357,6 +357,13 @@ train_errors() {
         printf '0\n99\n' >"$T/order" && run 3 train --data "$T/pairs" --out "$T/x" --set order="$T/order" &&
         one_line && grep -q 'order: line 2 is 99' "$T/err"
 }
+train_memory() { # said before anything is made; what does not fit is refused, by one line
+    run 0 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --set chunk=3 --dry-run &&
+        grep -q '^[0-9]* MiB of memory: weights .*; 3 of 4 pairs at a time$' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --max-memory 1M &&
+        one_line && grep -q 'max_memory is 1 MiB' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/dry" --max-memory 4X && one_line && [ ! -e "$T/dry" ]
+}
 
 example() { # the C program in examples/, which the build made beside the command
     exe=$(dirname "$CLIPC")/example_zero_shot
@@ -566,10 +573,28 @@ else expect 'quantize: the bundled model' bundled_int8; fi
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
+EN=$(echo "$TINY" | sed 's/"layers":1,"width":32,"patch_size":8,"head_width":16/"timm_model_name":"tf_efficientnet_lite0","timm_proj":"linear"/')
+effnet() { # the package's file; a tower by its name: trained, loaded, saved, resumed to the bit
+    E=tests/golden/models/effnet_package/model.pth
+    run 0 info $E && grep -q 'efficientnet_lite: 224 px, width 4, stages 1-2-1-2-1-2-1' "$T/out" &&
+        run 0 convert $E "$T/en.clipc" --to clipc && run 0 embed $M/photo.jpg -m "$T/en.clipc" &&
+        mv "$T/out" "$T/en.out" && run 0 embed $M/photo.jpg -m $E && cmp -s "$T/out" "$T/en.out" &&
+        run 3 convert $E "$T/en.oc" && one_line && grep -q 'one tower' "$T/err" || return 1
+    train "$T/en" --set "$EN" --set keep=9 &&
+        run 0 info "$T/en" && grep -q 'efficientnet_lite: 32 px, width 32, stages 1-2-2-3-3-4-1' "$T/out" &&
+        run 0 convert "$T/en" "$T/en2" --to open_clip -p f32 &&
+        run 0 classify $M/photo.jpg -m "$T/en2" -l 'a,b' || return 1
+    mv "$T/en/open_clip_model.safetensors" "$T/en.whole"
+    rm "$T/en/checkpoints/step-0000000006.safetensors"
+    run 0 train --out "$T/en" --resume && cmp -s "$T/en/open_clip_model.safetensors" "$T/en.whole"
+}
+expect 'an EfficientNet-Lite: from its package, trained, saved, resumed' effnet
 expect 'train: errors' train_errors
+expect 'train: memory said, and limited' train_memory
 . tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh
+. tests/cli/objectives.sh
 . tests/cli/data.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/cli/faults.sh || status=1
