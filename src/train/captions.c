@@ -1,5 +1,6 @@
 #include "train/captions.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,14 @@ void captions_free(captions *c)
 {
     for (size_t i = 0; i < c->n; i++) free(c->v[i]);
     free(c->v);
+}
+
+uint64_t caption_hash(const char *text)
+{
+    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+
+    for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+    return h;
 }
 
 int captions_add(captions *c, const char *text, size_t len, clipc_err *err)
@@ -28,6 +37,17 @@ int captions_add(captions *c, const char *text, size_t len, clipc_err *err)
     return CLIPC_OK;
 }
 
+/* A text or a whole number; whatever else people keep there is none. */
+static uint64_t class_of(const json_t *v)
+{
+    char number[32];
+
+    if (json_is_string(v)) return caption_hash(json_string_value(v));
+    if (!json_is_integer(v)) return 0;
+    snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    return caption_hash(number);
+}
+
 int captions_json(captions *c, span text, const char *where, clipc_err *err)
 {
     json_t *root = NULL;
@@ -36,6 +56,7 @@ int captions_json(captions *c, span text, const char *where, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = json_get_string(&first, root, "caption", where, err);
     if (rc == CLIPC_OK) rc = json_get_bool(&c->tint, root, "tint", where, err);
+    if (rc == CLIPC_OK) c->class = class_of(json_object_get(root, "class"));
     if (rc == CLIPC_OK && first) rc = captions_add(c, first, strlen(first), err);
     const json_t *more = json_object_get(root, "captions");
     for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(more); i++) {

@@ -63,14 +63,6 @@ static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
                                     : sampling_draw(&d->sampling, r);
 }
 
-static uint64_t hash(const char *s)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-
-    for (; *s; s++) h = (h ^ (unsigned char)*s) * 0x100000001b3u;
-    return h;
-}
-
 static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng *r,
                      clipc_err *err)
 {
@@ -82,7 +74,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     size_t n;
     int rc = CLIPC_OK;
 
-    *id = hash(caption);
+    *id = caption_hash(caption);
     buf_clear(&m->text);
     if (c->n_templates) {
         const char *hole = strstr(c->templates[t], "{}");
@@ -120,6 +112,7 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
     }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
+    b->alike[k] = s->class ? s->class : b->caption[k];
     image_free(&im);
     return rc;
 }
@@ -228,8 +221,9 @@ static int make_slots(dataset *d, size_t first, clipc_err *err)
         s->b.pixels = calloc(B * 3 * S * S, sizeof(float));
         s->b.ids = calloc(B * d->cfg.context_length, sizeof(int32_t));
         s->b.caption = calloc(B, sizeof(uint64_t));
+        s->b.alike = calloc(B, sizeof(uint64_t));
         s->b.sample = calloc(B, sizeof(size_t));
-        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.sample)
+        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.alike || !s->b.sample)
             return clipc_fail_memory(err, "batches", B * 3 * S * S * sizeof(float));
     }
     d->next_out = first;
@@ -279,6 +273,7 @@ void dataset_close(dataset *d)
         free(d->slots[i].b.pixels);
         free(d->slots[i].b.ids);
         free(d->slots[i].b.caption);
+        free(d->slots[i].b.alike);
         free(d->slots[i].b.sample);
     }
     sources_free(&d->sources);

@@ -38,6 +38,7 @@ typedef struct batch {
     float *pixels;     /* [B,3,S,S] */
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
+    uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
     size_t *sample;    /* [B] which of all samples */
 } batch;
 
