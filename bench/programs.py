@@ -17,7 +17,7 @@ def context(row):
 
 
 def clipc(row):
-    x = models.inputs(row.kind, row.batch)
+    x = models.inputs(row.model, row.kind, row.batch)
     if row.kind == "text":
         return {"": lambda: functools.partial(context(row).ids, x.astype(np.int32))}
     return {"": lambda: functools.partial(context(row).images, x)}
@@ -65,7 +65,7 @@ def openvino_parts(row, x, size):
 
 def openvino(row, x=None):
     import openvino  # noqa: F401 (missing is told before models are made for it)
-    x = models.inputs(row.kind, row.batch) if x is None else x
+    x = models.inputs(row.model, row.kind, row.batch) if x is None else x
     builds = {"latency": lambda: openvino_whole(row, x)}
     for size in (1, 8, 16, 32, 40):
         if len(x) % size == 0 and 1 < len(x) // size <= 32:
@@ -82,7 +82,7 @@ def onnxruntime(row):
         options.add_free_dimension_override_by_name("batch", row.batch)
         session = onnxruntime.InferenceSession(models.onnx(row.model, row.kind), options,
                                                providers=["CPUExecutionProvider"])
-        x = models.inputs(row.kind, row.batch)
+        x = models.inputs(row.model, row.kind, row.batch)
         return lambda: session.run(None, {"x": x})[0]
     return {"": build}
 
@@ -97,7 +97,7 @@ def torch(row):
 
     def build(layout=torch.contiguous_format, compiled=False):
         net = models.tower(row.model, row.kind).to(dtype).to(memory_format=layout)
-        x = torch.from_numpy(models.inputs(row.kind, row.batch))
+        x = torch.from_numpy(models.inputs(row.model, row.kind, row.batch))
         if row.kind == "image":
             x = x.to(dtype).to(memory_format=layout)
         net = torch.compile(net) if compiled else net

@@ -101,7 +101,7 @@ def encode(row):
 def from_file(row):
     """faster-clip takes files: a PNG of the size that the tower sees costs both next to nothing
     to decode.  It keeps int8 weights, so it agrees as those do."""
-    blots = (models.inputs("image", 1)[0].transpose(1, 2, 0) * 40 + 128).clip(0, 255)
+    blots = (models.inputs(row.model, "image", 1)[0].transpose(1, 2, 0) * 40 + 128).clip(0, 255)
     png = io.BytesIO()
     Image.fromarray(blots.astype(np.uint8)).save(png, "PNG")
     context = programs.context(row)
@@ -178,10 +178,10 @@ def context_memory(row):
     """What a process holds for itself once a context of default size has embedded a picture and a
     text, weights mapped; opening the model and its vocabulary are counted too."""
     path, dim = models.own(row.model), models.embed_dim(row.model)
-    picture, ids = models.inputs("image", 1), models.inputs("text", 1).astype("int32")
+    picture, ids = (models.inputs(row.model, kind, 1) for kind in ("image", "text"))
     before = anonymous_megabytes()
     context = programs.library.Context(programs.library.Model(path), dim, row.threads)
-    context.images(picture), context.ids(ids)
+    context.images(picture), context.ids(ids.astype("int32"))
     return {"unit": "MB", "value": anonymous_megabytes() - before}
 
 

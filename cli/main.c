@@ -12,6 +12,7 @@ static const struct {
     {"similarity", cmd_similarity, "how well texts fit pictures"},
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
+    {"data", cmd_data, "makes training sets and looks into them"},
     {"vocab", cmd_vocab, "learns a vocabulary from captions"},
     {"eval", cmd_eval, "measures how good a model is"},
     {"pull", cmd_pull, "fetches a model from the Hugging Face hub"},

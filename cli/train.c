@@ -26,6 +26,9 @@ static const opt table[] = {
     {"lock-image-freeze-bn-stats", 0, NULL, "nor do its running statistics move"},
     {"lock-text", 0, NULL, "with --init: the text tower does not learn"},
     {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
+    {"cache-texts", 0, NULL, "with --lock-text: each text is computed once"},
+    {"cache-features", 0, "N", "with --lock-image: N views of each picture, once"},
+    {"cache-dir", 0, "FOLDER", "where these are kept (OUT/cache)"},
     {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
     {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
     {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
@@ -47,7 +50,9 @@ static const opt table[] = {
     {"warmup", 0, "N", "steps of linear warm-up (200)"},
     {"seed", 0, "N", "seed of weights, order and augmentation (1)"},
     {"threads", 0, "N", "compute threads (all it may use)"},
-    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set accum=4"},
+    {"max-memory", 0, "SIZE", "e.g. 4G: choose chunks of the batch so that it fits"},
+    {"dry-run", 0, NULL, "only say how much memory it would take"},
+    {"set", 0, "KEY=JSON", "any key of the config, e.g. --set chunk=64"},
 };
 
 static const opts_usage usage = {
@@ -64,7 +69,8 @@ static const opts_usage usage = {
 
 typedef struct settings {
     const char *config, *out;
-    int start;     /* CLIPC_TRAIN_* */
+    int start; /* CLIPC_TRAIN_* */
+    bool dry_run;
     json_t *given; /* options that override the config */
     clipc_err err;
 } settings;
@@ -97,14 +103,10 @@ static int set_pair(settings *s, const char *value)
 /* Options whose value is a text, whatever it looks like. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"data",
-                                        "val",
-                                        "eval",
-                                        "init",
-                                        "tokenizer",
-                                        "csv-img-key",
-                                        "csv-caption-key",
-                                        "csv-separator"};
+    static const char *const names[] = {
+        "data",         "val",       "eval",        "init",
+        "cache-dir",    "tokenizer", "csv-img-key", "csv-caption-key",
+        "csv-separator"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(name, names[i]) == 0) return true;
@@ -120,6 +122,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "out") == 0) return s->out = value, 0;
     if (strcmp(name, "resume") == 0) return s->start = CLIPC_TRAIN_RESUME, 0;
     if (strcmp(name, "force") == 0) return s->start = CLIPC_TRAIN_FORCE, 0;
+    if (strcmp(name, "dry-run") == 0) return s->dry_run = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
     if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);
     snprintf(key, sizeof key, "%s", name);
@@ -257,13 +260,17 @@ static int train(settings *s)
     int rc = config_text(&json, &where, s);
 
     if (rc == CLIPC_OK)
-        rc = clipc_trainer_open(&t, json, where, s->out, s->start, &s->err);
+        rc = clipc_trainer_plan(&t, json, where, s->out, s->start, &s->err);
+    if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(t));
+    if (rc == CLIPC_OK && s->dry_run) goto done;
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();
         fprintf(stderr, "%s\n", clipc_trainer_summary(t));
         rc = run(t, s, &s->err);
     }
+done:
     clipc_trainer_free(t);
     free(json);
     free(own);

@@ -20,18 +20,32 @@
  *                    files the model keeps; default: OpenAI's.  A model has as many rows
  *                    unless text_cfg names a vocab_size
  *   init             instead of model and tokenizer: a model as clipc_model_open takes
- * it, whose weights, config and tokenizer the run begins with; lr is then 1e-5.  Towers
- * that are not OpenAI's ViT, ResNet or text run but do not learn: lock them image_size,
- * context_length with init: pictures, texts of another size; positions are interpolated
- * as open_clip does new_head         with init: "image", "text" or "both": a projection
- * drawn anew; with both, embed_dim may be another lock_image, lock_text false: with init,
- * a tower that does not learn; it costs neither gradients nor moments, and where its
- * first groups are locked, backward ends above them lock_image_unlocked_groups,
- * lock_text_unlocked_layers 0: as open_clip's: the last so many groups of a locked ViT or
- * text learn: the projection, the last block with its norm, the blocks in front of it,
- * the embedding lock_image_freeze_bn_stats false: running statistics of a locked ResNet
- * do not move either data             a path, or a list of paths or {"path", "weight"}.
- * A path is a tar shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
+ *                    it, whose weights, config and tokenizer the run begins with; lr is
+ *                    then 1e-5.  Towers that are not OpenAI's ViT, ResNet or text run but
+ *                    do not learn: lock them
+ *   image_size, context_length
+ *                    with init: pictures, texts of another size; positions are
+ *                    interpolated as open_clip does
+ *   new_head         with init: "image", "text" or "both": a projection drawn anew; with
+ *                    both, embed_dim may be another
+ *   lock_image, lock_text
+ *                    false: with init, a tower that does not learn; it costs neither
+ *                    gradients nor moments, and where its first groups are locked,
+ *                    backward ends above them
+ *   lock_image_unlocked_groups, lock_text_unlocked_layers
+ *                    0: as open_clip's: the last so many groups of a locked ViT or text
+ *                    learn: the projection, the last block with its norm, the blocks in
+ *                    front of it, the embedding
+ *   lock_image_freeze_bn_stats
+ *                    false: running statistics of a locked ResNet do not move either
+ *   cache_texts      false: with all of the text tower locked: the features of a text (a
+ *                    caption in a template) are computed once and kept in a mapped file
+ *   cache_features   0: with all of the image tower locked: so many views of each picture
+ *                    instead of ever new ones, whose features are kept likewise.  A
+ *                    picture is known by its file's name, its place and its size
+ *   cache_dir        out_dir/cache: where; other runs may go on with it, one at a time
+ *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
+ *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
  *                    with .txt or .json captions beside them, or of classes: subfolders
  *                    that are named as what the pictures in them show; or many of these
@@ -64,7 +78,7 @@
  *
  * How:
  *
- *   batch_size       256 pairs; accum 1: batches a step
+ *   batch_size       256 pairs
  *   steps            2000; warmup 200 of them
  *   epochs           instead of steps: so many times the number of samples
  *   shuffle          true with epochs, else false: by epochs instead of by draws with
@@ -97,6 +111,17 @@
  *   threads          0: all that the process may use (its affinity mask, its control
  *                    group's limit)
  *   workers          2 threads that decode pictures
+ *
+ * In how much memory:
+ *
+ *   max_memory       bytes, or a string, "4G", of powers of 1024: recompute and chunk
+ *                    become what fits; a run that cannot fit does not begin.  0: any
+ *   recompute        true: of a block's activations only the input is kept and the rest
+ *                    computed again on the way back, with the same bits
+ *   chunk            pairs that pass the towers at a time, 0: the batch.  The loss and
+ * its gradient are those of the batch all the same, for which all but one chunk pass
+ * twice.  But batch norm (ResNets) takes its statistics of a chunk, each of which moves
+ * the running ones once
  *
  * What is kept:
  *
@@ -138,14 +163,6 @@ typedef struct clipc_val_stats {
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
 } clipc_val_stats;
 
-/* Indexes the data, makes the towers and, with CLIPC_TRAIN_RESUME, continues from the
- * newest complete checkpoint in out_dir/checkpoints.  A folder in which another process
- * trains is refused (CLIPC_ERR_EXISTS).  `where` names the config in messages. */
-CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
-                                 const char *where, const char *out_dir, int start,
-                                 clipc_err *err);
-CLIPC_API void clipc_trainer_free(clipc_trainer *t);
-
 /* What to do with a run, or a model, that out_dir holds already. */
 enum {
     CLIPC_TRAIN_NEW,    /* refuse: CLIPC_ERR_EXISTS */
@@ -154,7 +171,28 @@ enum {
                            model in out_dir is replaced at the first save */
 };
 
-/* A line on what was opened: parameters, data, memory; on resume a warning if the
+/* Indexes the data and finds how much memory the run takes, without taking it.  `where`
+ * names the config in messages. */
+CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
+                                 const char *where, const char *out_dir, int start,
+                                 clipc_err *err);
+
+/* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
+ * long as the trainer. */
+CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
+
+/* Makes the towers and, with CLIPC_TRAIN_RESUME, continues from the newest complete
+ * checkpoint in out_dir/checkpoints.  A folder in which another process trains is refused
+ * (CLIPC_ERR_EXISTS).  After a failure the trainer can only be freed. */
+CLIPC_API int clipc_trainer_start(clipc_trainer *t, clipc_err *err);
+
+/* Both. */
+CLIPC_API int clipc_trainer_open(clipc_trainer **out, const char *config_json,
+                                 const char *where, const char *out_dir, int start,
+                                 clipc_err *err);
+CLIPC_API void clipc_trainer_free(clipc_trainer *t);
+
+/* A line on what was started: parameters, data; on resume a warning if the
  * instruction set or the threads differ.  Lives as long as the trainer. */
 CLIPC_API const char *clipc_trainer_summary(const clipc_trainer *t);
 
@@ -245,6 +283,50 @@ typedef struct clipc_vocab_stats {
 CLIPC_API int clipc_vocab_train(clipc_vocab_stats *stats, const char *folder,
                                 const char *const *paths, size_t n,
                                 const clipc_vocab_options *options, clipc_err *err);
+
+/* ---- training sets ---- */
+
+/* What there is: paths like a config's "data", and how tables among them are read; NULL:
+ * the defaults. */
+typedef struct clipc_data_sources {
+    const char *const *paths;
+    size_t n;
+    const char *csv_img_key, *csv_caption_key, *csv_separator;
+} clipc_data_sources;
+
+typedef struct clipc_make_options {
+    size_t per_shard;   /* samples, at most */
+    size_t shard_bytes; /* of pictures and captions, at most, but for a single sample */
+    size_t side;        /* longer sides are made so long; 0: they stay */
+    int quality;        /* of JPEG, 1 to 100 */
+    int shuffle;        /* nonzero: in an order that the seed gives */
+    uint64_t seed;
+    size_t threads;        /* 0: all that the process may use */
+    double max_broken;     /* as a config's */
+    double max_megapixels; /* larger pictures are broken */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    int (*on_progress)(void *user, size_t done, size_t total);
+    void (*on_broken)(void *user, const char *why); /* NULL allowed */
+    void *user;
+} clipc_make_options;
+
+typedef struct clipc_make_stats {
+    size_t samples, shards, bytes; /* bytes of pictures and captions */
+    size_t rewritten;              /* pictures made smaller or put into another format */
+    size_t broken;                 /* left out */
+} clipc_make_stats;
+
+/* 10000 samples or 1e9 bytes a shard, pictures as they are, in order. */
+CLIPC_API clipc_make_options clipc_make_default(void);
+
+/* Writes folder/00000.tar, ..: each sample a picture, .txt with its first caption and, if
+ * it has more, .json with all.  Pictures stay byte for byte unless they are larger than
+ * `side` or neither JPEG, PNG nor WebP: those become JPEG, or PNG where they are
+ * transparent.  The folder must not exist and appears when it is whole; until then it is
+ * called folder.partial, and the same call goes on where it was stopped. */
+CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
+                              const clipc_data_sources *from,
+                              const clipc_make_options *options, clipc_err *err);
 
 #ifdef __cplusplus
 }

@@ -200,6 +200,7 @@ static void copy_hf(const char *folder)
 static void test_sound(void **state)
 {
     static const char *const models[] = {E2E,
+                                         MODELS "effnet",
                                          MODELS "hf_vit",
                                          MODELS "oc_rn",
                                          MODELS "oc_vit_gelu",

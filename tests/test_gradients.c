@@ -129,9 +129,10 @@ static size_t pass_bytes(const rig *r, size_t chunk, bool recompute)
     clipc_err err;
     pass p;
 
-    CHECK_OK(
-        pass_make(&p, &bytes, r->n, NULL, (pass_cfg){r->B, chunk, recompute, {0}}, &err),
-        err);
+    CHECK_OK(pass_make(&p, &bytes, r->n, NULL,
+                       (pass_cfg){.batch = r->B, .chunk = chunk, .recompute = recompute},
+                       &err),
+             err);
     assert_null(p.work.mem);
     pass_free(&p);
     return bytes;

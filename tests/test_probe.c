@@ -153,8 +153,7 @@ static void test_bowl(void **state)
     (void)state;
     CHECK_OK(lbfgs_minimise(x, 50, bowl, &calls, &limits, &iterations, &err), err);
     for (size_t i = 0; i < 50; i++) CHECK_NEAR(x[i], (double)i, 1e-7);
-    print_message("%zu iterations, %zu calls\n", iterations, calls);
-    assert_true(iterations < 80 && calls < 100); /* measured ITER, CALLS */
+    assert_true(iterations < 80 && calls < 100); /* measured 54 and 62 */
 }
 
 int main(void)

@@ -52,6 +52,8 @@ static void test_save(void **state)
                       RESIZE_SHORTEST);
     same_after_saving(VARIANTS "convnext_tiny", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "convnext_xxlarge", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(VARIANTS "tf_efficientnet_lite0", LAYOUT_OPEN_CLIP,
+                      RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vitamin_small_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vitamin_xlarge_384", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "vit_base_mci_224", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
@@ -99,6 +101,8 @@ static void test_layouts(void **state)
         {VARIANTS "coca", "relative", LAYOUT_HF},
         {VARIANTS "vit_so400m_patch14_siglip_224", "relative", LAYOUT_HF},
         {MODELS "oc_rn", "no resnet", LAYOUT_HF},
+        {MODELS "effnet", "no efficientnet", LAYOUT_HF},
+        {MODELS "effnet", "no name for a tower", LAYOUT_OPEN_CLIP},
     };
     clipc_err err;
 
@@ -165,6 +169,7 @@ static void test_packed(void **state)
                  {MODELS "oc_vit_gelu", 't'},
                  {MODELS "oc_vit_gelu", 'i'},
                  {MODELS "oc_rn", 0},
+                 {VARIANTS "tf_efficientnet_lite0", 0},
                  {VARIANTS "coca", 0},
                  {VARIANTS "coca_cascade", 0},
                  {VARIANTS "qk_norm", 0},

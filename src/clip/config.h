@@ -59,9 +59,9 @@ int config_gguf(clip_cfg *cfg, const json_t *meta, const char *where, clipc_err 
 int config_bert_sizes(clip_cfg *cfg, const tensor_file *f, const char *where,
                       clipc_err *err);
 /* A sentence-transformers folder's own words about its text tower: config.json of BERT's
- * family and 1_Pooling/config.json. */
-int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *pooling,
-                    const char *where, clipc_err *err);
+ * family, sentence_bert_config.json and 1_Pooling/config.json. */
+int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *limits,
+                    const json_t *pooling, const char *where, clipc_err *err);
 
 /* Adds a JSON list of templates (NULL: none). */
 int config_templates(clip_cfg *cfg, const json_t *list, const char *where,

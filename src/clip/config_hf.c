@@ -269,8 +269,8 @@ int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
 
 /* ---- sentence-transformers and GGUF ---- */
 
-int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *pooling,
-                    const char *where, clipc_err *err)
+int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *limits,
+                    const json_t *pooling, const char *where, clipc_err *err)
 {
     const char *type = "";
     bool mean = true;
@@ -289,6 +289,9 @@ int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *pooling,
         rc = json_get_bool(&mean, pooling, "pooling_mode_mean_tokens", where, err);
     cfg->text.heads = heads;
     cfg->text.context_length = 128;
+    if (rc == CLIPC_OK && json_is_integer(json_object_get(limits, "max_seq_length")))
+        rc = json_get_size(&cfg->text.context_length, limits, "max_seq_length", where,
+                           err);
     cfg->text.bert_pool = mean ? BERT_MEAN : BERT_CLS;
     return rc;
 }

@@ -69,9 +69,14 @@ int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err)
     return rc;
 }
 
+size_t net_bytes(const net *n)
+{
+    return n->params.floats * sizeof(float);
+}
+
 int net_room(net *n, clipc_err *err)
 {
-    const int rc = arena_new(&n->mem, n->params.floats * sizeof(float), "model", err);
+    const int rc = arena_new(&n->mem, net_bytes(n), "model", err);
 
     if (rc == CLIPC_OK) param_list_bind(&n->params, (float *)(void *)n->mem.mem);
     return rc;

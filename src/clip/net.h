@@ -33,9 +33,11 @@ void net_free(net *n);
 /* Random weights; logit_scale and logit_bias stay as they are. */
 void net_init(net *n, rng *r);
 
-/* The same without memory: the parameters' pointers are not set; and the memory then. */
+/* The same without memory: the parameters' pointers are not set; and the memory then,
+ * net_bytes of it. */
 int net_shape(net **out, const clip_cfg *cfg, tower_mode mode, clipc_err *err);
 int net_room(net *n, clipc_err *err);
+size_t net_bytes(const net *n);
 
 /* A net with the weights of a source, positions interpolated where they are for another
  * size (clip/positions.h).  Missing tensors, wrong shapes and NaN or infinite

@@ -95,8 +95,18 @@ static int read_part(json_t **out, const model_source *s, const char *name,
     return rc;
 }
 
-/* sentence-transformers keeps a Transformer, a Pooling and maybe a Dense module; the
- * first in the folder itself or in 0_Transformer/. */
+/* A file of the folder itself or of 0_Transformer/. */
+static int read_module(json_t **out, const model_source *s, const char *name,
+                       clipc_err *err)
+{
+    char inner[64];
+    const int rc = read_part(out, s, name, err);
+
+    snprintf(inner, sizeof inner, "0_Transformer/%s", name);
+    return rc == CLIPC_OK && !*out ? read_part(out, s, inner, err) : rc;
+}
+
+/* sentence-transformers keeps a Transformer, a Pooling and maybe a Dense module. */
 static int open_sentence(model_source *s, clipc_err *err)
 {
     static const char *const bert_names[] = {
@@ -104,15 +114,15 @@ static int open_sentence(model_source *s, clipc_err *err)
         "0_Transformer/pytorch_model.bin", NULL};
     static const char *const dense_names[] = {"2_Dense/model.safetensors",
                                               "2_Dense/pytorch_model.bin", NULL};
-    json_t *bert = NULL, *pooling = NULL;
+    json_t *bert = NULL, *limits = NULL, *pooling = NULL;
     model_source dense = {.path = s->path};
-    int rc = read_part(&bert, s, "config.json", err);
+    int rc = read_module(&bert, s, "config.json", err);
 
     s->format = "sentence-transformers", s->config_by = "config.json";
-    if (rc == CLIPC_OK && !bert)
-        rc = read_part(&bert, s, "0_Transformer/config.json", err);
+    if (rc == CLIPC_OK) rc = read_module(&limits, s, "sentence_bert_config.json", err);
     if (rc == CLIPC_OK) rc = read_part(&pooling, s, "1_Pooling/config.json", err);
-    if (rc == CLIPC_OK) rc = config_sentence(&s->cfg, bert, pooling, s->path, err);
+    if (rc == CLIPC_OK)
+        rc = config_sentence(&s->cfg, bert, limits, pooling, s->path, err);
     if (rc == CLIPC_OK) rc = open_first(s, bert_names, err);
     if (rc == CLIPC_OK && open_first(&dense, dense_names, NULL) == CLIPC_OK)
         rc = tensor_file_join(s->weights, dense.weights, "dense.", s->path, err);
@@ -120,6 +130,7 @@ static int open_sentence(model_source *s, clipc_err *err)
     if (rc == CLIPC_OK) rc = config_bert_sizes(&s->cfg, s->weights, s->path, err);
     free(dense.weights_path);
     json_decref(bert);
+    json_decref(limits);
     json_decref(pooling);
     return rc;
 }

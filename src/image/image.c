@@ -85,27 +85,48 @@ typedef int decoder(image *out, const uint8_t *data, size_t size, const char *na
                     double max_megapixels, clipc_err *err);
 
 /* Bytes at a place, by which a format is known. */
-static const struct {
+typedef struct format {
     size_t at, n;
     const char *bytes;
     decoder *decode;
-} formats[] = {
-    {0, 3, "\xff\xd8\xff", jpeg_decode},
-    {0, 8, "\x89PNG\r\n\x1a\n", png_decode},
-    {8, 4, "WEBP", webp_decode},
-    {0, 4, "GIF8", gif_decode},
-    {0, 2, "BM", bmp_decode},
-    {0, 4, "II*\0", tiff_decode},
-    {0, 4, "MM\0*", tiff_decode},
-    {0, 4, "II+\0", tiff_decode},
-    {0, 4, "MM\0+", tiff_decode},
-    {0, 2, "\xff\x0a", jxl_decode},
-    {0, 12, "\0\0\0\x0cJXL \r\n\x87\n", jxl_decode},
-    {4, 6, "ftyphe", heif_decode},
-    {4, 7, "ftypmif", heif_decode},
-    {4, 7, "ftypmsf", heif_decode},
-    {4, 7, "ftypavi", heif_decode},
+    const char *name;
+} format;
+
+static const format formats[] = {
+    {0, 3, "\xff\xd8\xff", jpeg_decode, "jpeg"},
+    {0, 8, "\x89PNG\r\n\x1a\n", png_decode, "png"},
+    {8, 4, "WEBP", webp_decode, "webp"},
+    {0, 4, "GIF8", gif_decode, "gif"},
+    {0, 2, "BM", bmp_decode, "bmp"},
+    {0, 4, "II*\0", tiff_decode, "tiff"},
+    {0, 4, "MM\0*", tiff_decode, "tiff"},
+    {0, 4, "II+\0", tiff_decode, "tiff"},
+    {0, 4, "MM\0+", tiff_decode, "tiff"},
+    {0, 2, "\xff\x0a", jxl_decode, "jxl"},
+    {0, 12, "\0\0\0\x0cJXL \r\n\x87\n", jxl_decode, "jxl"},
+    {4, 6, "ftyphe", heif_decode, "heif"},
+    {4, 7, "ftypmif", heif_decode, "heif"},
+    {4, 7, "ftypmsf", heif_decode, "heif"},
+    {4, 7, "ftypavi", heif_decode, "heif"},
 };
+
+/* PNM's is too short to stand in the table. */
+static const format *format_of(const uint8_t *p, size_t size)
+{
+    static const format pnm = {.decode = pnm_decode, .name = "pnm"};
+
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        if (size >= formats[i].at + formats[i].n &&
+            memcmp(p + formats[i].at, formats[i].bytes, formats[i].n) == 0)
+            return &formats[i];
+    return size >= 2 && p[0] == 'P' && strchr("0123456fy", p[1]) ? &pnm : NULL;
+}
+
+const char *image_format(const void *data, size_t size)
+{
+    const format *f = format_of(data, size);
+    return f ? f->name : NULL;
+}
 
 int image_decode(image *out, const void *data, size_t size, const char *name,
                  double max_megapixels, clipc_err *err)
@@ -116,23 +137,17 @@ int image_decode(image *out, const void *data, size_t size, const char *name,
 int image_decode_fast(image *out, const void *data, size_t size, const char *name,
                       size_t enough, double max_megapixels, clipc_err *err)
 {
-    const uint8_t *p = data;
+    const format *f = format_of(data, size);
 
     *out = (image){0};
     if (size == 0) return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: empty file", name);
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        if (size < formats[i].at + formats[i].n ||
-            memcmp(p + formats[i].at, formats[i].bytes, formats[i].n) != 0)
-            continue;
-        if (formats[i].decode == jpeg_decode)
-            return jpeg_decode_fast(out, p, size, name, enough, max_megapixels, err);
-        return formats[i].decode(out, p, size, name, max_megapixels, err);
-    }
-    if (size >= 2 && p[0] == 'P' && strchr("0123456fy", p[1]))
-        return pnm_decode(out, p, size, name, max_megapixels, err);
-    return clipc_fail(
-        err, CLIPC_ERR_FORMAT,
-        "%s: not a JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG "
-        "XL picture",
-        name);
+    if (!f)
+        return clipc_fail(
+            err, CLIPC_ERR_FORMAT,
+            "%s: not a JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG "
+            "XL picture",
+            name);
+    return f->decode == jpeg_decode
+               ? jpeg_decode_fast(out, data, size, name, enough, max_megapixels, err)
+               : f->decode(out, data, size, name, max_megapixels, err);
 }

@@ -69,6 +69,10 @@ int image_decode(image *out, const void *data, size_t size, const char *name,
 int image_decode_fast(image *out, const void *data, size_t size, const char *name,
                       size_t enough, double max_megapixels, clipc_err *err);
 
+/* What a file's first bytes say that it is: "jpeg", "png", .. "jxl"; NULL: none of them.
+ */
+const char *image_format(const void *data, size_t size);
+
 /* The decoders behind it, and what they share. */
 int jpeg_decode(image *out, const uint8_t *data, size_t size, const char *name,
                 double max_megapixels, clipc_err *err);
@@ -97,9 +101,13 @@ int image_check_size(size_t w, size_t h, double max_megapixels, const char *name
 int image_lacks(const char *name, const char *format, const char *library,
                 clipc_err *err);
 
+/* JPEG bytes of w x h RGB pixels, appended to out: pass a zeroed buf.  quality 1 to 100,
+ * colours at half the resolution as libjpeg's default has it. */
+struct buf;
+int jpeg_encode(struct buf *out, const uint8_t *px, size_t w, size_t h, int quality,
+                clipc_err *err);
 /* PNG bytes of w x h pixels with 1, 3 or 4 channels, appended to out: pass a zeroed buf.
  */
-struct buf;
 int png_encode(struct buf *out, const uint8_t *px, size_t w, size_t h, size_t channels,
                clipc_err *err);
 

@@ -1,11 +1,13 @@
 #include <setjmp.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <jpeglib.h>
 
 /* jerror.h wants jpeglib.h before it. */
 #include <jerror.h>
 
+#include "base/buf.h"
 #include "image/image.h"
 
 /* libjpeg reports through callbacks; this one jumps back to the only function that set
@@ -99,5 +101,40 @@ int jpeg_decode_fast(image *out, const uint8_t *data, size_t size, const char *n
             out->px[i] = (uint8_t)(255 - out->px[i]);
     }
     jpeg_destroy_decompress(&d);
+    return rc;
+}
+
+int jpeg_encode(struct buf *out, const uint8_t *px, size_t w, size_t h, int quality,
+                clipc_err *err)
+{
+    struct jpeg_compress_struct c;
+    jpeg_errors e;
+    unsigned char *bytes = NULL;
+    unsigned long size = 0;
+
+    c.err = jpeg_std_error(&e.base);
+    e.base.error_exit = on_error;
+    jpeg_create_compress(&c);
+    jpeg_mem_dest(&c, &bytes, &size);
+    if (setjmp(e.back)) {
+        jpeg_destroy_compress(&c); /* its destination frees nothing */
+        return clipc_fail(err, CLIPC_ERR_MEMORY, "JPEG: %s", e.msg);
+    }
+    c.image_width = (JDIMENSION)w;
+    c.image_height = (JDIMENSION)h;
+    c.input_components = 3;
+    c.in_color_space = JCS_RGB;
+    jpeg_set_defaults(&c);
+    jpeg_set_quality(&c, quality, TRUE);
+    c.optimize_coding = TRUE;
+    jpeg_start_compress(&c, TRUE);
+    while (c.next_scanline < c.image_height) {
+        JSAMPROW row = (JSAMPROW)(uintptr_t)(px + (size_t)c.next_scanline * w * 3);
+        jpeg_write_scanlines(&c, &row, 1);
+    }
+    jpeg_finish_compress(&c);
+    jpeg_destroy_compress(&c);
+    const int rc = buf_add(out, bytes, size, err);
+    free(bytes);
     return rc;
 }

@@ -208,9 +208,11 @@ typedef struct block_out {
     convbn_acts widen, deepen, narrow;
 } block_out;
 
-/* At inference the outputs take turns in a few buffers, for a few pictures at a time, so
- * that they stay in the cache; in training each has its own. */
+/* At inference the outputs take turns in a few buffers, for a few pictures at a time, and
+ * what a block widens too far for the second-level cache is made in strips of rows; in
+ * training each output has its own. */
 enum { SLOT_A, SLOT_B, SLOT_WIDE, SLOT_DEEP, SLOTS, AT_A_TIME = 4, GRADS = 4 };
+enum { STRIP_FLOATS = 96 << 10 };
 
 typedef struct effnet_acts {
     arena mem;
@@ -226,9 +228,28 @@ typedef struct effnet_acts {
     float *work;
 } effnet_acts;
 
-/* Of the largest of all units, for one picture. */
+/* Rows of a block's output that are made at a time; all of them where what it widens is
+ * small. */
+static size_t strip_rows(const effnet_block *b)
+{
+    const dwconv_shape *d = &b->deepen_s;
+    const size_t fit = STRIP_FLOATS / (d->W * d->C);
+
+    if (fit >= d->H) return d->Ho;
+    return fit > d->k ? min_size((fit - d->k) / d->stride + 1, d->Ho) : 1;
+}
+
+/* Rows that they are made of, at most. */
+static size_t strip_needs(const effnet_block *b)
+{
+    const dwconv_shape *d = &b->deepen_s;
+
+    return min_size((strip_rows(b) - 1) * d->stride + d->k, d->H);
+}
+
+/* Of the largest of all units: floats of outputs of the batch, and the rest. */
 typedef struct sizes {
-    size_t narrow, wide, deep; /* floats of outputs */
+    size_t narrow, wide, deep;
     size_t channels, work, scratch;
 } sizes;
 
@@ -247,29 +268,41 @@ static void grow(size_t *n, size_t to)
     *n = max_size(*n, to);
 }
 
-static void grow_conv(sizes *m, const conv_shape *s, size_t *out, size_t B, bool train)
+static void grow_conv(sizes *m, const conv_shape *s, size_t B, bool train)
 {
-    grow(out, out_floats(s));
     grow(&m->channels, s->O);
     grow(&m->work, train ? conv_work(s, B) : winograd_work(s, 1));
     grow(&m->scratch, winograd_scratch(s));
 }
 
+/* What a block takes in the slots for what it widens. */
+static void grow_slots(sizes *m, const effnet_block *b, size_t B)
+{
+    const dwconv_shape *d = &b->deepen_s;
+    const size_t rows = strip_rows(b), pictures = rows < d->Ho ? 1 : B;
+
+    grow(&m->wide, pictures * strip_needs(b) * d->W * d->C);
+    grow(&m->deep, pictures * rows * d->Wo * d->C);
+}
+
 static sizes sizes_of(const effnet *n, size_t B, bool train)
 {
-    sizes m = {0};
+    sizes m = {.narrow = B * out_floats(&n->stem_s)};
 
-    grow_conv(&m, &n->stem_s, &m.narrow, B, train);
+    grow_conv(&m, &n->stem_s, B, train);
     for (size_t i = 0; i < n->n; i++) {
         const effnet_block *b = &n->blocks[i];
         const dwconv_shape *d = &b->deepen_s;
-        if (b->widens) grow_conv(&m, &b->widen_s, &m.wide, B, train);
-        grow(&m.deep, deep_floats(d));
+        if (b->widens) grow_conv(&m, &b->widen_s, B, train);
+        grow_slots(&m, b, B);
         grow(&m.channels, d->C);
         grow(&m.work, train ? dwconv_bwd_work(d, B) : dwconv_work(d));
-        grow_conv(&m, &b->narrow_s, &m.narrow, B, train);
+        grow_conv(&m, &b->narrow_s, B, train);
+        grow(&m.narrow, B * out_floats(&b->narrow_s));
+        if (train) grow(&m.wide, B * d->H * d->W * d->C); /* of gradients */
     }
-    grow_conv(&m, &n->last_s, &m.wide, B, train);
+    grow_conv(&m, &n->last_s, B, train);
+    grow(&m.wide, B * out_floats(&n->last_s));
     return m;
 }
 
@@ -332,14 +365,14 @@ static void acts_take(effnet_acts *a, arena *mem, const effnet *n)
     if (train) {
         const size_t most = max_size(m.narrow, max_size(m.wide, m.deep));
         a->part = arena_take(mem, convbn_part_doubles(m.channels), sizeof *a->part);
-        for (size_t i = 0; i < GRADS; i++) a->grads[i] = ARENA_FLOATS(mem, a->B * most);
+        for (size_t i = 0; i < GRADS; i++) a->grads[i] = ARENA_FLOATS(mem, most);
         if (a->mode == TOWER_RECOMPUTE) take_blocks_again(a, mem, n);
         else
             for (size_t i = 0; i < n->n; i++)
                 take_block(&a->blocks[i], a, mem, mem, &n->blocks[i], 0);
     } else {
         for (size_t i = 0; i < SLOTS; i++)
-            a->slots[i] = ARENA_FLOATS(mem, a->B * floats[i]);
+            a->slots[i] = ARENA_FLOATS(mem, floats[i]);
         bn_acts_take(&a->shared, mem, m.channels, false);
     }
     take_unit(&a->stem, a, all, out_floats(&n->stem_s), n->stem_s.O, SLOT_A);
@@ -415,6 +448,58 @@ static const float *residual_fwd(const convbn_run *r, const effnet_block *b, blo
     return o->narrow.y;
 }
 
+/* What a block makes of one picture, in strips: rows of its input that two strips need
+ * are moved, not made again. */
+static void picture_fwd(const convbn_run *r, const effnet_block *b, block_out *o,
+                        const float *x)
+{
+    const dwconv_shape *d = &b->deepen_s;
+    const size_t width = d->W * d->C, rows = strip_rows(b);
+    convbn_acts widen = o->widen, narrow = o->narrow;
+    conv_shape widen_s = b->widen_s, narrow_s = b->narrow_s;
+    dwconv_shape deepen_s = *d;
+    size_t base = 0, done = 0; /* the first row that is there, and the first that is not */
+
+    for (size_t y = 0; y < d->Ho; y += rows) {
+        const size_t n = min_size(rows, d->Ho - y), top = y * d->stride;
+        const size_t first = top > d->pad_y ? top - d->pad_y : 0;
+        const size_t end = min_size(top + (n - 1) * d->stride + d->k - d->pad_y, d->H);
+        const size_t out = y * d->Wo * b->narrow_s.O;
+        if (b->widens) {
+            memmove(o->widen.y, o->widen.y + (first - base) * width,
+                    (done - first) * width * sizeof(float));
+            widen.y = o->widen.y + (done - first) * width;
+            widen_s.H = widen_s.Ho = end - done;
+            convbn_fwd(r, &b->widen, &widen, &widen_s, x + done * d->W * widen_s.I, NULL,
+                       ACT_RELU6);
+            base = first, done = end;
+        }
+        deepen_s.pad_y = first + d->pad_y - top;
+        deepen_s.H = end - first, deepen_s.Ho = n;
+        dwbn_fwd(r, &b->deepen, &o->deepen, &deepen_s,
+                 b->widens ? o->widen.y : x + first * width, ACT_RELU6);
+        narrow.y = o->narrow.y + out;
+        narrow_s.H = narrow_s.Ho = n;
+        convbn_fwd(r, &b->narrow, &narrow, &narrow_s, o->deepen.y,
+                   b->adds ? x + out : NULL, ACT_NONE);
+    }
+}
+
+/* At inference; returns the block's output. */
+static const float *strips_fwd(const convbn_run *r, const effnet_block *b, block_out *o,
+                               const float *x)
+{
+    const size_t in = b->widen_s.H * b->widen_s.W * b->widen_s.I;
+    convbn_run one = *r;
+    block_out at = *o;
+
+    if (strip_rows(b) == b->deepen_s.Ho) return residual_fwd(r, b, o, x);
+    one.B = 1;
+    for (size_t i = 0; i < r->B; i++, x += in, at.narrow.y += out_floats(&b->narrow_s))
+        picture_fwd(&one, b, &at, x);
+    return o->narrow.y;
+}
+
 /* out [B,E] from a->mean. */
 static void project(const convbn_run *r, float *out, const effnet *n,
                     const effnet_acts *a)
@@ -445,7 +530,7 @@ static void forward(const convbn_run *r, const effnet *n, effnet_acts *a, float 
         block_out *o = &a->blocks[r->train ? i : 0];
         if (!r->train)
             take_block(o, a, NULL, NULL, &n->blocks[i], i % 2 ? SLOT_A : SLOT_B);
-        x = residual_fwd(r, &n->blocks[i], o, x);
+        x = (r->train ? residual_fwd : strips_fwd)(r, &n->blocks[i], o, x);
     }
     convbn_fwd(r, &n->last, &a->last, &n->last_s, x, NULL, ACT_RELU6);
     for (size_t b = 0; b < r->B; b++)

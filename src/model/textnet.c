@@ -217,6 +217,8 @@ static void acts_take(textnet_acts *a, arena *mem, const textnet *t)
         else
             block_acts_take(&a->blocks[i], mem, &bc, a->rows, a->B, positions(&t->cfg),
                             i >= silent);
+    if (silent < t->cfg.layers)
+        block_rows_take(&a->blocks[t->cfg.layers - 1], mem, &bc, a->rows, a->B);
     if (!train) {
         a->path_start = arena_take(mem, a->B + 1, sizeof *a->path_start);
         a->path = arena_take(mem, a->B * positions(&t->cfg), sizeof *a->path);

@@ -322,6 +322,8 @@ static void acts_take(vit_acts *a, arena *mem, const vit *v)
         else if (i > silent && a->mode == TOWER_RECOMPUTE)
             block_acts_share(&a->blocks[i], mem, &a->blocks[silent], &bc, N);
         else block_acts_take(&a->blocks[i], mem, &bc, N, a->B, v->T, i >= silent);
+    if (silent < v->cfg.layers)
+        block_rows_take(&a->blocks[v->cfg.layers - 1], mem, &bc, N, a->B);
     if (!train) return;
     if (!v->cfg.locked) {
         a->x0 = ARENA_FLOATS(mem, N * C);

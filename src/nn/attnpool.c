@@ -50,21 +50,24 @@ void attnpool_init(attnpool *l, const attnpool_cfg *cfg, rng *r)
 void attnpool_acts_take(attnpool_acts *a, arena *mem, const attnpool_cfg *cfg, size_t B,
                         bool train)
 {
-    const size_t row = B * cfg->C, tokens = row * cfg->T, probs = B * cfg->H * cfg->T;
+    const size_t row = B * cfg->C, tokens = row * cfg->T;
 
+    *a = (attnpool_acts){0};
     a->t = ARENA_FLOATS(mem, tokens);
-    a->q = ARENA_FLOATS(mem, row);
-    a->k = ARENA_FLOATS(mem, tokens);
-    a->v = ARENA_FLOATS(mem, tokens);
-    a->p = ARENA_FLOATS(mem, probs);
     a->ctx = ARENA_FLOATS(mem, row);
+    if (cfg->form == WEIGHTS_PLAIN) {
+        onequery_acts_take(&a->one, mem, B * cfg->T, B, cfg->C, cfg->H, train);
+        a->start = arena_take(mem, B + 1, sizeof *a->start);
+        a->q = a->one.q;
+    } else {
+        a->q = ARENA_FLOATS(mem, row);
+        a->k = ARENA_FLOATS(mem, tokens);
+        a->v = ARENA_FLOATS(mem, tokens);
+        a->p = ARENA_FLOATS(mem, B * cfg->H * cfg->T);
+    }
     if (!train) return;
     a->dt = ARENA_FLOATS(mem, tokens);
-    a->dk = ARENA_FLOATS(mem, tokens);
-    a->dv = ARENA_FLOATS(mem, tokens);
-    a->dq = ARENA_FLOATS(mem, row);
     a->dctx = ARENA_FLOATS(mem, row);
-    a->dp = ARENA_FLOATS(mem, probs);
 }
 
 typedef struct pool_job {
@@ -107,7 +110,7 @@ static void picture_tokens(void *arg, size_t thread, size_t b)
     k->add(t, j->l->pos, j->T * C);
 }
 
-/* One head of one picture. */
+/* One head of one picture, from keys and values of all tokens. */
 static void head_fwd(void *arg, size_t thread, size_t i)
 {
     const pool_job *j = arg;
@@ -136,44 +139,47 @@ static void query_fwd(exec *e, const attnpool *l, attnpool_acts *a,
     else gemm_packed(e, a->q, C, t0, l->q_w, cfg->form, B, C, C, o);
 }
 
+/* Every picture's tokens. */
+static seqs pictures(attnpool_acts *a, const attnpool_cfg *cfg, size_t B)
+{
+    for (size_t b = 0; b <= B; b++) a->start[b] = b * cfg->T;
+    return (seqs){.B = B, .start = a->start};
+}
+
+static onequery_weights keys_values(const attnpool *l)
+{
+    return (onequery_weights){l->k_w, l->v_w, l->v_b};
+}
+
+/* ctx from tokens and queries. */
+static void attend(pool_job *j, const attnpool_cfg *cfg, size_t B)
+{
+    const size_t C = cfg->C, N = B * cfg->T;
+    const attnpool *l = j->l;
+    attnpool_acts *a = j->a;
+
+    if (cfg->form == WEIGHTS_PLAIN) {
+        const onequery_weights w = keys_values(l);
+        const seqs s = pictures(a, cfg, B);
+        onequery_fwd(j->e, a->ctx, &a->one, a->t, &w, &s, C, cfg->H);
+        return;
+    }
+    linear_fwd(j->e, a->k, a->t, l->k_w, cfg->form, N, C, C, (gemm_opts){.bias = l->k_b});
+    linear_fwd(j->e, a->v, a->t, l->v_w, cfg->form, N, C, C, (gemm_opts){.bias = l->v_b});
+    exec_each(j->e, head_fwd, j, B * cfg->H);
+}
+
 void attnpool_fwd(exec *e, float *out, const float *x, const attnpool *l,
                   attnpool_acts *a, const attnpool_cfg *cfg, size_t B)
 {
-    const size_t C = cfg->C, N = B * cfg->T;
     pool_job j = job_of(e, a, l, cfg);
 
     j.x = x;
     exec_each(e, picture_tokens, &j, B);
     query_fwd(e, l, a, cfg, B);
-    linear_fwd(e, a->k, a->t, l->k_w, cfg->form, N, C, C, (gemm_opts){.bias = l->k_b});
-    linear_fwd(e, a->v, a->t, l->v_w, cfg->form, N, C, C, (gemm_opts){.bias = l->v_b});
-    exec_each(e, head_fwd, &j, B * cfg->H);
-    linear_fwd(e, out, a->ctx, l->c_w, cfg->form, B, C, cfg->E,
+    attend(&j, cfg, B);
+    linear_fwd(e, out, a->ctx, l->c_w, cfg->form, B, cfg->C, cfg->E,
                (gemm_opts){.bias = l->c_b});
-}
-
-static void head_bwd(void *arg, size_t thread, size_t i)
-{
-    const pool_job *j = arg;
-    const kernels *k = j->e->k;
-    const size_t b = i / j->H, row = b * j->C + i % j->H * j->D;
-    const size_t at = b * j->T * j->C + i % j->H * j->D;
-    const float *q = j->a->q + row, *dctx = j->a->dctx + row, *p = j->a->p + i * j->T;
-    float *dp = j->a->dp + i * j->T, *dq = j->a->dq + row;
-
-    (void)thread;
-    for (size_t t = 0; t < j->T; t++)
-        dp[t] = (float)k->dot(dctx, j->a->v + at + t * j->C, j->D);
-    k->softmax_bwd(dp, j->T, p, j->T, 1, j->T, j->scale);
-    memset(dq, 0, j->D * sizeof *dq);
-    for (size_t t = 0; t < j->T; t++) {
-        const size_t o = at + t * j->C;
-        k->axpy(dq, dp[t], j->a->k + o, j->D);
-        memset(j->a->dk + o, 0, j->D * sizeof *dq);
-        k->axpy(j->a->dk + o, dp[t], q, j->D);
-        memset(j->a->dv + o, 0, j->D * sizeof *dq);
-        k->axpy(j->a->dv + o, p[t], dctx, j->D);
-    }
 }
 
 static void picture_tokens_bwd(void *arg, size_t thread, size_t b)
@@ -192,19 +198,19 @@ static void picture_tokens_bwd(void *arg, size_t thread, size_t b)
 void attnpool_bwd(exec *e, float *dx, const float *dout, const attnpool *l,
                   attnpool *grad, attnpool_acts *a, const attnpool_cfg *cfg, size_t B)
 {
-    const size_t C = cfg->C, N = B * cfg->T, row = cfg->T * C;
+    const size_t C = cfg->C, row = cfg->T * C;
     const gemm_opts add = {.accumulate = true};
+    const onequery_weights w = keys_values(l), dw = keys_values(grad);
+    const seqs s = pictures(a, cfg, B);
+    const float *dq = a->one.dq;
     pool_job j = job_of(e, a, l, cfg);
 
     j.dx = dx;
     linear_bwd(e, a->dctx, grad->c_w, grad->c_b, dout, a->ctx, l->c_w, B, C, cfg->E);
-    exec_each(e, head_bwd, &j, B * cfg->H);
-    linear_bwd(e, a->dt, grad->k_w, grad->k_b, a->dk, a->t, l->k_w, N, C, C);
-    linear_bwd(e, NULL, grad->v_w, grad->v_b, a->dv, a->t, l->v_w, N, C, C);
-    gemm(e, a->dt, C, mat_of(a->dv, C), mat_of(l->v_w, C), N, C, C, add);
-    gemm(e, grad->q_w, C, mat_t(a->dq, C), mat_of(a->t, row), C, C, B, add);
-    rows_sum(e, grad->q_b, a->dq, B, C);
-    gemm(e, a->dt, row, mat_of(a->dq, C), mat_of(l->q_w, C), B, C, C, add);
+    onequery_bwd(e, a->dt, &dw, &a->one, a->dctx, a->t, &w, &s, C, cfg->H);
+    gemm(e, grad->q_w, C, mat_t(dq, C), mat_of(a->t, row), C, C, B, add);
+    rows_sum(e, grad->q_b, dq, B, C);
+    gemm(e, a->dt, row, mat_of(dq, C), mat_of(l->q_w, C), B, C, C, add);
     rows_sum(e, grad->pos, a->dt, B, row);
     exec_each(e, picture_tokens_bwd, &j, B);
 }

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include "nn/onequery.h"
 #include "nn/param.h"
 
 typedef struct attnpool {
@@ -32,15 +33,18 @@ int attnpool_params(attnpool *l, param_list *list, const char *prefix,
 void attnpool_init(attnpool *l, const attnpool_cfg *cfg, rng *r);
 
 typedef struct attnpool_acts {
-    float *t;     /* [B*T,C] tokens */
-    float *q;     /* [B,C] */
+    float *t;   /* [B*T,C] tokens */
+    float *q;   /* [B,C] */
+    float *ctx; /* [B,C] before c_proj */
+    /* packed weights */
     float *k, *v; /* [B*T,C] */
     float *p;     /* [B,H,T] probabilities */
-    float *ctx;   /* [B,C] before c_proj */
+    /* plain ones */
+    onequery_acts one;
+    size_t *start; /* [B+1] */
     /* training: gradients */
-    float *dt, *dk, *dv; /* [B*T,C] */
-    float *dq, *dctx;    /* [B,C] */
-    float *dp;           /* [B,H,T] */
+    float *dt;   /* [B*T,C] */
+    float *dctx; /* [B,C] */
 } attnpool_acts;
 
 void attnpool_acts_take(attnpool_acts *a, arena *mem, const attnpool_cfg *cfg, size_t B,

@@ -133,6 +133,11 @@ void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, 
     a->fc_pre = ARENA_FLOATS(mem, N * F);
 }
 
+void block_rows_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, size_t B)
+{
+    onequery_acts_take(&a->one, mem, N, B, cfg->C, cfg->H, true);
+}
+
 void block_acts_share(block_acts *a, arena *mem, const block_acts *first,
                       const block_cfg *cfg, size_t N)
 {
@@ -370,6 +375,26 @@ static void attend_rows(exec *e, float *y, const block *blk, block_acts *a,
     queries_fwd(e, a->ctx, a->q, C, k, k + C, wide, &one, C, cfg->H);
 }
 
+/* Keys' and values' part of the weights, or of their gradients. */
+static onequery_weights keys_values(const block *blk, size_t C)
+{
+    return (onequery_weights){blk->qkv_w + C * C, blk->qkv_w + 2 * C * C,
+                              blk->qkv_b + 2 * C};
+}
+
+/* The same in training. */
+static void attend_rows_train(exec *e, float *y, const block *blk, const block_acts *a,
+                              const block_cfg *cfg, const seqs *s, const size_t *rows)
+{
+    const size_t B = s->B, C = cfg->C;
+    const onequery_weights w = keys_values(blk, C);
+
+    pick(y, a->ln_1, rows, B, C);
+    linear_fwd(e, a->one.q, y, blk->qkv_w, cfg->form, B, C, C,
+               (gemm_opts){.bias = blk->qkv_b});
+    onequery_fwd(e, a->ctx, &a->one, a->ln_1, &w, s, C, cfg->H);
+}
+
 void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a,
                     const block_cfg *cfg, const seqs *s, const size_t *rows)
 {
@@ -384,15 +409,8 @@ void block_fwd_rows(exec *e, float *y, float *x, const block *blk, block_acts *a
     if (train) memcpy(a->x_in, x, N * C * sizeof *x);
     rows_layernorm_fwd(e, a->ln_1, a->mean_1, a->rstd_1, x, blk->ln_1_w, blk->ln_1_b, N,
                        C, cfg->eps);
-    if (train) { /* attention's backward pass wants all of it */
-        linear_fwd(e, a->qkv, a->ln_1, blk->qkv_w, cfg->form, N, C, 3 * C,
-                   (gemm_opts){.bias = blk->qkv_b});
-        attend(e, blk, a, cfg, s);
-        pick(y, a->ctx, rows, B, C);
-        memcpy(a->ctx, y, B * C * sizeof *y);
-    } else {
-        attend_rows(e, y, blk, a, cfg, s, rows);
-    }
+    if (train) attend_rows_train(e, y, blk, a, cfg, s, rows);
+    else attend_rows(e, y, blk, a, cfg, s, rows);
     pick(y, x, rows, B, C);
     attend_out(e, y, blk, a, cfg, B);
     if (train) memcpy(a->x_mid, y, B * C * sizeof *y);
@@ -414,7 +432,15 @@ static void mlp_bwd(exec *e, float *dx, const block *blk, block *grad,
                        blk->ln_2_w, a->mean_2, a->rstd_2, N, C);
 }
 
-/* The same for attention; w->d_row: the gradient of its output ctx. */
+/* w->d_row: the gradient of ln_1's output. */
+static void ln_1_bwd(exec *e, float *dx, const block *blk, block *grad,
+                     const block_acts *a, block_work *w, size_t N, size_t C)
+{
+    rows_layernorm_bwd(e, dx, grad->ln_1_w, grad->ln_1_b, w->part, w->d_row, a->x_in,
+                       blk->ln_1_w, a->mean_1, a->rstd_1, N, C);
+}
+
+/* mlp_bwd's like for attention; w->d_row: the gradient of its output ctx. */
 static void attend_bwd(exec *e, float *dx, const block *blk, block *grad,
                        const block_acts *a, block_work *w, const block_cfg *cfg,
                        const seqs *s)
@@ -424,8 +450,7 @@ static void attend_bwd(exec *e, float *dx, const block *blk, block *grad,
     attention_bwd(e, w->d_wide, w->d_row, a->p, a->qkv, s, C, cfg->H, cfg->causal);
     linear_bwd(e, w->d_row, grad->qkv_w, grad->qkv_b, w->d_wide, a->ln_1, blk->qkv_w, N,
                C, 3 * C);
-    rows_layernorm_bwd(e, dx, grad->ln_1_w, grad->ln_1_b, w->part, w->d_row, a->x_in,
-                       blk->ln_1_w, a->mean_1, a->rstd_1, N, C);
+    ln_1_bwd(e, dx, blk, grad, a, w, N, C);
 }
 
 void block_bwd(exec *e, float *dx, const block *blk, block *grad, const block_acts *a,
@@ -443,10 +468,15 @@ void block_bwd_rows(exec *e, float *dx, float *dy, const block *blk, block *grad
                     const seqs *s, const size_t *rows)
 {
     const size_t N = seqs_rows(s), B = s->B, C = cfg->C;
+    const onequery_weights kv = keys_values(blk, C), dkv = keys_values(grad, C);
+    float *dctx = dx, *t = w->d_wide, *dt = t + B * C; /* [B,C] */
 
     mlp_bwd(e, dy, blk, grad, a, w, cfg, B);
-    linear_bwd(e, dx, grad->out_w, grad->out_b, dy, a->ctx, blk->out_w, B, C, C);
-    put_back(w->d_row, dx, rows, B, N, C);
+    linear_bwd(e, dctx, grad->out_w, grad->out_b, dy, a->ctx, blk->out_w, B, C, C);
+    onequery_bwd(e, w->d_row, &dkv, &a->one, dctx, a->ln_1, &kv, s, C, cfg->H);
+    pick(t, a->ln_1, rows, B, C);
+    linear_bwd(e, dt, grad->qkv_w, grad->qkv_b, a->one.dq, t, blk->qkv_w, B, C, C);
+    for (size_t b = 0; b < B; b++) e->k->add(w->d_row + rows[b] * C, dt + b * C, C);
     put_back(dx, dy, rows, B, N, C);
-    attend_bwd(e, dx, blk, grad, a, w, cfg, s);
+    ln_1_bwd(e, dx, blk, grad, a, w, N, C);
 }

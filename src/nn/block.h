@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include "nn/onequery.h"
 #include "nn/param.h"
 #include "nn/seqs.h"
 
@@ -80,15 +81,19 @@ typedef struct block_acts {
     float *ctx;                    /* [N,C] attention's output before out_proj */
     float *x_mid;                  /* T [N,C] after the attention's residual */
     float *ln_2, *mean_2, *rstd_2;
-    float *fc_pre; /* T [N,F] before the activation */
-    float *fc;     /* [N,F] */
-    float *fc_x;   /* [N,F] of a gated MLP */
-    float *q;      /* not T: [B,C] of block_fwd_rows */
+    float *fc_pre;     /* T [N,F] before the activation */
+    float *fc;         /* [N,F] */
+    float *fc_x;       /* [N,F] of a gated MLP */
+    float *q;          /* not T: [B,C] of block_fwd_rows */
+    onequery_acts one; /* T of block_fwd_rows: block_rows_take */
 } block_acts;
 
 /* Takes the memory for up to N rows, in sequences of up to T tokens, B of them. */
 void block_acts_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, size_t B,
                      size_t T, bool train);
+
+/* What block_fwd_rows leaves more for its backward pass. */
+void block_rows_take(block_acts *a, arena *mem, const block_cfg *cfg, size_t N, size_t B);
 
 /* The memory of `first`, to save in turns with it, but for the input. */
 void block_acts_share(block_acts *a, arena *mem, const block_acts *first,

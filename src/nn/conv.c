@@ -101,15 +101,31 @@ static inline const float *tap_of(const place *at, const conv_shape *s, size_t k
 /* A column of the patches of planes: how far below and right of a patch's corner, and how
  * far behind it in memory. */
 typedef struct column {
-    size_t y, x, ahead;
+    size_t y, x, i, ahead;
 } column;
+
+static void column_place(column *c, const conv_shape *s)
+{
+    c->ahead = (c->i * s->H + c->y) * s->W + c->x;
+}
 
 static column column_of(const conv_shape *s, size_t number)
 {
-    const size_t tap = number / s->I, i = number % s->I;
-    const size_t y = tap / s->k, x = tap % s->k;
+    const size_t tap = number / s->I;
+    column c = {.y = tap / s->k, .x = tap % s->k, .i = number % s->I};
 
-    return (column){y, x, (i * s->H + y) * s->W + x};
+    column_place(&c, s);
+    return c;
+}
+
+/* Without the divisions. */
+static inline void column_next(column *c, const conv_shape *s)
+{
+    if (++c->i == s->I) {
+        c->i = 0;
+        if (++c->x == s->k) c->x = 0, c->y++;
+    }
+    column_place(c, s);
 }
 
 static bool inside(const place *at, const conv_shape *s)
@@ -129,16 +145,31 @@ static inline float plane_at(const place *at, const conv_shape *s, const column 
     return at->picture[at->y * (ptrdiff_t)s->W + at->x + (ptrdiff_t)c->ahead];
 }
 
+/* Patches beside each other that are whole: each column is a row of the picture, by
+ * steps. */
+static void planes_beside(float *dst, const conv_shape *s, const place *at, size_t m,
+                          size_t k0, size_t kc, size_t stride)
+{
+    const float *corner = at->picture + at->y * (ptrdiff_t)s->W + at->x;
+    column c = column_of(s, k0);
+
+    for (size_t k = 0; k < kc; k++, dst += stride, column_next(&c, s))
+        for (size_t i = 0; i < m; i++) dst[i] = corner[c.ahead + i * s->stride];
+}
+
 static void planes_left(float *dst, const conv_shape *s, const place *at, size_t m,
                         size_t k0, size_t kc, size_t stride)
 {
     bool whole[GEMM_MR_MAX];
 
-    for (size_t i = 0; i < m; i++) whole[i] = inside(&at[i], s);
-    for (size_t k = 0; k < kc; k++, dst += stride) {
-        const column c = column_of(s, k0 + k);
-        for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at[i], s, &c, whole[i]);
+    if (inside(&at[0], s) && inside(&at[m - 1], s) && at[m - 1].ox == at[0].ox + m - 1) {
+        planes_beside(dst, s, at, m, k0, kc, stride);
+        return;
     }
+    column c = column_of(s, k0);
+    for (size_t i = 0; i < m; i++) whole[i] = inside(&at[i], s);
+    for (size_t k = 0; k < kc; k++, dst += stride, column_next(&c, s))
+        for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at[i], s, &c, whole[i]);
 }
 
 static void planes_right(float *dst, const conv_shape *s, place at, size_t i0, size_t m,

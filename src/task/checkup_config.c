@@ -175,7 +175,7 @@ static int check_configs(checkup *c, const model_source *s, const json_t *config
 
 /* ---- preprocessing ---- */
 
-enum { OPENAI = 1, INCEPTION = 2, IMAGENET = 4, RAW = 8 };
+enum { OPENAI = 1, INCEPTION = 2, IMAGENET = 4, RAW = 8, LITE = 16 };
 
 static const struct {
     int bit;
@@ -189,6 +189,10 @@ static const struct {
     {INCEPTION, "Inception's (0.5)", {0.5f, 0.5f, 0.5f}, {0.5f, 0.5f, 0.5f}},
     {IMAGENET, "ImageNet's", {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}},
     {RAW, "none (0 and 1)", {0.0f, 0.0f, 0.0f}, {1.0f, 1.0f, 1.0f}},
+    {LITE,
+     "EfficientNet-Lite's (127 and 128)",
+     {127 / 255.0f, 127 / 255.0f, 127 / 255.0f},
+     {128 / 255.0f, 128 / 255.0f, 128 / 255.0f}},
 };
 
 enum { N_PIXELS = sizeof pixels / sizeof pixels[0] };
@@ -205,6 +209,9 @@ static custom custom_of(const image_cfg *c)
 {
     if (c->family == IMAGE_FASTVIT || c->front == FRONT_MCI)
         return (custom){"MobileCLIP", RAW | OPENAI, 0, RESIZE_SHORTEST, FILTER_BILINEAR};
+    if (c->family == IMAGE_EFFNET)
+        return (custom){"EfficientNet-Lite", LITE | INCEPTION | OPENAI, IMAGENET,
+                        RESIZE_SHORTEST, FILTER_BICUBIC};
     if (c->pooler && c->pooler_form == POOLER_SIGLIP && c->rope_ref)
         return (custom){"Perception Encoder", INCEPTION, 0, RESIZE_SQUASH,
                         FILTER_BILINEAR};

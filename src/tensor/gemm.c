@@ -21,7 +21,7 @@
 #include "tensor/block_sizes.h"
 #include "tensor/narrow.h"
 
-enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2, FEWEST_PANELS = 4 };
+enum { EPILOGUE_PANELS = 8, PIECES_PER_THREAD = 2, FEWEST_PANELS = 4, TURNED_ROWS = 8 };
 
 /* Rows of A are cut into panels as even as can be: 50 rows by tiles of 14 are 13, 13, 12
  * and 12 rather than 14, 14, 14 and 8. */
@@ -253,12 +253,31 @@ static float *b_of(float *a)
     return a + GEMM_A_FLOATS;
 }
 
+/* Panels [p0,p1) of a transposed A.  Its rows, that is A's columns, are often a multiple
+ * of the page apart, and so in the same few sets of the caches: some at a time for all
+ * panels, so that a line of which two panels have a part is read once. */
+static void pack_turned(const product *p, float *a, size_t p0, size_t p1)
+{
+    const size_t first = cut_at(&p->rows, p0);
+
+    for (size_t k = 0; k < p->kc; k += TURNED_ROWS)
+        for (size_t i = p0; i < p1; i++) {
+            const size_t m0 = cut_at(&p->rows, i), m = cut_at(&p->rows, i + 1) - m0;
+            pack_panel(p->k, a + (m0 - first) * p->kc + k * m, &p->A, m0, m, p->k0 + k,
+                       min_size(TURNED_ROWS, p->kc - k), m);
+        }
+}
+
 /* Panels [p0,p1) of A into a. */
 static void pack_a(const product *p, float *a, size_t p0, size_t p1)
 {
     const size_t first = cut_at(&p->rows, p0);
     const left l = left_in(a);
 
+    if (p->precision == PRECISION_F32 && !p->A.panel && p->A.rs == 1) {
+        pack_turned(p, a, p0, p1);
+        return;
+    }
     for (size_t i = p0; i < p1; i++) {
         const size_t m0 = cut_at(&p->rows, i);
         left_panel(&l, p, m0 - first, m0, cut_at(&p->rows, i + 1) - m0);

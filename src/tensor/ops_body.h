@@ -13,6 +13,7 @@ enum { LANES = 16 };
 typedef float lanes __attribute__((vector_size(LANES * sizeof(float))));
 /* One register of the instruction set: its includer says of how many floats. */
 typedef float vector __attribute__((vector_size(OPS_VECTOR * sizeof(float))));
+typedef int32_t vector_mask __attribute__((vector_size(OPS_VECTOR * sizeof(float))));
 
 #define LOAD(v, p) memcpy(&(v), (p), sizeof(v))
 
@@ -111,14 +112,15 @@ ATTR_INLINE float within(float x, bounds b)
     return x > b.most ? b.most : x;
 }
 
+/* By masks: a loop over the numbers would take them out of their register. */
 ATTR_INLINE vector vector_within(vector v, bounds b)
 {
-    float x[OPS_VECTOR];
+    const vector least = b.least - (vector){0}, most = b.most - (vector){0};
+    const vector_mask low = v < least;
 
-    memcpy(x, &v, sizeof v);
-    for (size_t i = 0; i < OPS_VECTOR; i++) x[i] = within(x[i], b);
-    memcpy(&v, x, sizeof v);
-    return v;
+    v = (vector)(((vector_mask)least & low) | ((vector_mask)v & ~low));
+    const vector_mask high = v > most;
+    return (vector)(((vector_mask)most & high) | ((vector_mask)v & ~high));
 }
 
 /* GELU's approximation by tanh (Hendrycks and Gimpel, arXiv:1606.08415) is x times the

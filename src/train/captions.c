@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 
 enum { CAPTIONS = 32 };
@@ -12,14 +13,6 @@ void captions_free(captions *c)
 {
     for (size_t i = 0; i < c->n; i++) free(c->v[i]);
     free(c->v);
-}
-
-uint64_t caption_hash(const char *text)
-{
-    uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
-
-    for (; *text; text++) h = (h ^ (unsigned char)*text) * 0x100000001b3u;
-    return h;
 }
 
 int captions_add(captions *c, const char *text, size_t len, clipc_err *err)
@@ -42,10 +35,10 @@ static uint64_t class_of(const json_t *v)
 {
     char number[32];
 
-    if (json_is_string(v)) return caption_hash(json_string_value(v));
+    if (json_is_string(v)) return hash_text(0, json_string_value(v));
     if (!json_is_integer(v)) return 0;
     snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
-    return caption_hash(number);
+    return hash_text(0, number);
 }
 
 int captions_json(captions *c, span text, const char *where, clipc_err *err)

@@ -12,13 +12,10 @@ typedef struct captions {
     char **v; /* at most 32, further ones are left out */
     size_t n;
     bool tint;      /* "tint" of JSON: the picture may be coloured */
-    uint64_t class; /* caption_hash of "class" of JSON; 0: none */
+    uint64_t class; /* hash_text of "class" of JSON; 0: none */
 } captions;
 
 void captions_free(captions *c);
-
-/* Equal for equal texts. */
-uint64_t caption_hash(const char *text);
 
 /* One more, without blanks and line ends behind it; not if it is empty or there already.
  */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/sizes.h"
 #include "train/groups.h"
 
@@ -118,4 +119,43 @@ int config_start_locks(train_cfg *c, const json_t *root, const char *where,
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "%s: both towers are locked: nothing is left to learn", where);
     return CLIPC_OK;
+}
+
+/* What a picture's views depend on beside the model and the picture. */
+static uint64_t hash_views(const train_cfg *c, const json_t *root)
+{
+    char *augment = json_dumps(json_object_get(root, "augment"),
+                               JSON_SORT_KEYS | JSON_COMPACT | JSON_ENCODE_ANY);
+    const uint64_t h = hash_text(c->seed, augment ? augment : "");
+
+    free(augment);
+    return h;
+}
+
+int config_start_caches(train_cfg *c, const json_t *root, const char *where,
+                        clipc_err *err)
+{
+    const char *dir = NULL;
+    int rc = json_get_bool(&c->cache_texts, root, "cache_texts", where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_string(&dir, root, "cache_dir", where, err);
+    if (rc != CLIPC_OK) return rc;
+    if (c->cache_texts && !group_all_locked(&c->model, SIDE_TEXT))
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "%s: \"cache_texts\" wants all of the text tower locked",
+                          where);
+    if (c->data.views && !group_all_locked(&c->model, SIDE_IMAGE))
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "%s: \"cache_features\" wants all of the image tower locked",
+                          where);
+    if (c->data.views && c->model.image.family == IMAGE_RESNET &&
+        !c->model.image.locked_stats)
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "%s: \"cache_features\" of a ResNet wants "
+                          "\"lock_image_freeze_bn_stats\"",
+                          where);
+    c->views = hash_views(c, root);
+    if (!dir) return CLIPC_OK;
+    c->cache_dir = strdup(dir);
+    return c->cache_dir ? CLIPC_OK : clipc_fail_memory(err, where, 0);
 }

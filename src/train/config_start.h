@@ -13,5 +13,8 @@ int config_start_model(train_cfg *c, const json_t *root, const char *where,
 /* Which groups are locked, in c->model.  After numbers and the model were read. */
 int config_start_locks(train_cfg *c, const json_t *root, const char *where,
                        clipc_err *err);
+/* Whether features of locked towers are kept, and where.  After that. */
+int config_start_caches(train_cfg *c, const json_t *root, const char *where,
+                        clipc_err *err);
 
 #endif

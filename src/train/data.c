@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "train/sampling.h"
 
 enum {
@@ -20,6 +22,8 @@ typedef struct slot_state {
 
 struct dataset {
     data_cfg cfg;
+    bool (*seen)(void *user, uint64_t view);
+    void *seen_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -27,6 +31,7 @@ struct dataset {
     pthread_mutex_t lock;
     pthread_cond_t made, wanted;
     slot_state slots[AHEAD];
+    arena batches;   /* theirs */
     size_t next_out; /* the batch that dataset_next gives next */
     bool stop;
     int failed;
@@ -74,7 +79,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     size_t n;
     int rc = CLIPC_OK;
 
-    *id = caption_hash(caption);
+    *id = hash_text(0, caption);
     buf_clear(&m->text);
     if (c->n_templates) {
         const char *hole = strstr(c->templates[t], "{}");
@@ -90,8 +95,19 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
                          err);
 }
 
-static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                    clipc_err *err)
+/* Which of a picture's views; the same for the same bytes of the same file. */
+static uint64_t view_of(const dataset *d, const sample *s, uint64_t which)
+{
+    const sources *from = &d->sources;
+    const uint64_t place[3] = {s->offset, s->size, which};
+    const uint64_t h =
+        hash_bytes(hash_text(0, sources_name(from, s)), place, sizeof place);
+
+    return s->shard == SAMPLE_LOOSE ? h : hash_text(h, from->shards[s->shard].path);
+}
+
+static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                        clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const size_t S = c->preprocess.h;
@@ -110,10 +126,27 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
         preprocess_normalize(b->pixels + k * 3 * S * S, m->view, &c->preprocess);
         augment_erase(b->pixels + k * 3 * S * S, &c->augment, S, r);
     }
+    image_free(&im);
+    return rc;
+}
+
+static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                    clipc_err *err)
+{
+    const data_cfg *c = &m->d->cfg;
+    int rc = CLIPC_OK;
+
+    if (!c->views) {
+        rc = make_picture(m, b, k, s, r, err);
+    } else {
+        b->view[k] = view_of(m->d, s, rng_below(r, c->views));
+        rng own = rng_seed(c->seed, b->view[k]);
+        if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
+            rc = make_picture(m, b, k, s, &own, err);
+    }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
     b->alike[k] = s->class ? s->class : b->caption[k];
-    image_free(&im);
     return rc;
 }
 
@@ -211,26 +244,42 @@ static int start_worker(dataset *d, clipc_err *err)
     return rc;
 }
 
-static int make_slots(dataset *d, size_t first, clipc_err *err)
+static void take_slots(dataset *d, arena *a)
 {
     const size_t B = d->cfg.batch, S = d->cfg.preprocess.h;
 
     for (size_t i = 0; i < AHEAD; i++) {
-        slot_state *s = &d->slots[i];
-        s->step = first + i;
-        s->b.pixels = calloc(B * 3 * S * S, sizeof(float));
-        s->b.ids = calloc(B * d->cfg.context_length, sizeof(int32_t));
-        s->b.caption = calloc(B, sizeof(uint64_t));
-        s->b.alike = calloc(B, sizeof(uint64_t));
-        s->b.sample = calloc(B, sizeof(size_t));
-        if (!s->b.pixels || !s->b.ids || !s->b.caption || !s->b.alike || !s->b.sample)
-            return clipc_fail_memory(err, "batches", B * 3 * S * S * sizeof(float));
+        batch *b = &d->slots[i].b;
+        b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
+        b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
+        b->caption = arena_take(a, B, sizeof *b->caption);
+        b->alike = arena_take(a, B, sizeof *b->alike);
+        b->sample = arena_take(a, B, sizeof *b->sample);
+        b->view = arena_take(a, B, sizeof *b->view);
     }
+}
+
+size_t dataset_batch_bytes(const dataset *d)
+{
+    dataset like = {.cfg = d->cfg};
+    arena measure = arena_measure();
+
+    take_slots(&like, &measure);
+    return measure.used;
+}
+
+static int make_slots(dataset *d, size_t first, clipc_err *err)
+{
+    const int rc = arena_new(&d->batches, dataset_batch_bytes(d), "batches", err);
+
+    if (rc != CLIPC_OK) return rc;
+    take_slots(d, &d->batches);
+    for (size_t i = 0; i < AHEAD; i++) d->slots[i].step = first + i;
     d->next_out = first;
     return CLIPC_OK;
 }
 
-int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err)
+int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err)
 {
     dataset *d = calloc(1, sizeof *d);
     int rc;
@@ -252,12 +301,36 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
     if (rc == CLIPC_OK)
         rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
     if (rc == CLIPC_OK && cfg->order) rc = order_check(cfg->order, d->sources.n, err);
-    if (rc == CLIPC_OK) rc = make_slots(d, first, err);
-    d->threads = calloc(cfg->workers, sizeof *d->threads);
-    if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
-    for (size_t i = 0; rc == CLIPC_OK && i < cfg->workers; i++) rc = start_worker(d, err);
     if (rc == CLIPC_OK) *out = d;
     else dataset_close(d);
+    return rc;
+}
+
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
+{
+    d->seen = seen;
+    d->seen_user = user;
+}
+
+int dataset_start(dataset *d, size_t first, clipc_err *err)
+{
+    int rc = make_slots(d, first, err);
+
+    d->threads = calloc(d->cfg.workers, sizeof *d->threads);
+    if (rc == CLIPC_OK && !d->threads) rc = clipc_fail_memory(err, "workers", 0);
+    for (size_t i = 0; rc == CLIPC_OK && i < d->cfg.workers; i++)
+        rc = start_worker(d, err);
+    return rc;
+}
+
+int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err)
+{
+    int rc = dataset_index(out, cfg, err);
+
+    if (rc == CLIPC_OK) rc = dataset_start(*out, first, err);
+    if (rc == CLIPC_OK) return rc;
+    dataset_close(*out);
+    *out = NULL;
     return rc;
 }
 
@@ -269,13 +342,7 @@ void dataset_close(dataset *d)
     pthread_cond_broadcast(&d->wanted);
     pthread_mutex_unlock(&d->lock);
     for (size_t i = 0; i < d->n_threads; i++) pthread_join(d->threads[i], NULL);
-    for (size_t i = 0; i < AHEAD; i++) {
-        free(d->slots[i].b.pixels);
-        free(d->slots[i].b.ids);
-        free(d->slots[i].b.caption);
-        free(d->slots[i].b.alike);
-        free(d->slots[i].b.sample);
-    }
+    arena_free(&d->batches);
     sources_free(&d->sources);
     sampling_free(&d->sampling);
     faults_free(&d->faults);

@@ -29,6 +29,7 @@ typedef struct data_cfg {
     const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
+    size_t views; /* of each picture; 0: it never looks the same twice */
     preprocess_cfg preprocess;
     augment_cfg augment;
     double max_megapixels;
@@ -38,18 +39,28 @@ typedef struct batch {
     float *pixels;     /* [B,3,S,S] */
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
+    uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
     uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
     size_t *sample;    /* [B] which of all samples */
 } batch;
 
 typedef struct dataset dataset;
 
-/* Indexes all sources and starts the workers, which begin with batch `first`. */
+/* Indexes all sources; what cfg points to must stay. */
+int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err);
+/* Makes the batches' memory, dataset_batch_bytes of it, and starts the workers, which
+ * begin with batch `first`. */
+int dataset_start(dataset *d, size_t first, clipc_err *err);
+size_t dataset_batch_bytes(const dataset *d);
+/* Before the start: views that seen(user, view) knows, called by any thread, are not
+ * made; their pixels are left as they are. */
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
+/* Indexes and starts. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
-size_t dataset_bytes(const dataset *d); /* memory they take */
+size_t dataset_bytes(const dataset *d); /* memory that their index takes */
 
 /* The next batch; valid until data_next is called again.  *waited is the seconds this
  * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at

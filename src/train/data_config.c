@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "clipc_train.h"
 
 static char *resolve(const char *dir, const char *path)
 {
@@ -143,30 +144,24 @@ static int get_augment(augment_cfg *a, const json_t *o, const char *where, clipc
     return rc;
 }
 
-/* *out is a copy; `fallback` where the key is not given. */
-static int get_copy(char **out, const json_t *root, const char *key, const char *fallback,
-                    const char *where, clipc_err *err)
-{
-    const char *given = fallback;
-    const int rc = json_get_string(&given, root, key, where, err);
-
-    if (rc != CLIPC_OK || !given) return rc;
-    *out = strdup(given);
-    return *out ? CLIPC_OK : clipc_fail_memory(err, where, 0);
-}
-
 static int get_tables(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
 {
+    static const char *const keys[TABLE_KEYS] = {"csv_img_key", "csv_caption_key",
+                                                 "csv_separator"};
     char **const t = c->table_keys;
-    int rc = get_copy(&t[0], root, "csv_img_key", "filepath", where, err);
+    int rc = CLIPC_OK;
 
-    if (rc == CLIPC_OK)
-        rc = get_copy(&t[1], root, "csv_caption_key", "title", where, err);
-    if (rc == CLIPC_OK) rc = get_copy(&t[2], root, "csv_separator", NULL, where, err);
+    for (size_t i = 0; rc == CLIPC_OK && i < TABLE_KEYS; i++) {
+        const char *given = NULL;
+        rc = json_get_string(&given, root, keys[i], where, err);
+        if (rc == CLIPC_OK && given && !(t[i] = strdup(given)))
+            rc = clipc_fail_memory(err, where, 0);
+    }
     if (rc == CLIPC_OK && t[2] && strlen(t[2]) != 1)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT,
                         "%s: \"csv_separator\" is not one character", where);
-    c->data.tables = (table_cfg){t[0], t[1], t[2]};
+    c->data.tables = sources_tables(&(clipc_data_sources){
+        .csv_img_key = t[0], .csv_caption_key = t[1], .csv_separator = t[2]});
     return rc;
 }
 

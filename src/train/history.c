@@ -69,6 +69,12 @@ static double number(const json_t *o, const char *key)
     return json_number_value(json_object_get(o, key));
 }
 
+static size_t count(const json_t *o, const char *key)
+{
+    const json_int_t n = json_integer_value(json_object_get(o, key));
+    return n > 0 ? (size_t)n : 0;
+}
+
 static void recalls(double out[3], const json_t *o, const char *key)
 {
     for (size_t i = 0; i < 3; i++)
@@ -77,8 +83,8 @@ static void recalls(double out[3], const json_t *o, const char *key)
 
 static int read_begin(reading *r, const json_t *o)
 {
-    r->h->last.steps = (size_t)number(o, "steps");
-    r->h->last.batch = (size_t)number(o, "batch");
+    r->h->last.steps = count(o, "steps");
+    r->h->last.batch = count(o, "batch");
     return CLIPC_OK;
 }
 
@@ -91,8 +97,8 @@ static int read_step(reading *r, const json_t *o, size_t step)
     s->step = step;
     s->loss = number(o, "loss");
     s->lr = number(o, "lr");
-    s->skipped = (size_t)number(o, "skipped");
-    s->broken = (size_t)number(o, "broken");
+    s->skipped = count(o, "skipped");
+    s->broken = count(o, "broken");
     r->rates[r->n_rates++ % RATE_STEPS] = number(o, "images_per_second");
     if (s->loss >= 0) rc = add(r, "loss", "nats", step, s->loss);
     return rc == CLIPC_OK ? add(r, "learning rate", "1", step, s->lr) : rc;
@@ -122,11 +128,11 @@ static void keep_eval(history *h, const clipc_eval_result *e, size_t step)
 static int read_eval(reading *r, const json_t *o, const char *name, size_t step)
 {
     const char *task = json_string_value(json_object_get(o, "task"));
-    clipc_eval_result e = {.pictures = (size_t)number(o, "pictures"),
-                           .captions = (size_t)number(o, "captions"),
-                           .classes = (size_t)number(o, "classes"),
-                           .failed = (size_t)number(o, "failed"),
-                           .trained_on = (size_t)number(o, "trained_on"),
+    clipc_eval_result e = {.pictures = count(o, "pictures"),
+                           .captions = count(o, "captions"),
+                           .classes = count(o, "classes"),
+                           .failed = count(o, "failed"),
+                           .trained_on = count(o, "trained_on"),
                            .top1 = number(o, "top1"),
                            .top5 = number(o, "top5"),
                            .C = number(o, "C"),

@@ -10,19 +10,38 @@ enum { PIECE = 1 << 15 };
 
 /* A net without memory for what does not learn.  Running statistics, which take little,
  * keep theirs: checkpoints of old have it. */
-static int make_grads(optimizer *o, clipc_err *err)
+int optimizer_shape(optimizer *o, net *n, clipc_err *err)
 {
-    const param_list *l = &o->net->params;
+    const param_list *l = &n->params;
     bool *keep = calloc(l->n, sizeof *keep);
-    int rc = keep ? net_shape(&o->grads, &o->net->cfg, TOWER_TRAIN, err)
+    int rc = keep ? net_shape(&o->grads, &n->cfg, TOWER_TRAIN, err)
                   : clipc_fail_memory(err, "optimizer", l->n);
 
+    o->net = n;
     for (size_t i = 0; keep && i < l->n; i++)
-        keep[i] = l->v[i].kind == PARAM_STAT || group_learns(&o->net->cfg, &l->v[i]);
+        keep[i] = l->v[i].kind == PARAM_STAT || group_learns(&n->cfg, &l->v[i]);
     if (rc == CLIPC_OK) rc = param_list_keep(&o->grads->params, keep, err);
-    if (rc == CLIPC_OK) rc = net_room(o->grads, err);
     free(keep);
     return rc;
+}
+
+static void take(optimizer *o, arena *a)
+{
+    const size_t floats = o->grads->params.floats;
+
+    o->m = ARENA_FLOATS(a, floats);
+    o->v = ARENA_FLOATS(a, floats);
+    o->rates = ARENA_FLOATS(a, o->net->params.n);
+    o->sums = arena_take(a, floats / PIECE + 1, sizeof *o->sums);
+}
+
+size_t optimizer_bytes(const optimizer *o)
+{
+    optimizer like = *o;
+    arena measure = arena_measure();
+
+    take(&like, &measure);
+    return measure.used;
 }
 
 /* The rate of a parameter, as a part of the schedule's. */
@@ -38,25 +57,15 @@ static float rate_of(const train_cfg *c, const param *p)
     return (own > 0.0f ? own / c->lr : 1.0f) * powf(c->layer_decay, (float)below);
 }
 
-int optimizer_make(optimizer *o, net *n, const train_cfg *c, clipc_err *err)
+int optimizer_room(optimizer *o, const train_cfg *c, clipc_err *err)
 {
-    size_t floats;
-    int rc;
+    const param_list *l = &o->net->params;
+    int rc = net_room(o->grads, err);
 
-    *o = (optimizer){.net = n};
-    if ((rc = make_grads(o, err)) != CLIPC_OK) return rc;
-    floats = o->grads->params.floats;
-    rc = arena_new(&o->memory, (2 * floats + n->params.n) * sizeof(float), "optimizer",
-                   err);
-    if (rc == CLIPC_OK)
-        rc = arena_new(&o->sum_room, (floats / PIECE + 1) * sizeof *o->sums, "optimizer",
-                       err);
+    if (rc == CLIPC_OK) rc = arena_new(&o->memory, optimizer_bytes(o), "optimizer", err);
     if (rc != CLIPC_OK) return rc;
-    o->m = (float *)(void *)o->memory.mem;
-    o->v = o->m + floats;
-    o->rates = o->v + floats;
-    o->sums = (double *)(void *)o->sum_room.mem;
-    for (size_t i = 0; i < n->params.n; i++) o->rates[i] = rate_of(c, &n->params.v[i]);
+    take(o, &o->memory);
+    for (size_t i = 0; i < l->n; i++) o->rates[i] = rate_of(c, &l->v[i]);
     return CLIPC_OK;
 }
 
@@ -64,7 +73,6 @@ void optimizer_free(optimizer *o)
 {
     net_free(o->grads);
     arena_free(&o->memory);
-    arena_free(&o->sum_room);
     *o = (optimizer){0};
 }
 
@@ -144,17 +152,16 @@ static float clip_factor(double norm, float most)
 void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     double norm, size_t step)
 {
-    const float accum = 1.0f / (float)c->accum;
-    const double clipped = norm * (double)accum, steps = (double)(step + 1);
+    const double steps = (double)(step + 1);
     adamw_step s = {.beta1 = c->beta1,
                     .beta2 = c->beta2,
                     .eps = c->eps,
                     .c1 = (float)(1.0 - pow((double)c->beta1, steps)),
                     .c2 = (float)(1.0 - pow((double)c->beta2, steps)),
-                    .gscale = accum};
+                    .gscale = 1.0f};
     float *scale = o->net->logit_scale;
 
-    if (c->grad_clip > 0.0f) s.gscale *= clip_factor(clipped, c->grad_clip);
+    if (c->grad_clip > 0.0f) s.gscale = clip_factor(norm, c->grad_clip);
     for (size_t i = 0; i < o->net->params.n; i++) {
         const param *p = &o->net->params.v[i];
         const param *g = &o->grads->params.v[i];

@@ -7,18 +7,20 @@
 #include "train/train_config.h"
 
 typedef struct optimizer {
-    net *net;       /* whose weights move; the caller's */
-    net *grads;     /* a net of the same shape over the gradients of what learns */
-    float *m, *v;   /* [grads->params.floats] each: the moments, laid out as those */
-    float *rates;   /* [net->params.n] of the schedule's rate; 0: does not learn */
-    arena memory;   /* of both moments and the rates */
-    double *sums;   /* of the pieces of one parameter */
-    arena sum_room; /* theirs */
+    net *net;     /* whose weights move; the caller's */
+    net *grads;   /* a net of the same shape over the gradients of what learns */
+    float *m, *v; /* [grads->params.floats] each: the moments, laid out as those */
+    float *rates; /* [net->params.n] of the schedule's rate; 0: does not learn */
+    double *sums; /* of the pieces of one parameter */
+    arena memory; /* of all but the gradients */
 } optimizer;
 
-/* Zeroed gradients and moments for what of n learns by c; n must outlive the optimizer.
- */
-int optimizer_make(optimizer *o, net *n, const train_cfg *c, clipc_err *err);
+/* For what of n, which must outlive it, learns; as yet without memory. */
+int optimizer_shape(optimizer *o, net *n, clipc_err *err);
+/* Then zeroed gradients, net_bytes(o->grads) of them, and moments, optimizer_bytes; rates
+ * by c. */
+int optimizer_room(optimizer *o, const train_cfg *c, clipc_err *err);
+size_t optimizer_bytes(const optimizer *o);
 void optimizer_free(optimizer *o);
 
 /* How many numbers learn. */
@@ -29,8 +31,8 @@ void optimizer_zero_grads(const optimizer *o, exec *e);
 /* The norm of all gradients together. */
 double optimizer_norm(const optimizer *o, exec *e);
 
-/* One step with gradients whose norm is `norm` and that are `accum` batches' sum; `step`
- * counts the updates, from 0, for the moments' bias.  lr is the rate of schedule_lr. */
+/* One step with gradients whose norm is `norm`; `step` counts the updates, from 0, for
+ * the moments' bias.  lr is the rate of schedule_lr. */
 void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
                     double norm, size_t step);
 

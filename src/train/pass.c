@@ -83,10 +83,15 @@ static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at, bool pi
     const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
     const size_t E = n->cfg.image.embed_dim, T = n->cfg.text.context_length;
 
-    if (pictures)
+    if (pictures && p->cfg.pictures)
+        frozen_pictures(p->cfg.pictures, e, p->image_acts, p->img + at * E,
+                        b->pixels + at * 3 * S * S, b->view + at, C);
+    else if (pictures)
         n->ops->fwd(e, n->image, p->image_acts, p->img + at * E,
                     b->pixels + at * 3 * S * S, C);
-    if (texts)
+    if (texts && p->cfg.texts)
+        frozen_texts(p->cfg.texts, e, p->text_acts, p->txt + at * E, b->ids + at * T, C);
+    else if (texts)
         n->text_ops->fwd(e, n->text, p->text_acts, p->txt + at * E, b->ids + at * T, C);
 }
 

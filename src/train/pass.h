@@ -11,6 +11,7 @@
 
 #include "clip/net.h"
 #include "train/data.h"
+#include "train/frozen.h"
 #include "train/loss.h"
 
 typedef struct pass_cfg {
@@ -18,6 +19,8 @@ typedef struct pass_cfg {
     size_t chunk;   /* pairs that the towers see at a time, 1 to B */
     bool recompute; /* TOWER_RECOMPUTE */
     objective objective;
+    frozen *texts,
+        *pictures; /* where features of a locked tower are kept; NULL: nowhere */
 } pass_cfg;
 
 typedef struct pass {

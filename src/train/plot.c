@@ -150,7 +150,7 @@ static int draw_panel(plot *p, double top, const curve *metric, size_t per)
         const curve *c = find_curve(&p->runs[i], metric->name);
         if (c) most = fmax(most, 1.05 * largest(c->y, c->n));
     }
-    if (!(most > 0.0)) most = 1.0;
+    if (!(most > 1e-300)) most = 1.0;
     if (per > 1)
         snprintf(name, sizeof name, "%s, means of %zu logged steps", metric->name, per);
     else snprintf(name, sizeof name, "%s", metric->name);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/csv.h"
+#include "clipc_train.h"
 #include "train/patterns.h"
 
 enum { PICTURE_MAX = SHARD_LIMIT, LIST_MAX = 1 << 28, DEPTH = 64 };
@@ -73,6 +74,13 @@ static int lacks(reading *r, const char *path, const char *name, const char *wha
                what);
     broken_add(&r->s->broken, &why);
     return CLIPC_OK;
+}
+
+table_cfg sources_tables(const struct clipc_data_sources *from)
+{
+    return (table_cfg){from->csv_img_key ? from->csv_img_key : "filepath",
+                       from->csv_caption_key ? from->csv_caption_key : "title",
+                       from->csv_separator};
 }
 
 /* ---- shards ---- */

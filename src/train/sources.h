@@ -26,6 +26,11 @@ typedef struct table_cfg {
                                 comma */
 } table_cfg;
 
+struct clipc_data_sources;
+
+/* With open_clip's defaults for what is NULL. */
+table_cfg sources_tables(const struct clipc_data_sources *from);
+
 typedef struct sample {
     uint64_t offset;   /* of the picture in its file */
     uint64_t texts;    /* offset of its name, behind which its captions follow */

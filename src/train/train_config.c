@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cpus.h"
+#include "train/budget.h"
 #include "train/config_start.h"
 #include "train/data_config.h"
 
@@ -12,11 +13,11 @@ static const char *const keys[] = {
     "model", "preprocess_cfg", "tokenizer", "templates",
     "init", "image_size", "context_length", "embed_dim", "new_head",
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
-    "lock_text", "lock_text_unlocked_layers",
+    "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
     "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
-    "batch_size", "accum",
+    "batch_size", "chunk", "recompute", "max_memory",
     "steps", "epochs", "warmup",
     "lr", "lr_image", "lr_text", "layer_decay", "beta1", "beta2", "eps", "weight_decay",
     "grad_clip", "logit_scale_max", "ema",
@@ -38,6 +39,7 @@ void train_config_free(train_cfg *c)
     tokenizer_free(&c->tokenizer);
     token_files_free(&c->token_files);
     free(c->init.model);
+    free(c->cache_dir);
     data_config_free(c);
     memset(c, 0, sizeof *c);
 }
@@ -53,7 +55,6 @@ typedef struct number {
 static const number sizes[] = {
     {"batch_size", AT(data.batch), 1, 1 << 20},
     {"steps", AT(steps), 1, 1e12},
-    {"accum", AT(accum), 1, 4096},
     {"warmup", AT(warmup), 0, 1e12},
     {"threads", AT(threads), 0, CPUS_MOST},
     {"workers", AT(data.workers), 1, 256},
@@ -64,11 +65,13 @@ static const number sizes[] = {
     {"val_samples", AT(val_samples), 2, 1e6},
     {"eval_every", AT(eval_every), 1, 1e12},
     {"seed", AT(seed), 0, 9e18},
+    {"chunk", AT(chunk), 0, 1 << 20},
     {"image_size", AT(init.image_size), 0, 1 << 16},
     {"context_length", AT(init.context_length), 0, 4096},
     {"embed_dim", AT(init.embed_dim), 0, 1 << 16},
     {"lock_image_unlocked_groups", AT(lock_image_unlocked_groups), 0, 1 << 16},
     {"lock_text_unlocked_layers", AT(lock_text_unlocked_layers), 0, 1 << 16},
+    {"cache_features", AT(data.views), 0, 1 << 16},
 };
 
 static const number reals[] = {
@@ -246,7 +249,6 @@ static int check_model(const train_cfg *c, const char *where, clipc_err *err)
 static void set_defaults(train_cfg *c)
 {
     *c = (train_cfg){.steps = 2000,
-                     .accum = 1,
                      .warmup = 200,
                      .log_every = 10,
                      .save_every = 500,
@@ -281,10 +283,14 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     else if (rc == CLIPC_OK) rc = get_new_model(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start_caches(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_precision(out, root, where, err);
+    if (rc == CLIPC_OK)
+        rc = json_get_bool(&out->recompute, root, "recompute", where, err);
+    if (rc == CLIPC_OK) rc = budget_limit(&out->max_memory, root, where, err);
     if (json_object_get(root, "templates"))
         out->data.n_templates = out->model.n_templates;
     json_decref(root);

@@ -26,15 +26,21 @@ typedef struct train_cfg {
     logit_start logits;
     sample_order order;
     size_t epochs; /* 0: as many steps as it says */
-    size_t steps, accum, warmup, threads, log_every, save_every, keep, val_every,
-        eval_every, val_samples, seed;
+    size_t steps, warmup, threads, log_every, save_every, keep, val_every, eval_every,
+        val_samples, seed;
     /* With a locked tower; what is locked stands in model.image and model.text. */
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
+    bool cache_texts;        /* data.views: so many views of each picture */
+    char *cache_dir;         /* NULL: inside the run's folder */
+    uint64_t views;          /* what these depend on beside the model, as a number */
     float lr_image, lr_text; /* 0: lr */
     float ema;               /* decay of the weights' moving average; 0: none */
     float layer_decay;       /* of the rates, for each group away from the features */
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
+    size_t chunk; /* pairs that the towers see at a time; 0: the batch */
+    bool recompute;
+    size_t max_memory; /* bytes; 0: any */
 } train_cfg;
 
 int train_config_parse(train_cfg *out, const char *json, const char *where,

@@ -7,12 +7,14 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/resident.h"
 #include "base/sizes.h"
 #include "clip/find.h"
+#include "tensor/block_sizes.h"
+#include "train/budget.h"
 #include "train/checkpoint.h"
 #include "train/ema.h"
 #include "train/optimizer.h"
-#include "train/pass.h"
 #include "train/run_lock.h"
 #include "train/run_log.h"
 #include "train/validate.h"
@@ -25,14 +27,17 @@ struct clipc_trainer {
     exec *e;
     net *net, *ema; /* ema: NULL unless the config has one */
     optimizer optimizer;
+    pass_cfg pass_cfg;
     pass pass;
+    frozen *texts, *pictures; /* NULL: not kept */
     dataset *data;
     validation *val;
     run_log log;
+    int how;  /* CLIPC_TRAIN_* */
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char summary[640];
+    char memory[320], summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -42,6 +47,8 @@ void clipc_trainer_free(clipc_trainer *t)
     validation_free(t->val);
     run_log_close(&t->log);
     run_lock_release(t->lock);
+    frozen_close(t->texts);
+    frozen_close(t->pictures);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -55,18 +62,11 @@ void clipc_trainer_free(clipc_trainer *t)
 
 static int make_memory(clipc_trainer *t, clipc_err *err)
 {
-    const kernels *k = NULL;
-    int rc = kernels_pick(&k, err);
+    int rc = net_room(t->net, err);
 
-    if (rc == CLIPC_OK) rc = net_make(&t->net, &t->cfg.model, TOWER_TRAIN, err);
-    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
-    if (rc == CLIPC_OK) rc = optimizer_make(&t->optimizer, t->net, &t->cfg, err);
+    if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
     if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads,
-                       (pass_cfg){.batch = t->cfg.data.batch,
-                                  .chunk = t->cfg.data.batch,
-                                  .objective = t->cfg.objective},
-                       err);
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     return rc;
 }
@@ -107,36 +107,62 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int start(clipc_trainer *t, int how, char *note, size_t note_size, clipc_err *err)
+static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
 {
+    t->out = strdup(out_dir);
+    t->checkpoints = path_join(out_dir, "checkpoints");
+    if (!t->out || !t->checkpoints) return clipc_fail_memory(err, out_dir, 0);
+    if (t->how == CLIPC_TRAIN_NEW &&
+        (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
+        return clipc_fail(err, CLIPC_ERR_EXISTS,
+                          "%s: holds a run or a model already; go on with --resume, "
+                          "choose another --out, or --force replaces it",
+                          t->out);
+    return CLIPC_OK;
+}
+
+static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
+{
+    const bool resume = t->how == CLIPC_TRAIN_RESUME;
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
-    int rc = CLIPC_OK;
+    int rc;
 
     t->best = -1.0;
-    if (how == CLIPC_TRAIN_RESUME) rc = resume_from(t, note, note_size, err);
-    else if (how == CLIPC_TRAIN_NEW &&
-             (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
-        rc = clipc_fail(err, CLIPC_ERR_EXISTS,
-                        "%s: holds a run or a model already; go on with --resume, choose "
-                        "another --out, or --force replaces it",
-                        t->out);
+    if (resume) rc = resume_from(t, note, note_size, err);
     else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
-    if (rc == CLIPC_OK && t->ema && how != CLIPC_TRAIN_RESUME) ema_begin(t->ema, t->net);
+    if (rc == CLIPC_OK && t->ema && !resume) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }
 
-/* Only now that all else is open anything of a run that was there may go. */
-static int open_log(clipc_trainer *t, int how, char *note, size_t note_size,
-                    clipc_err *err)
+/* Features that locked towers made before, and a place for those that they will make. */
+static int open_caches(clipc_trainer *t, clipc_err *err)
 {
-    const bool resume = how == CLIPC_TRAIN_RESUME;
+    const size_t B = t->cfg.data.batch;
+    char *dir = t->cfg.cache_dir ? strdup(t->cfg.cache_dir) : path_join(t->out, "cache");
+    int rc = dir ? CLIPC_OK : clipc_fail_memory(err, t->out, 0);
+
+    if (rc == CLIPC_OK && t->cfg.cache_texts)
+        rc = frozen_open(&t->texts, t->net, SIDE_TEXT, dir, 0, B, err);
+    if (rc == CLIPC_OK && t->cfg.data.views) {
+        rc = frozen_open(&t->pictures, t->net, SIDE_IMAGE, dir, t->cfg.views, B, err);
+        if (rc == CLIPC_OK) dataset_skip(t->data, frozen_has, t->pictures);
+    }
+    t->pass.cfg.texts = t->texts;
+    t->pass.cfg.pictures = t->pictures;
+    free(dir);
+    return rc;
+}
+
+/* Only now that all else is open anything of a run that was there may go. */
+static int open_log(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
+{
+    const bool resume = t->how == CLIPC_TRAIN_RESUME;
     const size_t removed = resume ? 0 : checkpoint_remove(t->checkpoints);
     int rc = run_log_open(&t->log, t->out, resume, t->step, err);
 
     if (rc == CLIPC_OK)
-        rc = run_log_begin(&t->log, t->step, t->cfg.steps,
-                           t->cfg.data.batch * t->cfg.accum, err);
+        rc = run_log_begin(&t->log, t->step, t->cfg.steps, t->cfg.data.batch, err);
     if (removed)
         snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
                  removed);
@@ -148,56 +174,103 @@ static void count_steps(clipc_trainer *t)
 {
     const size_t pairs = t->cfg.epochs * dataset_count(t->data);
 
-    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch * t->cfg.accum);
+    if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch);
 }
 
-static size_t memory_of(const clipc_trainer *t)
+/* Everything without its memory. */
+static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
 {
-    const size_t learned = t->optimizer.grads->params.floats;
-    const size_t kept = (t->ema ? 2 : 1) * t->net->params.floats;
+    int rc = net_shape(&t->net, &t->cfg.model, TOWER_TRAIN, err);
 
-    return (kept + 3 * learned) * sizeof(float) + dataset_bytes(t->data);
+    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
+    if (rc == CLIPC_OK) rc = optimizer_shape(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
+    if (rc == CLIPC_OK) count_steps(t);
+    if (rc == CLIPC_OK && t->cfg.val)
+        rc = validation_open(&t->val, held_out, t->net, &t->cfg.data, t->cfg.val,
+                             t->cfg.val_samples, err);
+    return rc;
 }
 
-int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
+/* How the towers are passed, for memory's sake. */
+static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
+{
+    const train_cfg *c = &t->cfg;
+    const size_t B = c->data.batch, weights = net_bytes(t->net);
+    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float),
+                .weights = c->ema > 0.0f ? 2 * weights : weights,
+                .gradients = net_bytes(t->optimizer.grads),
+                .moments = optimizer_bytes(&t->optimizer),
+                .batches = dataset_batch_bytes(t->data),
+                .held_out = held_out};
+    int rc;
+
+    t->pass_cfg = (pass_cfg){.batch = B,
+                             .chunk = c->chunk ? min_size(c->chunk, B) : B,
+                             .recompute = c->recompute,
+                             .objective = c->objective};
+    rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
+    if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
+    return rc;
+}
+
+int clipc_trainer_plan(clipc_trainer **out, const char *config_json, const char *where,
                        const char *out_dir, int how, clipc_err *err)
 {
     clipc_trainer *t = calloc(1, sizeof *t);
-    char note[160] = "";
+    size_t held_out = 0;
     int rc;
 
     *out = NULL;
     if (!t) return clipc_fail_memory(err, "trainer", sizeof *t);
     t->lock = -1;
+    t->how = how;
     rc = train_config_parse(&t->cfg, config_json, where, err);
-    t->out = strdup(out_dir);
-    t->checkpoints = path_join(out_dir, "checkpoints");
-    if (rc == CLIPC_OK && !(t->out && t->checkpoints))
-        rc = clipc_fail_memory(err, out_dir, 0);
-    if (rc == CLIPC_OK) rc = make_memory(t, err);
-    if (rc == CLIPC_OK) rc = start(t, how, note, sizeof note, err);
-    if (rc == CLIPC_OK)
-        rc = dataset_open(&t->data, &t->cfg.data, t->step * t->cfg.accum, err);
-    if (rc == CLIPC_OK) count_steps(t);
-    if (rc == CLIPC_OK && t->cfg.val)
-        rc = validation_open(&t->val, t->net, &t->cfg.data, t->cfg.val,
-                             t->cfg.val_samples, err);
-    if (rc == CLIPC_OK) rc = open_log(t, how, note, sizeof note, err);
-    if (rc != CLIPC_OK) {
-        clipc_trainer_free(t);
-        return rc;
-    }
+    if (rc == CLIPC_OK) rc = choose_folder(t, out_dir, err);
+    if (rc == CLIPC_OK) rc = make_shapes(t, &held_out, err);
+    if (rc == CLIPC_OK) rc = choose_pass(t, held_out, err);
+    if (rc == CLIPC_OK) *out = t;
+    else clipc_trainer_free(t);
+    return rc;
+}
+
+const char *clipc_trainer_memory(const clipc_trainer *t)
+{
+    return t->memory;
+}
+
+int clipc_trainer_start(clipc_trainer *t, clipc_err *err)
+{
+    char note[160] = "";
+    int rc = make_memory(t, err);
+
+    if (rc == CLIPC_OK) rc = begin(t, note, sizeof note, err);
+    if (rc == CLIPC_OK) rc = open_caches(t, err);
+    if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
+    if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
+    if (rc == CLIPC_OK) rc = open_log(t, note, sizeof note, err);
+    if (rc != CLIPC_OK) return rc;
     snprintf(t->summary, sizeof t->summary,
              "%.2f of %.2f M parameters learn, %zu pairs, batch %zu, %zu steps at a rate "
-             "of %g, %s on %zu threads, %.0f MB of weights, moments and data%s%.128s%s",
+             "of %g, %s on %zu threads%s%.128s%s",
              (double)optimizer_learns(&t->optimizer) * 1e-6,
              (double)t->net->params.count * 1e-6, dataset_count(t->data),
-             t->cfg.data.batch * t->cfg.accum, t->cfg.steps, (double)t->cfg.lr,
-             t->e->k->name, t->cfg.threads, (double)memory_of(t) * 1e-6,
-             t->cfg.init.model ? "; begins with " : "",
+             t->cfg.data.batch, t->cfg.steps, (double)t->cfg.lr, t->e->k->name,
+             t->cfg.threads, t->cfg.init.model ? "; begins with " : "",
              t->cfg.init.model ? t->cfg.init.model : "", note);
-    *out = t;
     return CLIPC_OK;
+}
+
+int clipc_trainer_open(clipc_trainer **out, const char *config_json, const char *where,
+                       const char *out_dir, int how, clipc_err *err)
+{
+    int rc = clipc_trainer_plan(out, config_json, where, out_dir, how, err);
+
+    if (rc == CLIPC_OK) rc = clipc_trainer_start(*out, err);
+    if (rc == CLIPC_OK) return rc;
+    clipc_trainer_free(*out);
+    *out = NULL;
+    return rc;
 }
 
 const char *clipc_trainer_summary(const clipc_trainer *t)
@@ -235,17 +308,15 @@ static void update(clipc_trainer *t, float lr, double norm)
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
-    double waited = 0.0, loss = 0.0, norm = NAN;
+    double waited, norm = NAN;
     const batch *b;
     int rc;
 
     optimizer_zero_grads(&t->optimizer, t->e);
-    for (size_t i = 0; i < t->cfg.accum; i++) {
-        double wait = 0.0;
-        if ((rc = dataset_next(&b, t->data, &wait, err)) != CLIPC_OK) return rc;
-        waited += wait;
-        loss += (double)pass_run(&t->pass, t->e, b) / (double)t->cfg.accum;
-    }
+    if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
+    const double loss = (double)pass_run(&t->pass, t->e, b);
+    if ((rc = frozen_error(t->texts, err)) != CLIPC_OK) return rc;
+    if ((rc = frozen_error(t->pictures, err)) != CLIPC_OK) return rc;
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
     if (isfinite(norm)) update(t, lr, norm);
@@ -258,9 +329,8 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
                                  .loss = isfinite(norm) ? loss : NAN,
                                  .logit_scale = exp((double)*t->net->logit_scale),
                                  .lr = (double)lr,
-                                 .grad_norm = norm / (double)t->cfg.accum,
-                                 .images_per_second =
-                                     (double)(t->cfg.data.batch * t->cfg.accum) / seconds,
+                                 .grad_norm = norm,
+                                 .images_per_second = (double)t->cfg.data.batch / seconds,
                                  .waited = waited / seconds,
                                  .skipped = t->skipped,
                                  .broken = dataset_broken(t->data)->n};

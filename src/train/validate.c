@@ -4,17 +4,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sizes.h"
 #include "nn/rows.h"
 
 enum { BATCH = 64 };
 
 struct validation {
     const net *n;
-    void *image_acts;
-    void *text_acts;
+    const char *source;
+    dataset *data; /* until they are read */
+    void *image_acts, *text_acts;
+    arena mem;
     size_t count, captions;    /* pictures; distinct captions */
     float *pixels;             /* [count,3,S,S] */
     int32_t *ids;              /* [captions,context_length] */
+    uint64_t *seen;            /* [captions] */
     size_t *label;             /* [count] caption of each picture */
     float *img, *txt, *logits; /* [count,E], [captions,E], [count,captions] */
 };
@@ -22,26 +26,20 @@ struct validation {
 void validation_free(validation *v)
 {
     if (!v) return;
+    dataset_close(v->data);
     if (v->n) v->n->ops->acts_destroy(v->image_acts);
     if (v->n) v->n->text_ops->acts_destroy(v->text_acts);
-    free(v->pixels);
-    free(v->ids);
-    free(v->label);
-    free(v->img);
-    free(v->txt);
-    free(v->logits);
+    arena_free(&v->mem);
     free(v);
 }
 
 /* The loader itself gives the views: one batch of everything, no augmentation. */
-static int load(validation *v, const data_cfg *training, const char *source, size_t most,
-                clipc_err *err)
+static int open_data(validation *v, const data_cfg *training, clipc_err *err)
 {
     const clip_cfg *cfg = &v->n->cfg;
-    const size_t S = cfg->image.image_size, T = cfg->text.context_length;
     const augment_cfg still = {
         .ground = {1, 0, 0, 0}, .scale = {1, 1}, .crop = {1, 1}, .ratio = {1, 1}};
-    const data_cfg data = {.sources = &source,
+    const data_cfg data = {.sources = &v->source,
                            .n_sources = 1,
                            .tables = training->tables,
                            .batch = 1,
@@ -49,68 +47,100 @@ static int load(validation *v, const data_cfg *training, const char *source, siz
                            .templates = training->templates,
                            .n_templates = training->n_templates ? 1 : 0,
                            .tokenizer = training->tokenizer,
-                           .context_length = T,
+                           .context_length = cfg->text.context_length,
                            .vocab_size = cfg->text.vocab_size,
                            .preprocess = cfg->preprocess,
                            .augment = still,
                            .max_megapixels = 256,
                            .max_broken = HUGE_VAL,
                            .in_order = true};
-    uint64_t *seen = NULL;
-    dataset *d = NULL;
-    const batch *b;
-    double waited;
-    int rc = dataset_open(&d, &data, 0, err);
-
-    if (rc != CLIPC_OK) return rc;
-    v->count = dataset_count(d) < most ? dataset_count(d) : most;
-    seen = malloc(v->count * sizeof *seen);
-    v->pixels = malloc(v->count * 3 * S * S * sizeof *v->pixels);
-    v->ids = malloc(v->count * T * sizeof *v->ids);
-    v->label = malloc(v->count * sizeof *v->label);
-    if (!seen || !v->pixels || !v->ids || !v->label)
-        rc = clipc_fail_memory(err, source, v->count * 3 * S * S * sizeof(float));
-    for (size_t i = 0; rc == CLIPC_OK && i < v->count; i++) {
-        if ((rc = dataset_next(&b, d, &waited, err)) != CLIPC_OK) break;
-        size_t c = 0;
-        while (c < v->captions && seen[c] != b->caption[0]) c++;
-        if (c == v->captions) {
-            seen[v->captions] = b->caption[0];
-            memcpy(v->ids + v->captions++ * T, b->ids, T * sizeof *v->ids);
-        }
-        v->label[i] = c;
-        memcpy(v->pixels + i * 3 * S * S, b->pixels, 3 * S * S * sizeof(float));
-    }
-    free(seen);
-    dataset_close(d);
-    return rc;
+    return dataset_index(&v->data, &data, err);
 }
 
-int validation_open(validation **out, const net *n, const data_cfg *training,
-                    const char *source, size_t most, clipc_err *err)
+/* As if all captions were different. */
+static void take(validation *v, arena *a)
 {
-    const size_t E = n->cfg.image.embed_dim;
+    const size_t S = v->n->cfg.image.image_size, E = v->n->cfg.image.embed_dim;
+
+    v->pixels = ARENA_FLOATS(a, v->count * 3 * S * S);
+    v->ids = arena_take(a, v->count * v->n->cfg.text.context_length, sizeof *v->ids);
+    v->seen = arena_take(a, v->count, sizeof *v->seen);
+    v->label = arena_take(a, v->count, sizeof *v->label);
+    v->img = ARENA_FLOATS(a, v->count * E);
+    v->txt = ARENA_FLOATS(a, v->count * E);
+    v->logits = ARENA_FLOATS(a, v->count * v->count);
+}
+
+/* All memory, or with bytes (not NULL) how much it is. */
+static int make_memory(validation *v, size_t *bytes, clipc_err *err)
+{
+    const net *n = v->n;
+    const size_t rows = BATCH * n->cfg.text.context_length;
+    size_t part[3];
+    arena measure = arena_measure();
+    int rc = n->ops->acts_make(&v->image_acts, bytes ? &part[0] : NULL, n->image, BATCH,
+                               TOWER_EVAL, err);
+
+    if (rc == CLIPC_OK)
+        rc = n->text_ops->acts_make(&v->text_acts, bytes ? &part[1] : NULL, n->text,
+                                    BATCH, rows, TOWER_EVAL, err);
+    take(v, &measure);
+    if (rc == CLIPC_OK)
+        rc = arena_make(&v->mem, bytes ? &part[2] : NULL, &measure, v->source, err);
+    if (rc != CLIPC_OK) return rc;
+    if (bytes) *bytes = part[0] + part[1] + part[2];
+    else take(v, &v->mem);
+    return CLIPC_OK;
+}
+
+int validation_open(validation **out, size_t *bytes, const net *n,
+                    const data_cfg *training, const char *source, size_t most,
+                    clipc_err *err)
+{
     validation *v = calloc(1, sizeof *v);
     int rc;
 
     *out = NULL;
     if (!v) return clipc_fail_memory(err, source, sizeof *v);
     v->n = n;
-    rc = load(v, training, source, most, err);
-    if (rc == CLIPC_OK)
-        rc = n->ops->acts_make(&v->image_acts, NULL, n->image, BATCH, TOWER_EVAL, err);
-    if (rc == CLIPC_OK)
-        rc = n->text_ops->acts_make(&v->text_acts, NULL, n->text, BATCH,
-                                    BATCH * n->cfg.text.context_length, TOWER_EVAL, err);
+    v->source = source;
+    rc = open_data(v, training, err);
     if (rc == CLIPC_OK) {
-        v->img = malloc(v->count * E * sizeof *v->img);
-        v->txt = malloc(v->captions * E * sizeof *v->txt);
-        v->logits = malloc(v->count * v->captions * sizeof *v->logits);
-        if (!v->img || !v->txt || !v->logits)
-            rc = clipc_fail_memory(err, source, v->count * v->captions * sizeof(float));
+        v->count = min_size(dataset_count(v->data), most);
+        rc = make_memory(v, bytes, err);
     }
     if (rc == CLIPC_OK) *out = v;
     else validation_free(v);
+    return rc;
+}
+
+static void keep(validation *v, size_t i, const batch *b)
+{
+    const size_t S = v->n->cfg.image.image_size, T = v->n->cfg.text.context_length;
+    size_t c = 0;
+
+    while (c < v->captions && v->seen[c] != b->caption[0]) c++;
+    if (c == v->captions) {
+        v->seen[v->captions] = b->caption[0];
+        memcpy(v->ids + v->captions++ * T, b->ids, T * sizeof *v->ids);
+    }
+    v->label[i] = c;
+    memcpy(v->pixels + i * 3 * S * S, b->pixels, 3 * S * S * sizeof(float));
+}
+
+int validation_read(validation *v, clipc_err *err)
+{
+    const batch *b;
+    double waited;
+    int rc = make_memory(v, NULL, err);
+
+    if (rc == CLIPC_OK) rc = dataset_start(v->data, 0, err);
+    for (size_t i = 0; rc == CLIPC_OK && i < v->count; i++) {
+        rc = dataset_next(&b, v->data, &waited, err);
+        if (rc == CLIPC_OK) keep(v, i, b);
+    }
+    dataset_close(v->data);
+    v->data = NULL;
     return rc;
 }
 

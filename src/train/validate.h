@@ -9,11 +9,16 @@
 
 typedef struct validation validation;
 
-/* Reads up to `most` samples of a source (as train/data.h) for the weights of `n`, which
- * must outlive it.  Captions become texts as in training, by the first template. */
-int validation_open(validation **out, const net *n, const data_cfg *training,
-                    const char *source, size_t most, clipc_err *err);
+/* Finds up to `most` samples of a source (as train/data.h), for which *bytes of memory
+ * will be wanted.  n, whose weights may follow, must outlive it, as what `training`
+ * points to until they are read.  Captions become texts as in training, by the first
+ * template. */
+int validation_open(validation **out, size_t *bytes, const net *n,
+                    const data_cfg *training, const char *source, size_t most,
+                    clipc_err *err);
 void validation_free(validation *v);
+/* Reads them. */
+int validation_read(validation *v, clipc_err *err);
 int validation_run(validation *v, exec *e, clipc_val_stats *stats, clipc_err *err);
 
 #endif

@@ -35,7 +35,7 @@ data_epochs() { # shuffled, cut in the middle of an epoch and of a shard: the sa
 data_broken() { # told once, by name and reason, in the log too; too many end it
     cp -r "$T/pairs" "$T/some" && head -c 200 "$T/pairs/rgba.png" >"$T/some/rgba.png"
     train "$T/b1" --data "$T/some" && return 1
-    [ "$(wc -l <"$T/err")" = 2 ] && grep -q '^clipc: 1 of 8 samples are broken, more than max_broken 0.1: .*some/rgba.png: ' "$T/err" || return 1
+    [ "$(wc -l <"$T/err")" = 3 ] && grep -q '^clipc: 1 of 8 samples are broken, more than max_broken 0.1: .*some/rgba.png: ' "$T/err" || return 1
     train "$T/b2" --data "$T/some" --set max_broken=1 && [ "$(grep -c '^broken sample: .*/some/rgba.png: ' "$T/err")" = 1 ] &&
         [ "$(grep -c '"broken_sample":".*rgba.png: ' "$T/b2/log.jsonl")" = 1 ] &&
         tail -n 1 "$T/b2/log.jsonl" | grep -q '"broken":1}' &&
@@ -55,8 +55,45 @@ data_augments() { # each change of the views changes the run; nonsense is refuse
         one_line || return 1
     done
 }
+data_makes() { # shards train as what they were made of, whole or stopped on the way
+    run 0 data make "$T/pairs" --out "$T/m1" --per-shard 3 --json &&
+        grep -q '"samples":8,"shards":3,"bytes":[0-9]*,"rewritten":0,"broken":0}' "$T/out" &&
+        [ "$(ls "$T/m1" | tr '\n' ' ')" = '00000.tar 00001.tar 00002.tar ' ] && [ ! -e "$T/m1.partial" ] &&
+        tar xf "$T/m1/00001.tar" -O 000000003.png | cmp - "$T/pairs/palette.png" &&
+        train "$T/k4" --data "$T/m1" && same_weights "$T/k1" "$T/k4" || return 1
+    run 3 data make "$T/pairs" --out "$T/m1" && one_line && grep -q 'm1: exists already' "$T/err" || return 1
+    cp -r "$T/pairs" "$T/mend" && head -c 200 "$T/pairs/rgba.png" >"$T/mend/rgba.png"
+    run 3 data make "$T/mend" --out "$T/m2" --per-shard 3 && [ ! -e "$T/m2" ] && [ -e "$T/m2.partial/00001.tar" ] &&
+        grep -q '^clipc: 1 of 8 samples are broken' "$T/err" || return 1
+    run 3 data make "$T/mend" --out "$T/m2" --per-shard 4 && one_line && grep -q 'm2.partial: left by' "$T/err" || return 1
+    cp "$T/pairs/rgba.png" "$T/mend/" && touch -d @0 "$T/m2.partial/00000.tar"
+    run 0 data make "$T/mend" --out "$T/m2" --per-shard 3 --json && grep -q '"samples":8,"shards":3' "$T/out" &&
+        [ "$(stat -c %Y "$T/m2/00000.tar")" = 0 ] && [ "$(ls "$T/m2" | wc -l)" = 3 ] || return 1
+    for i in 0 1 2; do cmp "$T/m1/0000$i.tar" "$T/m2/0000$i.tar" || return 1; done
+}
+data_makes_anew() { # shrunk, other formats, several captions, tint, in random order
+    mkdir "$T/odd" && cp "$T/pairs/rgb_64x64.png" "$T/pairs/rgba.png" tests/golden/formats/rgba.bmp "$T/odd/" &&
+        printf 'one\ntwo\n' >"$T/odd/rgb_64x64.txt" && echo '{"caption":"ink","tint":true}' >"$T/odd/rgba.json" &&
+        echo bitmap >"$T/odd/rgba2.txt" && mv "$T/odd/rgba.bmp" "$T/odd/rgba2.bmp" || return 1
+    run 0 data make "$T/odd" -o "$T/m3" --side 32 --quality 60 --json && grep -q '"samples":3,"shards":1,.*"rewritten":[23],' "$T/out" &&
+        mkdir "$T/un" && tar xf "$T/m3/00000.tar" -C "$T/un" &&
+        [ "$(cat "$T/un/000000000.json")" = '{"caption":"one","captions":["one","two"]}' ] &&
+        [ "$(cat "$T/un/000000001.json")" = '{"caption":"ink","captions":["ink"],"tint":true}' ] &&
+        [ "$(cat "$T/un/000000000.txt")" = one ] && head -c 3 "$T/un/000000000.jpg" | cmp -s - "$M/photo.jpg" -n 3 || return 1
+    run 0 data make "$T/m3" -o "$T/m4" --side 32 --json && grep -q '"rewritten":0,' "$T/out" && cmp "$T/m3/00000.tar" "$T/m4/00000.tar" || return 1
+    run 0 data make "$T/pairs" -o "$T/m5" --shuffle 1 && run 0 data make "$T/pairs" -o "$T/m6" --shuffle 2 &&
+        ! cmp -s "$T/m5/00000.tar" "$T/m6/00000.tar" &&
+        rm "$T"/un/* && tar xf "$T/m5/00000.tar" -C "$T/un" || return 1
+    for f in "$T"/un/*.txt; do cat "$f" && echo; done >"$T/said"
+    cat "$T"/pairs/*.txt >"$T/want" && ! cmp -s "$T/said" "$T/want" &&
+        [ "$(sort "$T/said")" = "$(sort "$T/want")" ] || return 1
+    run 2 data && one_line && run 2 data make x && one_line && run 2 data make -o x && one_line &&
+        run 2 data make x -o y --quality 0 && one_line && run 3 data make no-such -o "$T/y" && one_line && [ ! -e "$T/y.partial" ]
+}
 expect 'train: the same pairs from folder, shard, table, list' data_kinds
 expect 'train: folders of classes' data_classes
 expect 'train: epochs, cut and resumed' data_epochs
 expect 'train: broken samples' data_broken
 expect 'train: augmentation' data_augments
+expect 'data make: trained the same, stopped and continued' data_makes
+expect 'data make: shrunk, captions, order' data_makes_anew

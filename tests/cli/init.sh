@@ -27,6 +27,12 @@ tunes_bert() { # LiT: a text tower that cannot learn, locked
         run 0 train --init "$T/bert" --data "$T/pairs" --out "$T/bert1" --lock-text --batch-size 4 --steps 3 \
             --threads 1 && run 0 classify $M/photo.jpg -m "$T/bert1" -l 'a,grey'
 }
+tunes_cached() { # LiT both ways: the second run finds what the first one computed
+    tuned "$T/lit" --lock-text --cache-texts --cache-dir "$T/kept" && tuned "$T/lit0" --lock-text &&
+        same_model "$T/lit" "$T/lit0" && tuned "$T/lit2" --lock-text --cache-texts --cache-dir "$T/kept" &&
+        same_model "$T/lit" "$T/lit2" && [ "$(ls "$T"/kept/texts-*.features | wc -l)" = 1 ] &&
+        tuned "$T/tower" --lock-image --cache-features 2 && ls "$T"/tower/cache/pictures-*.features >"$T/out"
+}
 tunes_errors() {
     no="run 3 train --data $T/pairs --out $T/no --threads 1"
     $no --lock-text && one_line && grep -q '"lock_text" wants a model' "$T/err" &&
@@ -34,9 +40,12 @@ tunes_errors() {
         $no --init $M --embed-dim 8 && one_line && grep -q 'new_head' "$T/err" &&
         $no --init $M --lock-text --lock-image && one_line && grep -q 'nothing is left' "$T/err" &&
         $no --init $M --lock-text-unlocked-layers 1 && one_line && grep -q 'not locked' "$T/err" &&
+        $no --init $M --cache-texts && one_line && grep -q '"cache_texts" wants' "$T/err" &&
+        $no --init models/clipc-drawings --lock-image --cache-features 2 && one_line && grep -q freeze_bn "$T/err" &&
         $no --init no-such-model && one_line && grep -q 'no-such-model' "$T/err"
 }
 expect 'train --init: from a model, at its rate' tunes
 expect 'train --init: other sizes, a new head' tunes_sizes
 expect 'train --init: a locked BERT' tunes_bert
+expect 'train --init: features of locked towers kept' tunes_cached
 expect 'train --init: errors' tunes_errors

@@ -63,7 +63,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
+    for c in classify similarity embed train data vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 train status --help && grep -q 'clipc train status' "$T/out" && run 0 train plot --help && grep -q 'clipc train plot' "$T/out" || return 1
@@ -353,7 +353,16 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
 train_errors() {
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
-        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
+        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line &&
+        printf '0\n99\n' >"$T/order" && run 3 train --data "$T/pairs" --out "$T/x" --set order="$T/order" &&
+        one_line && grep -q 'order: line 2 is 99' "$T/err"
+}
+train_memory() { # said before anything is made; what does not fit is refused, by one line
+    run 0 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --set chunk=3 --dry-run &&
+        grep -q '^[0-9]* MiB of memory: weights .*; 3 of 4 pairs at a time$' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --max-memory 1M &&
+        one_line && grep -q 'max_memory is 1 MiB' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/dry" --max-memory 4X && one_line && [ ! -e "$T/dry" ]
 }
 
 example() { # the C program in examples/, which the build made beside the command
@@ -565,6 +574,7 @@ expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
 expect 'train: errors' train_errors
+expect 'train: memory said, and limited' train_memory
 . tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh

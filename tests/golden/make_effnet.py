@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from make_models import ROOT, golden, inputs, note
 
+COMMAND = "python3 tests/golden/make_effnet.py"
 SIZE, EMBED, WIDTH = (38, 45), 10, 8  # odd and even on the way: 19, 10, 5, 3, 2 and 23, 12, 6, 3, 2
 # Times eight, as the width coefficient takes it back (of the stem's and the last one's, too).
 STAGES = ["r1_k3_s11_e1_i32_o48", "r2_k3_s22_e6_i48_o32", "r1_k5_s22_e6_i32_o64",
@@ -114,7 +115,7 @@ def main():
     with open(f"{folder}/open_clip_config.json", "w") as f:
         json.dump({"model_cfg": dict(embed_dim=EMBED, quick_gelu=True, vision_cfg={"clipc": tower},
                                      text_cfg=TEXT), "preprocess_cfg": {}}, f, indent=1)
-    note("effnet", seed=seed, own_float32_error=own)
+    note("effnet", command=COMMAND, seed=seed, own_float32_error=own)
 
     # The tower alone, in a file as the package's: features of pictures of 224 pixels.
     folder = f"{ROOT}/effnet_package"
@@ -130,7 +131,7 @@ def main():
     save_file({"blots": pixels[:, :, ::16, ::16].contiguous(), "image_features": want,
                "classifier": classifier["_fc.weight"].contiguous()},
               f"{folder}/golden.safetensors")
-    note("effnet_package", seed=seed)
+    note("effnet_package", command=COMMAND, seed=seed)
 
 
 main()

@@ -126,11 +126,11 @@ def fastvit(dims, layers, attention, **more):
 
 def lite(**more):
     tower = EfficientNet(
-        decode_arch_def([["ds_r1_k3_s1_e1_c6"], ["ir_r2_k3_s2_e6_c4"], ["ir_r1_k5_s2_e6_c8"],
-                         ["ir_r2_k3_s2_e6_c10"], ["ir_r1_k5_s1_e6_c12"], ["ir_r2_k5_s2_e6_c9"],
-                         ["ir_r1_k3_s1_e6_c14"]]),
-        stem_size=4, num_features=40, fix_stem=True, pad_type="same", act_layer=torch.nn.ReLU6,
-        norm_layer=partial(torch.nn.BatchNorm2d, eps=1e-3), **more)
+        decode_arch_def([["ds_r1_k3_s1_e1_c4"], ["ir_r2_k3_s2_e6_c12"], ["ir_r1_k5_s2_e6_c8"],
+                         ["ir_r2_k3_s2_e6_c16"], ["ir_r1_k5_s1_e6_c20"], ["ir_r2_k5_s2_e6_c12"],
+                         ["ir_r1_k3_s1_e6_c28"]]),
+        stem_size=8, num_features=40, fix_stem=True, round_chs_fn=int, pad_type="same",
+        act_layer=torch.nn.ReLU6, norm_layer=partial(torch.nn.BatchNorm2d, eps=1e-3), **more)
     tower.default_cfg = {"pool_size": (2, 2)}
     return tower
 

@@ -1,0 +1,197 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/opts.h"
+#include "cli/cli.h"
+#include "clipc_train.h"
+
+#define SOURCE_OPTS                                                              \
+    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"}, \
+        {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},    \
+        {"csv-separator", 0, "C",                                                \
+         "character between columns (tab or comma, by header)"},                 \
+        {"threads", 't', "N", "threads that decode (all it may use)"},           \
+        {"json", 'j', NULL, "one JSON object"},                                  \
+    {                                                                            \
+        "max-megapixels", 0, "X", "larger pictures are broken (256)"             \
+    }
+
+static const opt make_table[] = {
+    {"out", 'o', "DIR", "where 00000.tar, 00001.tar .. go; must not exist"},
+    {"per-shard", 'n', "N", "samples a shard (10000)"},
+    {"shard-mb", 0, "N", "megabytes a shard, if it comes first (1000)"},
+    {"side", 0, "N", "shrink pictures whose longer side is more than N pixels"},
+    {"quality", 0, "N", "of JPEG, 1 to 100 (90)"},
+    {"shuffle", 0, "SEED", "samples in random order, for trainers that need that"},
+    {"max-broken", 0, "X", "end with more broken samples: a part, or a number (0.1)"},
+    SOURCE_OPTS,
+};
+
+static const opts_usage make_usage = {
+    "data make", "PATH... --out DIR [options]",
+    "Makes WebDataset shards of what there is to train on: folders of classes, pictures "
+    "with\n"
+    "captions beside them, tables, other shards. Pictures stay as they are, byte for "
+    "byte,\n"
+    "unless they are shrunk or neither JPEG, PNG nor WebP; broken ones are left out and\n"
+    "told. DIR appears when it is whole; stopped, the same command goes on.",
+    "  clipc data make pictures/ --out shards/\n"
+    "  clipc data make captions.tsv --out shards/ --side 512 --csv-caption-key text\n"
+    "  clipc data make 'old/{000..099}.tar' --out new/ --per-shard 5000 --shuffle 1\n"};
+
+typedef struct work {
+    const char *command, *out;
+    clipc_data_sources from;
+    clipc_make_options make;
+    bool json;
+    progress progress;
+    clipc_err err;
+} work;
+
+/* A number above 0, or a usage error. */
+static int real(double *out, const work *w, const char *name, const char *value,
+                double least)
+{
+    char *end, what[160];
+
+    *out = strtod(value, &end);
+    if (end != value && !*end && *out >= least && *out < 1e18) return 0;
+    snprintf(what, sizeof what, "--%s %.40s: wanted a number of %g or more", name, value,
+             least);
+    return cli_usage(w->command, what);
+}
+
+/* -1: none of these. */
+static int source_option(work *w, const char *name, const char *value)
+{
+    if (strcmp(name, "csv-img-key") == 0) return w->from.csv_img_key = value, 0;
+    if (strcmp(name, "csv-caption-key") == 0) return w->from.csv_caption_key = value, 0;
+    if (strcmp(name, "json") == 0) return w->json = true, 0;
+    if (strcmp(name, "out") == 0) return w->out = value, 0;
+    if (strcmp(name, "csv-separator") == 0) {
+        w->from.csv_separator = value;
+        return strlen(value) == 1
+                   ? 0
+                   : cli_usage(w->command, "--csv-separator wants one character");
+    }
+    return -1;
+}
+
+static int on_make_option(void *user, const char *name, const char *value)
+{
+    work *w = user;
+    clipc_make_options *o = &w->make;
+    size_t number = 0;
+    int rc = source_option(w, name, value);
+
+    if (rc != -1) return rc;
+    if (strcmp(name, "max-megapixels") == 0)
+        return real(&o->max_megapixels, w, name, value, 0.001);
+    if (strcmp(name, "max-broken") == 0) return real(&o->max_broken, w, name, value, 0.0);
+    if (strcmp(name, "threads") == 0)
+        return cli_number(&o->threads, w->command, name, value, 1, 1024);
+    if (strcmp(name, "per-shard") == 0)
+        return cli_number(&o->per_shard, w->command, name, value, 1, 100000000);
+    if (strcmp(name, "side") == 0)
+        return cli_number(&o->side, w->command, name, value, 1, 65536);
+    if (strcmp(name, "shard-mb") == 0) {
+        rc = cli_number(&number, w->command, name, value, 1, 1000000);
+        o->shard_bytes = number * 1000000;
+    } else if (strcmp(name, "quality") == 0) {
+        rc = cli_number(&number, w->command, name, value, 1, 100);
+        o->quality = (int)number;
+    } else {
+        rc = cli_number(&number, w->command, name, value, 0, SIZE_MAX);
+        o->shuffle = 1;
+        o->seed = number;
+    }
+    return rc;
+}
+
+static int on_progress(void *user, size_t done, size_t total)
+{
+    work *w = user;
+
+    progress_of_total(&w->progress, done, total);
+    return cli_interrupted();
+}
+
+static void on_broken(void *user, const char *why)
+{
+    work *w = user;
+
+    progress_end(&w->progress);
+    fprintf(stderr, "broken sample: %s\n", why);
+}
+
+static void report_made(const work *w, const clipc_make_stats *s)
+{
+    if (!w->json) {
+        printf(
+            "%s: %zu samples in %zu shards, %.1f MB; %zu pictures rewritten, %zu broken "
+            "samples left out\n",
+            w->out, s->samples, s->shards, (double)s->bytes / 1e6, s->rewritten,
+            s->broken);
+        return;
+    }
+    printf("{\"folder\":");
+    json_print_string(w->out);
+    printf(",\"samples\":%zu,\"shards\":%zu,\"bytes\":%zu,\"rewritten\":%zu,"
+           "\"broken\":%zu}\n",
+           s->samples, s->shards, s->bytes, s->rewritten, s->broken);
+}
+
+/* The operands are the sources. */
+static int parse(work *w, int argc, char **argv, const opt *table, size_t n,
+                 const opts_usage *usage,
+                 int (*on)(void *user, const char *name, const char *value))
+{
+    const int at = opts_parse(argc, argv, table, n, usage, on, w);
+
+    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at == argc) return cli_usage(w->command, "no data given");
+    w->from.paths = (const char *const *)argv + at;
+    w->from.n = (size_t)(argc - at);
+    return -1;
+}
+
+static int data_make(int argc, char **argv)
+{
+    work w = {.command = "data make", .make = clipc_make_default()};
+    clipc_make_stats stats;
+    int rc = parse(&w, argc, argv, make_table, sizeof make_table / sizeof make_table[0],
+                   &make_usage, on_make_option);
+
+    if (rc != -1) return rc;
+    if (!w.out) return cli_usage(w.command, "--out is missing");
+    cli_catch_interrupts();
+    w.progress = progress_start("pictures", 0);
+    w.make.on_progress = on_progress;
+    w.make.on_broken = on_broken;
+    w.make.user = &w;
+    rc = clipc_data_make(&stats, w.out, &w.from, &w.make, &w.err);
+    progress_end(&w.progress);
+    if (rc != CLIPC_OK) return cli_fail(&w.err);
+    report_made(&w, &stats);
+    return EXIT_DONE;
+}
+
+int cmd_data(int argc, char **argv)
+{
+    static const char help[] =
+        "usage: clipc data make PATH... --out DIR   makes shards\n"
+        "       clipc data stats PATH...            tells what is in a training set\n\n"
+        "examples:\n"
+        "  clipc data make pictures/ --out shards/\n"
+        "  clipc data stats shards/ --html sheet.html\n\n"
+        "clipc data make --help and clipc data stats --help tell more.\n";
+
+    if (argc > 1 && strcmp(argv[1], "make") == 0) return data_make(argc - 1, argv + 1);
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(help, stdout);
+        return EXIT_DONE;
+    }
+    return cli_usage("data", "wants \"make\" or \"stats\"");
+}

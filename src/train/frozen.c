@@ -1,0 +1,155 @@
+#include "train/frozen.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "train/feature_cache.h"
+
+struct frozen {
+    const net *n;
+    feature_cache *cache;
+    size_t row, E; /* bytes of an input; numbers that come of it */
+    uint64_t *keys;
+    size_t *missing; /* [B] which inputs are not kept */
+    char *inputs;    /* [B,row] these, one behind the other */
+    float *features; /* [B,E] what they become */
+    int failed;
+    clipc_err why;
+};
+
+static int signature(uint64_t *out, const net *n, tower_side side, uint64_t also,
+                     clipc_err *err)
+{
+    clip_cfg bare = n->cfg;
+    buf config = {0};
+    int rc;
+
+    bare.n_templates = 0; /* which change no text's features */
+    rc = config_write_own(&config, &bare, err);
+    if (rc == CLIPC_OK) *out = hash_text(also, config.data);
+    for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
+        const param *p = &n->params.v[i];
+        if (group_side(p) == side)
+            *out = hash_bytes(*out, *p->slot, p->n * sizeof(float));
+    }
+    buf_free(&config);
+    return rc;
+}
+
+static int open_cache(frozen *f, tower_side side, const char *folder, uint64_t also,
+                      clipc_err *err)
+{
+    char name[64];
+    uint64_t mark = 0;
+    char *path = NULL;
+    int rc = signature(&mark, f->n, side, also, err);
+
+    snprintf(name, sizeof name, "%s-%016" PRIx64 ".features",
+             side == SIDE_TEXT ? "texts" : "pictures", mark);
+    if (rc == CLIPC_OK && !(path = path_join(folder, name)))
+        rc = clipc_fail_memory(err, folder, 0);
+    if (rc == CLIPC_OK) rc = feature_cache_open(&f->cache, path, mark, f->E, err);
+    free(path);
+    return rc;
+}
+
+int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
+                uint64_t also, size_t B, clipc_err *err)
+{
+    const size_t S = n->cfg.image.image_size;
+    frozen *f = calloc(1, sizeof *f);
+    int rc;
+
+    *out = NULL;
+    if (!f) return clipc_fail_memory(err, folder, sizeof *f);
+    f->n = n, f->E = n->cfg.image.embed_dim;
+    f->row = side == SIDE_TEXT ? n->cfg.text.context_length * sizeof(int32_t)
+                               : 3 * S * S * sizeof(float);
+    f->keys = calloc(B, sizeof *f->keys);
+    f->missing = calloc(B, sizeof *f->missing);
+    f->inputs = calloc(B, f->row);
+    f->features = calloc(B, f->E * sizeof *f->features);
+    rc = f->keys && f->missing && f->inputs && f->features
+             ? open_cache(f, side, folder, also, err)
+             : clipc_fail_memory(err, folder, B * f->row);
+    if (rc == CLIPC_OK) *out = f;
+    else frozen_close(f);
+    return rc;
+}
+
+void frozen_close(frozen *f)
+{
+    if (!f) return;
+    feature_cache_close(f->cache);
+    free(f->keys);
+    free(f->missing);
+    free(f->inputs);
+    free(f->features);
+    free(f);
+}
+
+/* Rows that are kept, into out; the inputs of the others are gathered.  Returns how many
+ * these are. */
+static size_t take_kept(frozen *f, float *out, const uint64_t *keys, const void *inputs,
+                        size_t C)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < C; i++) {
+        const float *row = feature_cache_get(f->cache, keys[i]);
+        if (row) {
+            memcpy(out + i * f->E, row, f->E * sizeof *row);
+            continue;
+        }
+        memcpy(f->inputs + n * f->row, (const char *)inputs + i * f->row, f->row);
+        f->missing[n++] = i;
+    }
+    return n;
+}
+
+/* The others' features, into out and the file. */
+static void keep(frozen *f, float *out, const uint64_t *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float *row = f->features + i * f->E;
+        memcpy(out + f->missing[i] * f->E, row, f->E * sizeof *row);
+        if (f->failed == CLIPC_OK)
+            f->failed = feature_cache_put(f->cache, keys[f->missing[i]], row, &f->why);
+    }
+}
+
+void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids,
+                  size_t C)
+{
+    const size_t T = f->n->cfg.text.context_length;
+
+    for (size_t i = 0; i < C; i++) f->keys[i] = hash_bytes(0, ids + i * T, f->row);
+    const size_t n = take_kept(f, out, f->keys, ids, C);
+    if (n)
+        f->n->text_ops->fwd(e, f->n->text, acts, f->features, (const void *)f->inputs, n);
+    keep(f, out, f->keys, n);
+}
+
+void frozen_pictures(frozen *f, exec *e, void *acts, float *out, const float *pixels,
+                     const uint64_t *views, size_t C)
+{
+    const size_t n = take_kept(f, out, views, pixels, C);
+
+    if (n) f->n->ops->fwd(e, f->n->image, acts, f->features, (const void *)f->inputs, n);
+    keep(f, out, views, n);
+}
+
+bool frozen_has(void *f, uint64_t view)
+{
+    return feature_cache_has(((frozen *)f)->cache, view);
+}
+
+int frozen_error(const frozen *f, clipc_err *err)
+{
+    if (f && f->failed != CLIPC_OK && err) *err = f->why;
+    return f ? f->failed : CLIPC_OK;
+}

@@ -1,0 +1,32 @@
+/* train/frozen.h -- the features of a tower that does not learn (train/groups.h), each
+ * computed once and kept in a file (train/feature_cache.h): texts by their ids, pictures
+ * by the number of their view (train/data.h). */
+#ifndef CLIPC_TRAIN_FROZEN_H
+#define CLIPC_TRAIN_FROZEN_H
+
+#include "clip/net.h"
+#include "train/groups.h"
+
+typedef struct frozen frozen;
+
+/* For up to B inputs at a time of a tower of n, which must outlive it, in a file of the
+ * folder that is named by what the tower is: its weights, its config and `also`, which
+ * says what else its inputs depend on. */
+int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
+                uint64_t also, size_t B, clipc_err *err);
+void frozen_close(frozen *f);
+
+/* out [C,E] = the tower's features, not normalised, as its fwd gives them; acts are made
+ * for TOWER_EVAL. */
+void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids,
+                  size_t C);
+/* pixels [C,3,S,S]: those of a view that is kept may be anything. */
+void frozen_pictures(frozen *f, exec *e, void *acts, float *out, const float *pixels,
+                     const uint64_t *views, size_t C);
+
+/* Whether a view is kept; any thread may ask.  For data_cfg. */
+bool frozen_has(void *f, uint64_t view);
+/* Why something could not be kept, since it was opened. */
+int frozen_error(const frozen *f, clipc_err *err);
+
+#endif
