@@ -146,6 +146,7 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
     }
     if (rc == CLIPC_OK)
         rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
+    b->alike[k] = s->class ? s->class : b->caption[k];
     return rc;
 }
 
@@ -252,6 +253,7 @@ static void take_slots(dataset *d, arena *a)
         b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
         b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
         b->caption = arena_take(a, B, sizeof *b->caption);
+        b->alike = arena_take(a, B, sizeof *b->alike);
         b->sample = arena_take(a, B, sizeof *b->sample);
         b->view = arena_take(a, B, sizeof *b->view);
     }

@@ -40,6 +40,7 @@ typedef struct batch {
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
     uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
+    uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
     size_t *sample;    /* [B] which of all samples */
 } batch;
 

@@ -124,7 +124,7 @@ static float features_loss(const pass *p, exec *e, const batch *b)
     rows_normalize_fwd(e, p->txt, p->txt_norm, p->txt, B, E);
     const float loss =
         contrastive_fwd_bwd(e, &p->cfg.objective, p->dimg, p->dtxt, &dscale, &dbias,
-                            &p->room, p->img, p->txt, b->caption, scale, bias, B, E);
+                            &p->room, p->img, p->txt, b->alike, scale, bias, B, E);
     if (!isfinite(loss)) return loss;
     if (p->image_learns)
         rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
