@@ -57,7 +57,7 @@ int main(int argc, char **argv)
     cfg.image.form = forms[p];
     if (!pixels || !out || exec_new(&e, threads, 1 << 16, &err) ||
         net_make(&n, &cfg, TOWER_INFER, &err) ||
-        n->ops->acts_make(&acts, n->image, B, TOWER_INFER, &err))
+        n->ops->acts_make(&acts, NULL, n->image, B, TOWER_INFER, &err))
         return fprintf(stderr, "%s\n", err.msg), 1;
     rng_fill_normal(&r, (float *)(void *)n->mem.mem, n->mem.size / sizeof(float), 0.0f,
                     0.02f);

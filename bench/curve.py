@@ -107,7 +107,7 @@ def judge(ours, one, two):
 
 def compare(tower, steps):
     """Runs all three, writes tower.json and tower.svg, says whether they agree."""
-    folder, order = f"{HOME}/{tower}", f"{HOME}/order.txt"
+    folder, order = f"{HOME}/{tower}", f"{HOME}/{tower}.order"
     config = {"model": {"embed_dim": 64, "vision_cfg": TOWERS[tower], "text_cfg": TEXT},
               "data": DATA, "order": order, "augment": AS_IT_IS, "steps": steps, **HYPER}
     write_order(order, config["batch_size"], steps)

@@ -4,16 +4,9 @@
 # of a 12-megapixel picture against Pillow, and captions through our tokenizer against Hugging
 # Face's.  What it installs and makes lies in build/bench-env and build/bench-models.
 set -eu
-env=build/bench-env
+. bench/env.sh
 make -s build/release-gcc/bench_speed build/release-gcc/bench_resize \
     build/release-gcc/bench_tokens
-if [ ! -x $env/bin/python ]; then
-    python3 -m venv $env
-    while read -r package; do
-        $env/bin/pip install -q -c bench/requirements.txt "$package" </dev/null ||
-            echo "bench: $package could not be installed: it will be missing" >&2
-    done <bench/requirements.txt
-fi
 status=0
 $env/bin/python bench/peers.py "$@" || status=$?
 [ $# -eq 0 ] || exit $status

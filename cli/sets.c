@@ -41,10 +41,35 @@ static const opts_usage make_usage = {
     "  clipc data make captions.tsv --out shards/ --side 512 --csv-caption-key text\n"
     "  clipc data make 'old/{000..099}.tar' --out new/ --per-shard 5000 --shuffle 1\n"};
 
+static const opt stats_table[] = {
+    {"against", 'a', "PATH",
+     "evaluation set: tell which pictures are near to its (repeatable)"},
+    {"near", 0, "X", "how near, in grey levels of 16 x 16 pixels (9)"},
+    {"html", 0, "FILE", "write a contact sheet, with duplicates and what is near"},
+    {"sheet", 0, "N", "pictures on it (100)"},
+    {"force", 'f', NULL, "replace the file of --html"},
+    SOURCE_OPTS,
+};
+
+static const opts_usage stats_usage = {
+    "data stats", "PATH... [options]",
+    "Tells what is in a training set: sizes, formats, lengths of captions, broken "
+    "samples,\n"
+    "pictures that are there several times, and with --against those that are near to "
+    "an\n"
+    "evaluation set, which must not be trained on. Every picture is decoded.",
+    "  clipc data stats shards/\n"
+    "  clipc data stats train.csv --html sheet.html\n"
+    "  clipc data stats shards/ --against eval/openmoji/ --against eval/test.tar "
+    "--json\n"};
+
 typedef struct work {
-    const char *command, *out;
+    const char *command, *out, *html;
     clipc_data_sources from;
     clipc_make_options make;
+    clipc_stats_options stats;
+    strings against;
+    bool force;
     bool json;
     progress progress;
     clipc_err err;
@@ -69,7 +94,6 @@ static int source_option(work *w, const char *name, const char *value)
     if (strcmp(name, "csv-img-key") == 0) return w->from.csv_img_key = value, 0;
     if (strcmp(name, "csv-caption-key") == 0) return w->from.csv_caption_key = value, 0;
     if (strcmp(name, "json") == 0) return w->json = true, 0;
-    if (strcmp(name, "out") == 0) return w->out = value, 0;
     if (strcmp(name, "csv-separator") == 0) {
         w->from.csv_separator = value;
         return strlen(value) == 1
@@ -87,6 +111,7 @@ static int on_make_option(void *user, const char *name, const char *value)
     int rc = source_option(w, name, value);
 
     if (rc != -1) return rc;
+    if (strcmp(name, "out") == 0) return w->out = value, 0;
     if (strcmp(name, "max-megapixels") == 0)
         return real(&o->max_megapixels, w, name, value, 0.001);
     if (strcmp(name, "max-broken") == 0) return real(&o->max_broken, w, name, value, 0.0);
@@ -178,6 +203,172 @@ static int data_make(int argc, char **argv)
     return EXIT_DONE;
 }
 
+/* ---- stats ---- */
+
+static int on_stats_option(void *user, const char *name, const char *value)
+{
+    work *w = user;
+    clipc_stats_options *o = &w->stats;
+    const int rc = source_option(w, name, value);
+
+    if (rc != -1) return rc;
+    if (strcmp(name, "html") == 0) return w->html = value, 0;
+    if (strcmp(name, "force") == 0) return w->force = true, 0;
+    if (strcmp(name, "max-megapixels") == 0)
+        return real(&o->max_megapixels, w, name, value, 0.001);
+    if (strcmp(name, "near") == 0) return real(&o->near, w, name, value, 0.0);
+    if (strcmp(name, "threads") == 0)
+        return cli_number(&o->threads, w->command, name, value, 1, 1024);
+    if (strcmp(name, "sheet") == 0)
+        return cli_number(&o->sheet, w->command, name, value, 0, 100000);
+    return strings_add(&w->against, value, strlen(value), &w->err) == CLIPC_OK
+               ? 0
+               : cli_usage(w->command, "out of memory");
+}
+
+static json_int_t whole(const json_t *o, const char *key)
+{
+    return json_integer_value(json_object_get(o, key));
+}
+
+static void print_spread(const char *title, const json_t *o, const char *unit)
+{
+    if (json_object_size(o))
+        printf("%-22s %lld to %lld%s, median %lld, 95 %% up to %lld\n", title,
+               whole(o, "least"), whole(o, "most"), unit, whole(o, "median"),
+               whole(o, "p95"));
+}
+
+static void print_pictures(const json_t *r)
+{
+    const char *format;
+    json_t *n;
+
+    printf("%-22s", "formats");
+    json_object_foreach(json_object_get(r, "formats"), format, n)
+        printf(" %s %lld", format, json_integer_value(n));
+    printf("; %lld with alpha, %lld to be tinted\n", whole(r, "transparent"),
+           whole(r, "tint"));
+    print_spread("width", json_object_get(r, "width"), " pixels");
+    print_spread("height", json_object_get(r, "height"), " pixels");
+}
+
+static void print_captions(const json_t *c)
+{
+    const json_t *most = json_object_get(c, "most");
+
+    printf("%-22s %lld, %lld different\n", "captions", whole(c, "all"),
+           whole(c, "different"));
+    print_spread("captions a picture", json_object_get(c, "a_picture"), "");
+    print_spread("their length", json_object_get(c, "characters"), " characters");
+    print_spread("", json_object_get(c, "tokens"), " of OpenAI's tokens");
+    printf("%-22s %lld\n", "longer than 77 tokens", whole(c, "over_77"));
+    for (size_t i = 0; i < json_array_size(most); i++) {
+        const json_t *x = json_array_get(most, i);
+        printf("%-22s %lld times: %s\n", i ? "" : "most frequent", whole(x, "times"),
+               json_string_value(json_object_get(x, "caption")));
+    }
+}
+
+/* At most ten of them; --json has more. */
+static void print_likenesses(const json_t *r)
+{
+    const json_t *d = json_object_get(r, "duplicates"),
+                 *near = json_object_get(r, "near");
+    const json_t *groups = json_object_get(d, "groups"),
+                 *pairs = json_object_get(near, "pairs");
+
+    printf("%-22s %lld pictures that are there already\n", "duplicates",
+           whole(d, "pictures"));
+    for (size_t i = 0; i < json_array_size(groups) && i < 10; i++) {
+        const json_t *g = json_array_get(groups, i);
+        printf("  %zu times: %s, %s%s\n", json_array_size(g),
+               json_string_value(json_array_get(g, 0)),
+               json_string_value(json_array_get(g, 1)),
+               json_array_size(g) > 2 ? ", .." : "");
+    }
+    if (!near) return;
+    printf("%-22s %lld pictures within %g levels of one of %lld\n", "near to evaluation",
+           whole(near, "pictures"), json_number_value(json_object_get(near, "below")),
+           whole(near, "against"));
+    for (size_t i = 0; i < json_array_size(pairs) && i < 10; i++) {
+        const json_t *p = json_array_get(pairs, i);
+        printf("  %.2f: %s, %s\n", json_number_value(json_object_get(p, "distance")),
+               json_string_value(json_object_get(p, "picture")),
+               json_string_value(json_object_get(p, "other")));
+    }
+}
+
+static void print_stats(const json_t *r)
+{
+    const json_t *broken = json_object_get(r, "broken_first");
+
+    printf("%-22s %lld, %.1f MB of pictures; the index takes %.1f MB\n", "samples",
+           whole(r, "samples"), (double)whole(r, "bytes") / 1e6,
+           (double)whole(r, "index_bytes") / 1e6);
+    printf("%-22s %lld\n", "broken", whole(r, "broken"));
+    for (size_t i = 0; i < json_array_size(broken); i++)
+        printf("  %s\n", json_string_value(json_array_get(broken, i)));
+    print_pictures(r);
+    print_captions(json_object_get(r, "captions"));
+    print_likenesses(r);
+}
+
+static int write_page(const work *w, const char *html, clipc_err *err)
+{
+    atomic_file a;
+    int rc = atomic_open(&a, w->html, w->force, err);
+
+    if (rc != CLIPC_OK) return rc;
+    rc = atomic_write(&a, html, strlen(html), err);
+    if (rc == CLIPC_OK) return atomic_commit(&a, err);
+    atomic_abort(&a);
+    return rc;
+}
+
+static int survey(work *w)
+{
+    char *json = NULL, *html = NULL;
+    json_t *r = NULL;
+    int rc = CLIPC_OK;
+
+    if (w->html && !w->force && file_exists(w->html))
+        rc = clipc_fail(&w->err, CLIPC_ERR_EXISTS, "%s: exists already", w->html);
+    if (rc == CLIPC_OK)
+        rc =
+            clipc_data_stats(&json, w->html ? &html : NULL, &w->from, &w->stats, &w->err);
+    progress_end(&w->progress);
+    if (rc == CLIPC_OK && html) rc = write_page(w, html, &w->err);
+    if (rc == CLIPC_OK && w->json) puts(json);
+    else if (rc == CLIPC_OK &&
+             (rc = json_parse(&r, json, strlen(json), "report", &w->err)) == CLIPC_OK)
+        print_stats(r);
+    json_decref(r);
+    free(json);
+    free(html);
+    return rc == CLIPC_OK ? EXIT_DONE : cli_fail(&w->err);
+}
+
+static int data_stats(int argc, char **argv)
+{
+    work w = {.command = "data stats", .stats = clipc_stats_default()};
+    int rc =
+        parse(&w, argc, argv, stats_table, sizeof stats_table / sizeof stats_table[0],
+              &stats_usage, on_stats_option);
+
+    if (rc == -1) {
+        cli_catch_interrupts();
+        w.progress = progress_start("pictures", 0);
+        w.stats.on_progress = on_progress;
+        w.stats.user = &w;
+        w.stats.against = (const char *const *)w.against.v;
+        w.stats.n_against = w.against.n;
+        rc = survey(&w);
+    }
+    strings_free(&w.against);
+    return rc;
+}
+
 int cmd_data(int argc, char **argv)
 {
     static const char help[] =
@@ -189,6 +380,7 @@ int cmd_data(int argc, char **argv)
         "clipc data make --help and clipc data stats --help tell more.\n";
 
     if (argc > 1 && strcmp(argv[1], "make") == 0) return data_make(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "stats") == 0) return data_stats(argc - 1, argv + 1);
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         fputs(help, stdout);
         return EXIT_DONE;

@@ -93,7 +93,7 @@ CLIPC_API void clipc_model_free(clipc_model *m);
 /* What a model is.  All strings live as long as the model. */
 typedef struct clipc_model_info {
     const char *path;      /* where it was found */
-    const char *format;    /* "hf", "open_clip", "clipc", "openai" */
+    const char *format;    /* "hf", "open_clip", "clipc", "openai", "efficientnet" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
     const char *family;     /* of the image tower: "vit", "resnet", "convnext", "fastvit",

@@ -328,6 +328,31 @@ CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
                               const clipc_data_sources *from,
                               const clipc_make_options *options, clipc_err *err);
 
+typedef struct clipc_stats_options {
+    const char *const *against; /* evaluation sets: paths, captions not needed */
+    size_t n_against;
+    double near;           /* a picture nearer than that to one of them is told */
+    size_t sheet;          /* pictures of the contact sheet, drawn at random */
+    size_t threads;        /* 0: all that the process may use */
+    double max_megapixels; /* larger pictures are broken */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    int (*on_progress)(void *user, size_t done, size_t total);
+    void *user;
+} clipc_stats_options;
+
+/* near 9, 100 pictures on the sheet. */
+CLIPC_API clipc_stats_options clipc_stats_default(void);
+
+/* What is in a training set: every picture is decoded.  *json, malloc'd and the caller's
+ * to free: {"samples", "broken", "broken_first", "bytes", "index_bytes", "sources",
+ * "formats", "transparent", "tint", "width", "height", "captions", "duplicates", "near"};
+ * lengths as {"least", "median", "p95", "most", "mean"}.  Duplicates have the same
+ * pixels; near is the root mean square difference of 16 x 16 grey levels, on white.
+ * *html (NULL: none wanted), likewise: the contact sheet, with duplicates and what is
+ * near, in one page that needs no other file. */
+CLIPC_API int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
+                               const clipc_stats_options *options, clipc_err *err);
+
 #ifdef __cplusplus
 }
 #endif

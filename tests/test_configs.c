@@ -233,6 +233,32 @@ static int open_config(clip_cfg *cfg, const char *vision, clipc_err *err)
     return rc;
 }
 
+static size_t sentence_context(const char *limits, clipc_err *err)
+{
+    json_t *bert = json_loads("{\"model_type\":\"bert\"}", 0, NULL);
+    json_t *more = limits ? json_loads(limits, 0, NULL) : NULL;
+    clip_cfg cfg;
+    const int rc = config_sentence(&cfg, bert, more, NULL, "here", err);
+    const size_t context = rc == CLIPC_OK ? cfg.text.context_length : 0;
+
+    clip_cfg_free(&cfg);
+    json_decref(bert), json_decref(more);
+    return context;
+}
+
+/* config: where sentence-transformers cuts a text */
+static void test_sentence(void **state)
+{
+    clipc_err err;
+
+    (void)state;
+    assert_int_equal(sentence_context(NULL, &err), 128);
+    assert_int_equal(sentence_context("{\"max_seq_length\":null}", &err), 128);
+    assert_int_equal(sentence_context("{\"max_seq_length\":256}", &err), 256);
+    assert_int_equal(sentence_context("{\"max_seq_length\":-1}", &err), 0);
+    assert_non_null(strstr(err.msg, "max_seq_length"));
+}
+
 /* config: a ConvNeXt is taken for no other, and needs timm's name in clipc's own words */
 static void test_convnext_config(void **state)
 {
@@ -269,7 +295,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_preprocess_config), cmocka_unit_test(test_fold),
-        cmocka_unit_test(test_fastvit), cmocka_unit_test(test_two_poolers),
-        cmocka_unit_test(test_convnext_config)};
+        cmocka_unit_test(test_fastvit),           cmocka_unit_test(test_two_poolers),
+        cmocka_unit_test(test_convnext_config),   cmocka_unit_test(test_sentence)};
     return cmocka_run_group_tests_name("configs", tests, NULL, NULL);
 }

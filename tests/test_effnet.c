@@ -37,6 +37,8 @@ static void check_features(const char *path, double most)
 
     CHECK_OK(clipc_model_open(&m, path, &err), err);
     const clipc_model_info *i = clipc_model_info_of(m);
+    assert_string_equal(i->format, strstr(path, ".pth") ? "efficientnet" : "clipc");
+    assert_string_equal(i->family, "efficientnet_lite");
     assert_int_equal(i->embed_dim, n);
     assert_int_equal(i->image_size, 224);
     assert_true(i->image_stages[1] == 2 && i->image_stages[6] == 1 && !i->text_width);
@@ -164,6 +166,7 @@ static void test_refused(void **state)
     REFUSED(dims[3], 5000, CLIPC_ERR_FORMAT, "dims of 5000");
     REFUSED(dims[3], 40, CLIPC_ERR_FEATURE, "40 channels in front of a stage and behind");
     REFUSED(embed_dim, 512, CLIPC_ERR_FORMAT, "1280 features without a projection");
+    REFUSED(act, ACT_RELU, CLIPC_ERR_FEATURE, "another activation than ReLU6");
     REFUSED(proj, PROJ_MLP, CLIPC_ERR_FEATURE, "projected by an MLP");
     clip_cfg_free(&cfg);
 }

@@ -105,24 +105,42 @@ static bool is_named(const char *name, const char *begins)
 
 typedef struct lock_case {
     const char *keys, *learn; /* what learns, beside the temperature */
+    bool exact; /* its last block is passed as in training, not as at inference */
 } lock_case;
 
 static const lock_case locks[] = {
-    {",\"lock_image\":true", TEXT_ALL},
-    {",\"lock_text\":true", IMAGE_ALL},
-    {",\"lock_image\":true,\"lock_image_unlocked_groups\":1", TEXT_ALL "visual.proj "},
+    {",\"lock_image\":true", TEXT_ALL, false},
+    {",\"lock_text\":true", IMAGE_ALL, false},
+    {",\"lock_image\":true,\"lock_image_unlocked_groups\":1", TEXT_ALL "visual.proj ",
+     false},
     {",\"lock_image\":true,\"lock_image_unlocked_groups\":2",
-     TEXT_ALL "visual.proj visual.ln_post. visual.transformer.resblocks.2. "},
+     TEXT_ALL "visual.proj visual.ln_post. visual.transformer.resblocks.2. ", true},
     {",\"lock_image\":true,\"lock_image_unlocked_groups\":4",
-     TEXT_ALL "visual.proj visual.ln_post. visual.transformer. "},
-    {",\"lock_text\":true,\"lock_text_unlocked_layers\":1", IMAGE_ALL "text_projection "},
+     TEXT_ALL "visual.proj visual.ln_post. visual.transformer. ", true},
+    {",\"lock_text\":true,\"lock_text_unlocked_layers\":1", IMAGE_ALL "text_projection ",
+     false},
     {",\"lock_text\":true,\"lock_text_unlocked_layers\":3",
      IMAGE_ALL "text_projection ln_final. transformer.resblocks.2. "
-               "transformer.resblocks.1. "},
+               "transformer.resblocks.1. ",
+     true},
 };
 
+/* How far two steps from the same weights are apart, as a part of the second. */
+static double apart(const tensor *from, const tensor *a, const tensor *b)
+{
+    const float *x = from->data, *y = a->data, *z = b->data;
+    double difference = 0, step = 0;
+
+    for (size_t i = 0; i < a->n; i++) {
+        difference += fabs((double)(y[i] - z[i]));
+        step += fabs((double)(z[i] - x[i]));
+    }
+    return difference / step;
+}
+
 /* locks: what is locked keeps its bits, what is not makes the step that it makes without
- * locks */
+ * locks: exactly, but for what a tower's inference rounds otherwise (measured 2e-3,
+ * of the keys' biases, whose gradients are all rounding) */
 static void test_locks(void **state)
 {
     tensor_file *before = weights(ROOT "base"), *all = weights(ROOT "step");
@@ -135,9 +153,12 @@ static void test_locks(void **state)
             const tensor *t = tensor_file_at(after, k);
             const bool learns =
                 strcmp(t->name, "logit_scale") == 0 || is_named(t->name, locks[i].learn);
-            if (!equal(t, same_in(learns ? all : before, t)))
-                fail_msg("%s: %s %s", locks[i].keys, t->name,
-                         learns ? "made another step" : "is locked and moved");
+            const tensor *want = same_in(learns ? all : before, t);
+            if (equal(t, want)) continue;
+            if (!learns) fail_msg("%s: %s is locked and moved", locks[i].keys, t->name);
+            const double by = apart(same_in(before, t), t, want);
+            if (locks[i].exact || !(by < 1e-2))
+                fail_msg("%s: %s made another step, by %g", locks[i].keys, t->name, by);
         }
         tensor_file_free(after);
         assert_int_equal(system("rm -rf " ROOT "locked"), 0);

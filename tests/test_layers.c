@@ -424,7 +424,8 @@ static void convs(const char *isa)
     one_conv(isa, conv_shape_of(6, 7, 3, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 1, 2, 8, 7));
     one_conv(isa, conv_shape_of(6, 7, 2, 2, 8, 7)); /* even: no padding */
-    one_conv(isa, conv_shape_same(6, 7, 3, 2, 8, 7)); /* zeros below alone, and on both sides */
+    one_conv(isa, conv_shape_same(6, 7, 3, 2, 8,
+                                  7)); /* zeros below alone, and on both sides */
     pixels = conv_shape_of(3, 5, 4, 4, 9, 12);
     pixels.planes = true;
     one_conv(isa, pixels);

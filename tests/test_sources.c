@@ -141,7 +141,7 @@ static int remove_sets(void **state)
     return system("rm -rf build/test_sources");
 }
 
-static const table_cfg tables = {"filepath", "title", NULL};
+static const table_cfg tables = {.img_key = "filepath", .caption_key = "title"};
 
 static int opened(sources *s, const char *name, const table_cfg *cfg, clipc_err *err)
 {
@@ -169,7 +169,7 @@ static void check_samples(const sources *s, const char *pictures, const char *sa
                      err);
     }
     assert_string_equal(have.data, pictures);
-    assert_string_equal(texts.data, said);
+    assert_string_equal(texts.data ? texts.data : "", said);
     buf_free(&keep);
     buf_free(&have);
     buf_free(&texts);
@@ -228,7 +228,7 @@ static void test_csv(void **state)
     sources_free(&s);
     sh("cd build/test_sources && printf 'p;c\\nset/1.png;one, two\\nset/2.png\\n;x\\n"
        "set/3.png; \\n\"open;\\nset/in/4.png;four' >odd.csv");
-    CHECK_OK(opened(&s, "odd.csv", &(table_cfg){"p", "c", ";"}, &err), err);
+    CHECK_OK(opened(&s, "odd.csv", &(table_cfg){"p", "c", ";", false}, &err), err);
     check_samples(&s, "14", "one, two/four/");
     assert_int_equal(s.broken.n, 4);
     assert_non_null(strstr(s.broken.first[0].msg, "odd.csv: line 3: no picture and"));
@@ -238,6 +238,25 @@ static void test_csv(void **state)
     sources_free(&s);
     CHECK_FAILS(opened(&s, "odd.csv", &tables, &err), CLIPC_ERR_FORMAT, err,
                 "odd.csv: no column \"filepath\"");
+    sources_free(&s);
+}
+
+/* sources: where captions are not needed, pictures without are samples too */
+static void test_bare(void **state)
+{
+    table_cfg bare = tables;
+    clipc_err err;
+    sources s;
+
+    (void)state;
+    bare.bare = true;
+    CHECK_OK(opened(&s, "class", &bare, &err), err);
+    check_samples(&s, "1234", "");
+    sources_free(&s);
+    sh("cd build/test_sources/set && tar cf ../bare.tar 1.png 2.png 3.txt");
+    CHECK_OK(opened(&s, "bare.tar", &bare, &err), err);
+    check_samples(&s, "12", "");
+    assert_int_equal(s.broken.n, 1);
     sources_free(&s);
 }
 
@@ -279,6 +298,6 @@ int main(void)
         cmocka_unit_test(test_tables),   cmocka_unit_test(test_bad_quotes),
         cmocka_unit_test(test_patterns), cmocka_unit_test(test_kinds),
         cmocka_unit_test(test_classes),  cmocka_unit_test(test_csv),
-        cmocka_unit_test(test_broken)};
+        cmocka_unit_test(test_bare),     cmocka_unit_test(test_broken)};
     return cmocka_run_group_tests_name("sources", tests, make_sets, remove_sets);
 }

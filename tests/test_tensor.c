@@ -413,23 +413,37 @@ static void test_columns(void **state)
 
 static void affine(sweep *s, size_t N, size_t C)
 {
-    float *x = sweep_floats(s, N * C), *r = sweep_floats(s, N * C);
-    float *y = sweep_floats(s, N * C), *a = sweep_floats(s, C), *b = sweep_floats(s, C);
+    static const act acts[] = {ACT_NONE, ACT_RELU, ACT_RELU6, ACT_GELU};
+    const size_t ld = C + N % 3, n = (N - 1) * ld + C;
+    float *x = sweep_floats(s, n), *r = sweep_floats(s, n), *y = sweep_floats(s, n);
+    float *a = sweep_floats(s, C), *b = sweep_floats(s, C), *was = sweep_copy(s, y, n);
 
-    for (int f = ACT_NONE; f <= ACT_RELU; f += ACT_RELU)
+    for (int f = 0; f < 4; f++)
         for (int with = 0; with < 2; with++) {
-            s->k->affine(y, x, a, b, with ? r : NULL, N, C, (act)f);
-            for (size_t i = 0; i < N * C; i++) {
+            s->k->affine(y, x, ld, a, b, with ? r : NULL, N, C, acts[f]);
+            for (size_t i = 0; i < n; i++) {
+                const size_t c = i % ld;
                 const double add = with ? (double)r[i] : 0.0;
-                const double v = (double)x[i] * (double)a[i % C] + (double)b[i % C] + add;
-                CHECK_NEAR(y[i], act_double(v, (act)f), 3e-6);
+                if (c >= C) assert_true(y[i] == was[i]);
+                else
+                    CHECK_NEAR(
+                        y[i],
+                        act_double((double)x[i] * (double)a[c] + (double)b[c] + add,
+                                   acts[f]),
+                        4e-6);
             }
         }
-    s->k->affine(r, x, a, b, r, N, C, ACT_RELU);
-    assert_memory_equal(r, y, N * C * sizeof *y);
-    s->k->affine(y, x, a, b, NULL, N, C, ACT_NONE);
-    s->k->affine(x, x, a, b, NULL, N, C, ACT_NONE);
-    assert_memory_equal(x, y, N * C * sizeof *y);
+    for (size_t i = 0; i < n; i++) /* what lies between stays as it is */
+        if (i % ld >= C) y[i] = x[i] = r[i];
+    s->k->affine(y, x, ld, a, b, r, N, C, ACT_RELU);
+    s->k->affine(r, x, ld, a, b, r, N, C, ACT_RELU);
+    assert_memory_equal(r, y, n * sizeof *y);
+    s->k->affine(y, x, ld, a, b, NULL, N, C, ACT_NONE);
+    s->k->affine(x, x, ld, a, b, NULL, N, C, ACT_NONE);
+    assert_memory_equal(x, y, n * sizeof *y);
+    x[0] = NAN;
+    s->k->affine(x, x, ld, a, b, NULL, N, C, ACT_RELU6);
+    assert_true(isnan(x[0]));
 }
 
 static void norm_bwd(sweep *s, size_t N, size_t C)

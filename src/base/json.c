@@ -162,3 +162,15 @@ int json_check_keys(const json_t *o, const char *const *known, const char *where
     }
     return CLIPC_OK;
 }
+
+json_t *json_text(const char *s)
+{
+    json_t *out = json_string(s);
+    char *copy = out ? NULL : strdup(s);
+
+    for (char *p = copy; p && *p; p++)
+        if ((unsigned char)*p >= 0x80) *p = '?';
+    if (copy) out = json_string(copy);
+    free(copy);
+    return out;
+}

@@ -24,6 +24,11 @@ int json_parse(json_t **out, const char *text, size_t len, const char *where,
 int json_parse_line(json_t **out, const char *line, size_t len, const char *where,
                     clipc_err *err);
 
+/* A string value of names and messages that may be no UTF-8: then what is not ASCII
+ * becomes
+ * '?'.  NULL when memory is out. */
+json_t *json_text(const char *s);
+
 int json_get_size(size_t *out, const json_t *o, const char *key, const char *where,
                   clipc_err *err);
 int json_get_f64(double *out, const json_t *o, const char *key, const char *where,

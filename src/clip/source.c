@@ -289,6 +289,7 @@ static int open_file(model_source *s, clipc_err *err)
     if (rc != CLIPC_OK || found) return rc;
     s->format = "openai", s->config_by = "weights";
     rc = config_from_weights(&s->cfg, s->weights, s->path, err);
+    if (s->cfg.image.family == IMAGE_EFFNET) s->format = "efficientnet";
     /* What open_clip's training leaves is GELU unless its config said otherwise. */
     const char *kind = tensor_file_string(s->weights, "torch.kind");
     if (kind && strcmp(kind, "checkpoint") == 0)

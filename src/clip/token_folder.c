@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
+
 #define META "\xe2\x96\x81" /* U+2581 */
 
 const char *const token_keys[N_NAMED] = {"bos_token", "eos_token", "unk_token",
@@ -316,25 +318,10 @@ static json_t *unigram_vocab(const token_folder *f)
 
 static json_t *base64(span s)
 {
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc(4 * (s.size / 3 + 1) + 1), *at = text;
-    json_t *out;
+    buf text = {0};
+    json_t *out = base64_add(&text, s, NULL) == CLIPC_OK ? json_string(text.data) : NULL;
 
-    if (!text) return NULL;
-    for (size_t i = 0; i < s.size; i += 3) {
-        const size_t left = s.size - i;
-        const unsigned v = (unsigned)s.data[i] << 16 |
-                           (left > 1 ? (unsigned)s.data[i + 1] << 8 : 0) |
-                           (left > 2 ? (unsigned)s.data[i + 2] : 0);
-        *at++ = digits[v >> 18];
-        *at++ = digits[v >> 12 & 63];
-        if (left > 1) *at++ = digits[v >> 6 & 63];
-        if (left > 2) *at++ = digits[v & 63];
-    }
-    *at = '\0';
-    out = json_string(text);
-    free(text);
+    buf_free(&text);
     return out;
 }
 

@@ -60,6 +60,11 @@ static int effnet_check(const image_cfg *c, clipc_err *err)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT,
                         "vision config: %zu features without a projection to %zu",
                         c->features, c->embed_dim);
+    if (rc == CLIPC_OK && c->act != ACT_RELU6)
+        rc =
+            clipc_fail(err, CLIPC_ERR_FEATURE,
+                       "vision config: an EfficientNet-Lite with another activation than "
+                       "ReLU6");
     if (rc == CLIPC_OK && c->proj > PROJ_LINEAR_BIAS)
         rc = clipc_fail(err, CLIPC_ERR_FEATURE,
                         "vision config: an EfficientNet-Lite projected by an MLP is not "
@@ -371,8 +376,7 @@ static void acts_take(effnet_acts *a, arena *mem, const effnet *n)
             for (size_t i = 0; i < n->n; i++)
                 take_block(&a->blocks[i], a, mem, mem, &n->blocks[i], 0);
     } else {
-        for (size_t i = 0; i < SLOTS; i++)
-            a->slots[i] = ARENA_FLOATS(mem, floats[i]);
+        for (size_t i = 0; i < SLOTS; i++) a->slots[i] = ARENA_FLOATS(mem, floats[i]);
         bn_acts_take(&a->shared, mem, m.channels, false);
     }
     take_unit(&a->stem, a, all, out_floats(&n->stem_s), n->stem_s.O, SLOT_A);
@@ -458,7 +462,8 @@ static void picture_fwd(const convbn_run *r, const effnet_block *b, block_out *o
     convbn_acts widen = o->widen, narrow = o->narrow;
     conv_shape widen_s = b->widen_s, narrow_s = b->narrow_s;
     dwconv_shape deepen_s = *d;
-    size_t base = 0, done = 0; /* the first row that is there, and the first that is not */
+    size_t base = 0,
+           done = 0; /* the first row that is there, and the first that is not */
 
     for (size_t y = 0; y < d->Ho; y += rows) {
         const size_t n = min_size(rows, d->Ho - y), top = y * d->stride;

@@ -145,28 +145,28 @@ static inline float plane_at(const place *at, const conv_shape *s, const column 
     return at->picture[at->y * (ptrdiff_t)s->W + at->x + (ptrdiff_t)c->ahead];
 }
 
-/* Patches beside each other that are whole: each column is a row of the picture, by
- * steps. */
-static void planes_beside(float *dst, const conv_shape *s, const place *at, size_t m,
+/* m patches beside each other, if they are and are whole: each column is a row of the
+ * picture, by steps. */
+static bool planes_beside(float *dst, const conv_shape *s, const place *at, size_t m,
                           size_t k0, size_t kc, size_t stride)
 {
-    const float *corner = at->picture + at->y * (ptrdiff_t)s->W + at->x;
     column c = column_of(s, k0);
+    place last = *at;
 
+    last.x += (ptrdiff_t)((m - 1) * s->stride);
+    if (at->ox + m > s->Wo || !inside(at, s) || !inside(&last, s)) return false;
+    const float *corner = at->picture + at->y * (ptrdiff_t)s->W + at->x;
     for (size_t k = 0; k < kc; k++, dst += stride, column_next(&c, s))
         for (size_t i = 0; i < m; i++) dst[i] = corner[c.ahead + i * s->stride];
+    return true;
 }
 
 static void planes_left(float *dst, const conv_shape *s, const place *at, size_t m,
                         size_t k0, size_t kc, size_t stride)
 {
     bool whole[GEMM_MR_MAX];
-
-    if (inside(&at[0], s) && inside(&at[m - 1], s) && at[m - 1].ox == at[0].ox + m - 1) {
-        planes_beside(dst, s, at, m, k0, kc, stride);
-        return;
-    }
     column c = column_of(s, k0);
+
     for (size_t i = 0; i < m; i++) whole[i] = inside(&at[i], s);
     for (size_t k = 0; k < kc; k++, dst += stride, column_next(&c, s))
         for (size_t i = 0; i < m; i++) dst[i] = plane_at(&at[i], s, &c, whole[i]);
@@ -196,6 +196,7 @@ static void panel_left(const kernels *kern, float *dst, const void *from, size_t
 
     assert(m <= GEMM_MR_MAX && kc <= GEMM_KC);
     at[0] = place_of(p, i0);
+    if (s->planes && planes_beside(dst, s, at, m, k0, kc, stride)) return;
     for (size_t i = 1; i < m; i++) {
         at[i] = at[i - 1];
         place_next(&at[i], s);

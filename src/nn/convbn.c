@@ -113,7 +113,7 @@ static void apply_piece(void *arg, size_t thread, size_t begin, size_t end)
     const size_t at = begin * j->C;
 
     (void)thread;
-    j->k->affine(j->y + at, j->z + at, j->bn->scale, j->bn->shift,
+    j->k->affine(j->y + at, j->z + at, j->C, j->bn->scale, j->bn->shift,
                  j->add ? j->add + at : NULL, end - begin, j->C, j->f);
 }
 

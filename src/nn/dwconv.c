@@ -135,17 +135,28 @@ static void dwconv_rows(void *arg, size_t thread, size_t begin, size_t end)
     }
 }
 
-/* [C,taps] into blocks of [taps,block]; turned: the taps from last to first. */
-static void block_weights(float *to, const float *w, const float *scale, size_t C,
-                          size_t taps, bool turned)
+/* [C,taps] into blocks of [taps,block], times scale unless that is NULL. */
+static void block_weights(const kernels *k, float *to, const float *w, const float *scale,
+                          size_t C, size_t taps)
+{
+    const float *rows[KERNELS_DW_BLOCK];
+
+    for (size_t c = 0, n; c < C; c += n) {
+        n = min_size(C - c, KERNELS_DW_BLOCK);
+        for (size_t i = 0; i < n; i++) rows[i] = w + (c + i) * taps;
+        k->gather(to, n, rows, n, taps);
+        for (size_t t = 0; t < taps; t++, to += n)
+            if (scale) k->mul(to, scale + c, n);
+    }
+}
+
+/* The same with the taps from last to first. */
+static void block_turned(float *to, const float *w, size_t C, size_t taps)
 {
     for (size_t c0 = 0, n; c0 < C; c0 += n) {
         n = min_size(C - c0, KERNELS_DW_BLOCK);
-        for (size_t t = 0; t < taps; t++) {
-            const float *tap = w + (turned ? taps - 1 - t : t);
-            for (size_t c = c0; c < c0 + n; c++)
-                *to++ = tap[c * taps] * (scale ? scale[c] : 1.0f);
-        }
+        for (size_t t = taps; t-- > 0;)
+            for (size_t c = c0; c < c0 + n; c++) *to++ = w[c * taps + t];
     }
 }
 
@@ -158,7 +169,7 @@ void dwconv_fwd(exec *e, float *y, const float *x, const float *w, const float *
     j.w = work;
     j.bias = bias;
     j.f = f;
-    block_weights(work, w, scale, s->C, s->k * s->k, false);
+    block_weights(e->k, work, w, scale, s->C, s->k * s->k);
     exec_range(e, dwconv_rows, &j, B * s->Ho, 1);
 }
 
@@ -177,7 +188,7 @@ static void input_bwd(exec *e, float *dx, float *work, const float *dy, const fl
     j.H = s->Ho, j.Ho = s->H;
     j.y = dx;
     j.w = work;
-    block_weights(work, w, NULL, s->C, s->k * s->k, true);
+    block_turned(work, w, s->C, s->k * s->k);
     exec_range(e, dwconv_rows, &j, B * s->H, 1);
 }
 

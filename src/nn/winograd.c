@@ -210,8 +210,8 @@ static void transform_y(const forward *f, const float *m, float *spare, size_t t
         k->winograd[WINOGRAD_Y](to, from, s->O);
         for (size_t i = 0; o->scale && i < 4; i++)
             if (to[i] != spare)
-                k->affine(to[i], to[i], o->scale, o->bias, o->add ? o->add + at[i] : NULL,
-                          1, s->O, o->f);
+                k->affine(to[i], to[i], 0, o->scale, o->bias,
+                          o->add ? o->add + at[i] : NULL, 1, s->O, o->f);
     }
 }
 

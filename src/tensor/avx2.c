@@ -10,6 +10,8 @@
 
 ISA_BEGIN("avx2,fma,f16c")
 #define OPS_VECTOR 8
+/* Of a NaN and a number the second operand comes out: v. */
+#define OPS_WITHIN(v, least, most) _mm256_min_ps(most, _mm256_max_ps(least, v))
 #include "tensor/ops_body.h"
 
 enum { MR = 6, NR = 16, PANEL = 32 };

@@ -106,13 +106,14 @@ static void epilogue(const product *p, size_t m0, size_t m1, size_t n0, size_t n
     const size_t n = n1 - n0;
 
     if (!o->scale && !o->bias && o->f == ACT_NONE) return;
+    if (o->scale) {
+        float *c = p->C + m0 * p->ldc + n0;
+        p->k->affine(c, c, p->ldc, o->scale + n0, o->bias + n0,
+                     o->add ? o->add + m0 * p->ldc + n0 : NULL, m1 - m0, n, o->f);
+        return;
+    }
     for (size_t m = m0; m < m1; m++) {
         float *c = p->C + m * p->ldc + n0;
-        if (o->scale) {
-            p->k->affine(c, c, o->scale + n0, o->bias + n0,
-                         o->add ? o->add + m * p->ldc + n0 : NULL, 1, n, o->f);
-            continue;
-        }
         if (o->bias) p->k->add(c, o->bias + n0, n);
         if (o->f == ACT_NONE) continue;
         if (o->pre) memcpy(o->pre + m * p->ldc + n0, c, n * sizeof *c);
@@ -311,8 +312,10 @@ static void block(const product *p, float *a, size_t p0, size_t p1, size_t j0, s
                      cut_at(&p->rows, i + 1) - first - at, min_size(nr, n - h), ahead,
                      div_up(share, kc));
             }
-        /* While what was made lies in the second-level cache. */
-        if (p->last && (more == 1 || next == j0 || j + 1 - done == EPILOGUE_PANELS)) {
+        /* While what was made lies in the second-level cache, or in the first-level one.
+         */
+        if (p->last &&
+            (more == 1 || next == j0 || p->o.scale || j + 1 - done == EPILOGUE_PANELS)) {
             epilogue(p, first, cut_at(&p->rows, p1), p->n0 + done * GEMM_NR,
                      p->n0 + min_size((j + 1) * GEMM_NR, p->n));
             done = next;

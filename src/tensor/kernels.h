@@ -114,8 +114,9 @@ typedef struct kernels {
     /* For batch norm over channels-last x [N,C], accumulated in double, out [C]:
      *   sum[c] += sum_n x[n,c]          sum2[c] += sum_n x[n,c]^2 */
     void (*col_moments)(double *sum, double *sum2, const float *x, size_t N, size_t C);
-    /* y[n,c] = f(x[n,c] * a[c] + b[c] (+ r[n,c] unless r is NULL)); y may be x or r */
-    void (*affine)(float *y, const float *x, const float *a, const float *b,
+    /* y[n,c] = f(x[n,c] * a[c] + b[c] (+ r[n,c] unless r is NULL)), rows ld apart; y may
+     * be x or r */
+    void (*affine)(float *y, const float *x, size_t ld, const float *a, const float *b,
                    const float *r, size_t N, size_t C, act f);
     /* sum[c] += sum_n g[n,c];  dot[c] += sum_n g[n,c] * (z[n,c] - mean[c]), in double */
     void (*col_dots)(double *sum, double *dot, const float *g, const float *z,

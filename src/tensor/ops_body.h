@@ -112,16 +112,27 @@ ATTR_INLINE float within(float x, bounds b)
     return x > b.most ? b.most : x;
 }
 
-/* By masks: a loop over the numbers would take them out of their register. */
-ATTR_INLINE vector vector_within(vector v, bounds b)
+ATTR_INLINE vector splat(float x)
 {
-    const vector least = b.least - (vector){0}, most = b.most - (vector){0};
+    return x - (vector){0};
+}
+
+#ifndef OPS_WITHIN
+/* By masks: a loop over the numbers would take them out of their register. */
+ATTR_INLINE vector vector_within(vector v, vector least, vector most)
+{
     const vector_mask low = v < least;
 
     v = (vector)(((vector_mask)least & low) | ((vector_mask)v & ~low));
     const vector_mask high = v > most;
     return (vector)(((vector_mask)most & high) | ((vector_mask)v & ~high));
 }
+#else
+ATTR_INLINE vector vector_within(vector v, vector least, vector most)
+{
+    return OPS_WITHIN(v, least, most);
+}
+#endif
 
 /* GELU's approximation by tanh (Hendrycks and Gimpel, arXiv:1606.08415) is x times the
  * logistic function of this. */
@@ -374,20 +385,50 @@ static void op_col_moments(double *sum, double *sum2, const float *x, size_t N, 
         }
 }
 
-static void op_affine(float *y, const float *x, const float *a, const float *b,
+/* Rows of V vectors, whose a and b stay in registers. */
+ATTR_INLINE void affine_vectors(float *y, const float *x, size_t ld, const float *a,
+                                const float *b, const float *r, size_t N, bounds in,
+                                const size_t V)
+{
+    const vector least = splat(in.least), most = splat(in.most);
+    vector va[4], vb[4], v, add;
+
+#pragma GCC unroll 4
+    for (size_t i = 0; i < V; i++) {
+        LOAD(va[i], a + i * OPS_VECTOR);
+        LOAD(vb[i], b + i * OPS_VECTOR);
+    }
+    for (size_t n = 0; n < N; n++, x += ld, y += ld)
+#pragma GCC unroll 4
+        for (size_t i = 0; i < V; i++) {
+            LOAD(v, x + i * OPS_VECTOR);
+            v = v * va[i] + vb[i];
+            if (r) {
+                LOAD(add, r + n * ld + i * OPS_VECTOR);
+                v += add;
+            }
+            v = vector_within(v, least, most);
+            memcpy(y + i * OPS_VECTOR, &v, sizeof v);
+        }
+}
+
+static void op_affine(float *y, const float *x, size_t ld, const float *a, const float *b,
                       const float *r, size_t N, size_t C, act f)
 {
     const bounds in = bounds_of(f);
+    const size_t V = N > 1 && C / OPS_VECTOR <= 4 ? C / OPS_VECTOR : 0;
 
-    for (size_t n = 0; n < N; n++, x += C, y += C) {
-        if (r) {
-            for (size_t c = 0; c < C; c++) y[c] = within(x[c] * a[c] + b[c] + r[c], in);
-            r += C;
-        } else {
-            for (size_t c = 0; c < C; c++) y[c] = within(x[c] * a[c] + b[c], in);
-        }
-        if (!bounds_suffice(f)) op_act_fwd(y, y, C, f);
+    switch (V) {
+    case 1: affine_vectors(y, x, ld, a, b, r, N, in, 1); break;
+    case 2: affine_vectors(y, x, ld, a, b, r, N, in, 2); break;
+    case 3: affine_vectors(y, x, ld, a, b, r, N, in, 3); break;
+    case 4: affine_vectors(y, x, ld, a, b, r, N, in, 4); break;
     }
+    for (size_t n = 0; V * OPS_VECTOR < C && n < N; n++)
+        for (size_t c = V * OPS_VECTOR, at = n * ld + c; c < C; c++, at++)
+            y[at] = within(x[at] * a[c] + b[c] + (r ? r[at] : 0.0f), in);
+    if (bounds_suffice(f)) return;
+    for (size_t n = 0; n < N; n++) op_act_fwd(y + n * ld, y + n * ld, C, f);
 }
 
 static void op_col_dots(double *sum, double *dot, const float *g, const float *z,
@@ -462,7 +503,7 @@ ATTR_INLINE void dw_pixel(float *y, const dw_block *d, size_t ox, size_t i,
             memcpy(&a, d->w + (ky * s->k + kx) * d->n + i, m * sizeof *y);
             sum += x * a;
         }
-    sum = vector_within(sum, d->f);
+    sum = vector_within(sum, splat(d->f.least), splat(d->f.most));
     memcpy(y + i, &sum, m * sizeof *y);
 }
 
@@ -472,6 +513,7 @@ ATTR_INLINE void dw_tile(float *y, const dw_block *d, size_t ox, size_t i, const
                          const size_t S, const size_t P, const size_t V)
 {
     const size_t C = d->s->C, W = d->s->W, left = ox * S - d->s->pad;
+    const vector least = splat(d->f.least), most = splat(d->f.most);
     vector sum[DW_PIXELS][DW_VECTORS], w[DW_K][DW_VECTORS], x[DW_VECTORS];
 
 #pragma GCC unroll 2
@@ -506,7 +548,7 @@ ATTR_INLINE void dw_tile(float *y, const dw_block *d, size_t ox, size_t i, const
     for (size_t p = 0; p < P; p++)
 #pragma GCC unroll 2
         for (size_t v = 0; v < V; v++) {
-            sum[p][v] = vector_within(sum[p][v], d->f);
+            sum[p][v] = vector_within(sum[p][v], least, most);
             memcpy(y + p * C + i + v * OPS_VECTOR, &sum[p][v], sizeof sum[p][v]);
         }
 }

@@ -22,6 +22,8 @@ typedef struct slot_state {
 
 struct dataset {
     data_cfg cfg;
+    bool (*seen)(void *user, uint64_t view);
+    void *seen_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -255,6 +257,12 @@ static void take_slots(dataset *d, arena *a)
         b->sample = arena_take(a, B, sizeof *b->sample);
         b->view = arena_take(a, B, sizeof *b->view);
     }
+}
+
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
+{
+    d->seen = seen;
+    d->seen_user = user;
 }
 
 size_t dataset_batch_bytes(const dataset *d)

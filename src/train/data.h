@@ -50,6 +50,9 @@ int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err);
 /* Makes the batches' memory, dataset_batch_bytes of it, and starts the workers, which
  * begin with batch `first`. */
 int dataset_start(dataset *d, size_t first, clipc_err *err);
+/* Before that, with data_cfg.views: those that seen(user, view) knows are not made, their
+ * pixels are left as they are. */
+void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
 size_t dataset_batch_bytes(const dataset *d);
 /* Before the start: views that seen(user, view) knows, called by any thread, are not
  * made; their pixels are left as they are. */

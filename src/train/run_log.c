@@ -83,10 +83,7 @@ int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err)
 
 int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err)
 {
-    json_t *text = json_string(why);
-
-    /* A name that is no UTF-8 cannot stand in JSON. */
-    if (!text) text = json_string("a file whose name is not UTF-8");
+    json_t *text = json_text(why);
     char *quoted = text ? json_dumps(text, JSON_ENCODE_ANY) : NULL;
     json_decref(text);
     if (!quoted) return clipc_fail_memory(err, l->path, strlen(why));

@@ -77,9 +77,10 @@ static int lacks(reading *r, const char *path, const char *name, const char *wha
 
 table_cfg sources_tables(const struct clipc_data_sources *from)
 {
-    return (table_cfg){from->csv_img_key ? from->csv_img_key : "filepath",
-                       from->csv_caption_key ? from->csv_caption_key : "title",
-                       from->csv_separator};
+    return (table_cfg){.img_key = from->csv_img_key ? from->csv_img_key : "filepath",
+                       .caption_key =
+                           from->csv_caption_key ? from->csv_caption_key : "title",
+                       .separator = from->csv_separator};
 }
 
 /* ---- shards ---- */
@@ -108,7 +109,7 @@ static int add_member(reading *r, const shard *from, const shard_sample *in,
     }
     if (rc != CLIPC_OK) rc = count_broken(r, rc, &why);
     else if (!x.size) rc = lacks(r, path, in->key, "picture");
-    else if (!c.n) rc = lacks(r, path, in->key, "caption");
+    else if (!c.n && !r->tables->bare) rc = lacks(r, path, in->key, "caption");
     else rc = add_sample(r, x, in->key, &c);
     captions_free(&c);
     return rc;
@@ -351,7 +352,8 @@ static int add_bare(reading *r, const char *path, bool classes)
     captions c = {0};
     int rc = CLIPC_OK;
 
-    if (classes && class_name(&c, &rc, r, path) && rc == CLIPC_OK)
+    if (r->tables->bare) rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
+    else if (classes && class_name(&c, &rc, r, path) && rc == CLIPC_OK)
         rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
     else if (rc == CLIPC_OK) rc = lacks(r, path, "", "caption beside it");
     captions_free(&c);

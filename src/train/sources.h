@@ -24,6 +24,7 @@ typedef struct table_cfg {
     const char *caption_key; /* "title" */
     const char *separator;   /* one character; NULL: a tab if the header has one, else a
                                 comma */
+    bool bare;               /* pictures need no captions: evaluation sets */
 } table_cfg;
 
 struct clipc_data_sources;
@@ -36,7 +37,7 @@ typedef struct sample {
     uint64_t texts;    /* offset of its name, behind which its captions follow */
     uint32_t size;     /* of the picture; 0: the whole file */
     uint32_t shard;    /* which holds it; SAMPLE_LOOSE: the file that is its name */
-    uint16_t captions; /* how many; 1 or more */
+    uint16_t captions; /* how many; 1 or more, unless they are not needed */
     bool tint;         /* a monochrome drawing that may be coloured */
 } sample;
 

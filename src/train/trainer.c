@@ -149,7 +149,7 @@ static int open_caches(clipc_trainer *t, clipc_err *err)
         rc = frozen_open(&t->texts, t->net, SIDE_TEXT, dir, 0, B, err);
     if (rc == CLIPC_OK && t->cfg.data.views) {
         rc = frozen_open(&t->pictures, t->net, SIDE_IMAGE, dir, t->cfg.views, B, err);
-        dataset_skip(t->data, frozen_has, t->pictures);
+        if (rc == CLIPC_OK) dataset_skip(t->data, frozen_has, t->pictures);
     }
     t->pass.cfg.texts = t->texts;
     t->pass.cfg.pictures = t->pictures;

@@ -353,7 +353,9 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
 train_errors() {
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
-        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line
+        grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line &&
+        printf '0\n99\n' >"$T/order" && run 3 train --data "$T/pairs" --out "$T/x" --set order="$T/order" &&
+        one_line && grep -q 'order: line 2 is 99' "$T/err"
 }
 train_memory() { # said before anything is made; what does not fit is refused, by one line
     run 0 train --data "$T/pairs" --out "$T/dry" --set "$TINY" --batch-size 4 --set chunk=3 --dry-run &&
@@ -571,6 +573,22 @@ else expect 'quantize: the bundled model' bundled_int8; fi
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
 expect 'a ResNet: trained, saved, resumed' resnet
+EN=$(echo "$TINY" | sed 's/"layers":1,"width":32,"patch_size":8,"head_width":16/"timm_model_name":"tf_efficientnet_lite0","timm_proj":"linear"/')
+effnet() { # the package's file; a tower by its name: trained, loaded, saved, resumed to the bit
+    E=tests/golden/models/effnet_package/model.pth
+    run 0 info $E && grep -q 'efficientnet_lite: 224 px, width 4, stages 1-2-1-2-1-2-1' "$T/out" &&
+        run 0 convert $E "$T/en.clipc" --to clipc && run 0 embed $M/photo.jpg -m "$T/en.clipc" &&
+        mv "$T/out" "$T/en.out" && run 0 embed $M/photo.jpg -m $E && cmp -s "$T/out" "$T/en.out" &&
+        run 3 convert $E "$T/en.oc" && one_line && grep -q 'one tower' "$T/err" || return 1
+    train "$T/en" --set "$EN" --set keep=9 &&
+        run 0 info "$T/en" && grep -q 'efficientnet_lite: 32 px, width 32, stages 1-2-2-3-3-4-1' "$T/out" &&
+        run 0 convert "$T/en" "$T/en2" --to open_clip -p f32 &&
+        run 0 classify $M/photo.jpg -m "$T/en2" -l 'a,b' || return 1
+    mv "$T/en/open_clip_model.safetensors" "$T/en.whole"
+    rm "$T/en/checkpoints/step-0000000006.safetensors"
+    run 0 train --out "$T/en" --resume && cmp -s "$T/en/open_clip_model.safetensors" "$T/en.whole"
+}
+expect 'an EfficientNet-Lite: from its package, trained, saved, resumed' effnet
 expect 'train: errors' train_errors
 expect 'train: memory said, and limited' train_memory
 . tests/cli/eval.sh

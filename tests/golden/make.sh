@@ -8,7 +8,8 @@ for script in make_models make_effnet make_variants make_torch make_gguf make_wo
     echo "$script"
     $env/bin/python tests/golden/$script.py
 done
-make -s clipc
+make -s clipc lib
+$env/bin/python tests/golden/make_curve.py
 $env/bin/python tests/golden/check_roundtrip.py
 $env/bin/python tests/golden/check_families.py
 $env/bin/python tests/golden/check_pixels.py
