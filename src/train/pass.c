@@ -19,7 +19,8 @@ static void take_work(pass *p, arena *a)
     loss_room_take(&p->room, a, B);
 }
 
-/* A locked tower only runs, except that running statistics may still move. */
+/* A locked tower only runs, except that running statistics may still move: then without
+ * what only the way back would want. */
 static void choose_modes(pass *p)
 {
     const net *n = p->net;
@@ -28,7 +29,7 @@ static void choose_modes(pass *p)
 
     p->image_learns = !group_all_locked(&n->cfg, SIDE_IMAGE);
     p->text_learns = !group_all_locked(&n->cfg, SIDE_TEXT);
-    p->image_mode = p->image_learns || moves ? trains : TOWER_EVAL;
+    p->image_mode = p->image_learns ? trains : moves ? TOWER_RECOMPUTE : TOWER_EVAL;
     p->text_mode = p->text_learns ? trains : TOWER_EVAL;
 }
 
