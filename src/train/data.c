@@ -358,11 +358,6 @@ size_t dataset_count(const dataset *d)
     return d->sources.n;
 }
 
-size_t dataset_bytes(const dataset *d)
-{
-    return sources_memory(&d->sources);
-}
-
 const broken *dataset_broken(const dataset *d)
 {
     return &d->sources.broken;

@@ -60,7 +60,6 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
 void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
-size_t dataset_bytes(const dataset *d); /* memory that their index takes */
 
 /* The next batch; valid until data_next is called again.  *waited is the seconds this
  * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at
