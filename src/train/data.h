@@ -13,6 +13,14 @@
 #include "train/order.h"
 #include "train/sources.h"
 
+/* What another model is to see of each pair: the same view at its own size, the same
+ * text by its own tokenizer. */
+typedef struct teacher_input {
+    const tokenizer *tokenizer;
+    size_t context_length;
+    preprocess_cfg preprocess;
+} teacher_input;
+
 typedef struct data_cfg {
     const char *const *sources; /* train/sources.h */
     const float *weights;       /* share of each source; NULL: by its number of samples */
@@ -33,6 +41,7 @@ typedef struct data_cfg {
     preprocess_cfg preprocess;
     augment_cfg augment;
     double max_megapixels;
+    const teacher_input *teacher; /* or NULL; not with views */
 } data_cfg;
 
 typedef struct batch {
@@ -42,6 +51,8 @@ typedef struct batch {
     uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
     uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
     size_t *sample;    /* [B] which of all samples */
+    float *teacher_pixels; /* with data_cfg.teacher: as pixels and ids */
+    int32_t *teacher_ids;
 } batch;
 
 typedef struct dataset dataset;
