@@ -28,10 +28,45 @@ static int remove_all(void **state)
     return system("rm -rf build/test_budget");
 }
 
+static char *config(const char *more)
+{
+    static char text[1024];
+
+    snprintf(
+        text, sizeof text,
+        "{\"model\":{\"embed_dim\":32,\"vision_cfg\":{\"image_size\":32,\"layers\":4,"
+        "\"width\":128,\"patch_size\":4,\"head_width\":64},\"text_cfg\":{"
+        "\"context_length\":16,\"width\":64,\"heads\":2,\"layers\":2}},"
+        "\"data\":\"" ROOT "pairs\",\"batch_size\":64,\"steps\":4,\"warmup\":1,"
+        "\"threads\":2%s}",
+        more);
+    return text;
+}
+
+/* From a model of that kind. */
+static char *from_base(const char *more)
+{
+    static char text[1024];
+
+    snprintf(text, sizeof text,
+             "{\"init\":\"" ROOT "base\",\"data\":\"" ROOT
+             "pairs\",\"batch_size\":64,\"steps\":4,\"warmup\":1,\"lr\":0.001,"
+             "\"threads\":2%s}",
+             more);
+    return text;
+}
+
 static int make_all(void **state)
 {
+    clipc_trainer *t;
+    clipc_err err;
+
     remove_all(state);
     train_rig_pairs(ROOT "pairs");
+    CHECK_OK(clipc_trainer_open(&t, config(""), "test", ROOT "base", 0, &err), err);
+    train_rig_steps(t, 1);
+    CHECK_OK(clipc_trainer_save(t, &err), err);
+    clipc_trainer_free(t);
     return 0;
 }
 
@@ -131,21 +166,6 @@ static void test_limit(void **state)
     check_limit("{\"max_memory\":\"1e300\"}", CLIPC_ERR_FORMAT, 0);
 }
 
-static char *config(const char *more)
-{
-    static char text[1024];
-
-    snprintf(
-        text, sizeof text,
-        "{\"model\":{\"embed_dim\":32,\"vision_cfg\":{\"image_size\":32,\"layers\":4,"
-        "\"width\":128,\"patch_size\":4,\"head_width\":64},\"text_cfg\":{"
-        "\"context_length\":16,\"width\":64,\"heads\":2,\"layers\":2}},"
-        "\"data\":\"" ROOT "pairs\",\"batch_size\":64,\"steps\":4,\"warmup\":1,"
-        "\"threads\":2%s}",
-        more);
-    return text;
-}
-
 /* train: the keys do what they say, and the loss stays what it was */
 static void test_keys(void **state)
 {
@@ -171,16 +191,38 @@ static void test_keys(void **state)
     CHECK_NEAR(loss[1], loss[0], 1e-4); /* measured 0 */
 }
 
+/* train: blocks computed again above those that are locked */
+static void test_locked(void **state)
+{
+#define LOCKED ",\"lock_image\":true,\"lock_image_unlocked_groups\":4"
+    static const char *const more[] = {LOCKED, LOCKED ",\"recompute\":true",
+                                       LOCKED ",\"recompute\":true,\"chunk\":24"};
+    double loss[3];
+    clipc_trainer *t;
+    clipc_err err;
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        CHECK_OK(clipc_trainer_open(&t, from_base(more[i]), "test", ROOT "run",
+                                    CLIPC_TRAIN_FORCE, &err),
+                 err);
+        loss[i] = train_rig_steps(t, 3);
+        clipc_trainer_free(t);
+    }
+    assert_true(loss[0] == loss[1]);
+    CHECK_NEAR(loss[2], loss[0], 1e-4);
+}
+
 /* 0 if a run's largest size is what it said, in a process of its own. */
-static int run_alone(const char *more)
+static int run_alone(const char *json)
 {
     struct rusage used;
     clipc_trainer *t;
     clipc_train_stats s;
     clipc_err err;
 
-    if (clipc_trainer_plan(&t, config(more), "test", ROOT "alone", CLIPC_TRAIN_FORCE,
-                           &err) != CLIPC_OK)
+    if (clipc_trainer_plan(&t, json, "test", ROOT "alone", CLIPC_TRAIN_FORCE, &err) !=
+        CLIPC_OK)
         return 1;
     const double told = strtod(clipc_trainer_memory(t), NULL);
     if (clipc_trainer_start(t, &err) != CLIPC_OK) return 1;
@@ -198,15 +240,15 @@ static int run_alone(const char *more)
 /* train: a run takes the memory that it said */
 static void test_taken(void **state)
 {
-    static const char *const more[] = {"", ",\"chunk\":16,\"recompute\":true",
-                                       ",\"val\":\"" ROOT "pairs\",\"ema\":0.9"};
+    const char *const more[] = {"", ",\"chunk\":16,\"recompute\":true",
+                                ",\"val\":\"" ROOT "pairs\",\"ema\":0.9", ""};
 
     (void)state;
     if (SANITIZED) skip();
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         int status;
         const pid_t child = fork();
-        if (child == 0) _exit(run_alone(more[i]));
+        if (child == 0) _exit(run_alone(i < 3 ? config(more[i]) : from_base("")));
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
@@ -217,6 +259,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_taken), cmocka_unit_test(test_keys)};
+        cmocka_unit_test(test_taken), cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_locked)};
     return cmocka_run_group_tests_name("budget", tests, make_all, remove_all);
 }

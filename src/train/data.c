@@ -23,6 +23,8 @@ typedef struct slot_state {
 
 struct dataset {
     data_cfg cfg;
+    bool (*seen)(void *user, uint64_t view);
+    void *seen_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -37,8 +39,6 @@ struct dataset {
     clipc_err error;
     size_t all;    /* samples, those without an entry in the index included */
     faults faults; /* of batches that nobody asked for yet */
-    bool (*seen)(void *user, uint64_t view); /* NULL: none is */
-    void *seen_user;
 };
 
 /* ---- making samples
@@ -171,7 +171,9 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
         if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
             rc = make_picture(m, b, k, s, &own, err);
     }
-    return rc == CLIPC_OK ? make_text(m, b, k, s, r, err) : rc;
+    if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, err);
+    b->alike[k] = s->class ? s->class : b->caption[k];
+    return rc;
 }
 
 static int note_fault(dataset *d, const fault *f, clipc_err *err)
@@ -282,6 +284,7 @@ static void take_slots(dataset *d, arena *a)
         b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
         b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
         b->caption = arena_take(a, B, sizeof *b->caption);
+        b->alike = arena_take(a, B, sizeof *b->alike);
         b->sample = arena_take(a, B, sizeof *b->sample);
         b->view = arena_take(a, B, sizeof *b->view);
         if (!t) continue;
@@ -387,11 +390,6 @@ void dataset_close(dataset *d)
 size_t dataset_count(const dataset *d)
 {
     return d->sources.n;
-}
-
-size_t dataset_bytes(const dataset *d)
-{
-    return sources_memory(&d->sources);
 }
 
 const broken *dataset_broken(const dataset *d)

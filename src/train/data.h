@@ -49,6 +49,7 @@ typedef struct batch {
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
     uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
+    uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
     size_t *sample;    /* [B] which of all samples */
     float *teacher_pixels; /* with data_cfg.teacher: as pixels and ids */
     int32_t *teacher_ids;
@@ -70,7 +71,6 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
 void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
-size_t dataset_bytes(const dataset *d); /* memory that their index takes */
 
 /* The next batch; valid until data_next is called again.  *waited is the seconds this
  * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at

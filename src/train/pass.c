@@ -20,7 +20,8 @@ static void take_work(pass *p, arena *a)
     if (p->cfg.teacher) distill_room_take(&p->distill_room, a, B, E);
 }
 
-/* A locked tower only runs, except that running statistics may still move. */
+/* A locked tower only runs, except that running statistics may still move: then without
+ * what only the way back would want. */
 static void choose_modes(pass *p)
 {
     const net *n = p->net;
@@ -29,7 +30,7 @@ static void choose_modes(pass *p)
 
     p->image_learns = !group_all_locked(&n->cfg, SIDE_IMAGE);
     p->text_learns = !group_all_locked(&n->cfg, SIDE_TEXT);
-    p->image_mode = p->image_learns || moves ? trains : TOWER_EVAL;
+    p->image_mode = p->image_learns ? trains : moves ? TOWER_RECOMPUTE : TOWER_EVAL;
     p->text_mode = p->text_learns ? trains : TOWER_EVAL;
 }
 
@@ -135,7 +136,7 @@ static float features_loss(const pass *p, exec *e, const batch *b)
     rows_normalize_fwd(e, p->txt, p->txt_norm, p->txt, B, E);
     float loss =
         contrastive_fwd_bwd(e, &p->cfg.objective, p->dimg, p->dtxt, &dscale, &dbias,
-                            &p->room, p->img, p->txt, b->caption, scale, bias, B, E);
+                            &p->room, p->img, p->txt, b->alike, scale, bias, B, E);
     if (p->cfg.teacher) loss += taught(p, e, b, &dscale, scale);
     if (!isfinite(loss)) return loss;
     if (p->image_learns)

@@ -62,11 +62,11 @@ void clipc_trainer_free(clipc_trainer *t)
     free(t);
 }
 
+/* All but the weights'. */
 static int make_memory(clipc_trainer *t, clipc_err *err)
 {
-    int rc = net_room(t->net, err);
+    int rc = optimizer_room(&t->optimizer, &t->cfg, err);
 
-    if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
@@ -127,12 +127,15 @@ static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
 {
     const bool resume = t->how == CLIPC_TRAIN_RESUME;
     rng r = rng_seed(t->cfg.seed, (uint64_t)1 << 63);
-    int rc;
+    int rc = net_room(t->net, err);
 
     t->best = -1.0;
-    if (resume) rc = resume_from(t, note, note_size, err);
-    else rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
-    if (rc == CLIPC_OK && t->ema && !resume) ema_begin(t->ema, t->net);
+    /* Another model is read while there is room yet. */
+    if (rc == CLIPC_OK && !resume)
+        rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
+    if (rc == CLIPC_OK) rc = make_memory(t, err);
+    if (rc == CLIPC_OK && resume) rc = resume_from(t, note, note_size, err);
+    else if (rc == CLIPC_OK && t->ema) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }
@@ -274,9 +277,8 @@ const char *clipc_trainer_memory(const clipc_trainer *t)
 int clipc_trainer_start(clipc_trainer *t, clipc_err *err)
 {
     char note[160] = "";
-    int rc = make_memory(t, err);
+    int rc = begin(t, note, sizeof note, err);
 
-    if (rc == CLIPC_OK) rc = begin(t, note, sizeof note, err);
     if (rc == CLIPC_OK) rc = open_caches(t, err);
     if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
     if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
