@@ -44,6 +44,13 @@
  *                    instead of ever new ones, whose features are kept likewise.  A
  *                    picture is known by its file's name, its place and its size
  *   cache_dir        out_dir/cache: where; other runs may go on with it, one at a time
+ *   distill          a model to learn from, the teacher, of any kind that opens; it sees
+ *                    the same texts, by its own tokenizer, and the same views, drawn
+ *                    again at its own size, but for erased parts
+ *   distill_loss     "logits": its probabilities of the batch's texts for each picture,
+ *                    and of its pictures for each text, are targets (open_clip's
+ *                    DistillClipLoss); "embeddings": its directions, where they have as
+ *                    many numbers; distill_weight 1, beside the contrastive loss
  *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
  *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "sweep.h"
+#include "tensor/block_sizes.h"
 #include "tensor/gemm.h"
 
 /* A level's exec, and memory for operands. */
@@ -191,6 +192,25 @@ static void test_shapes(void **state)
     rig_free(&t);
 }
 
+/* gemm: more of B than is packed at a time, in depth and in columns; its columns share
+ * most of their memory */
+static void test_much_to_pack(void **state)
+{
+    enum { M = 3, N = GEMM_NC + 5, K = 1300, APART = 3 };
+    product p = {.how = UNPACKED, .M = M, .N = N, .n = N, .K = K, .ldc = N};
+    const gemm_opts o = {0};
+    rig t = rig_new(state, 2);
+    float *c = sweep_floats(&t.s, M * N);
+
+    _Static_assert(N * K > GEMM_PACK_FLOATS, "all of it is packed at once");
+    p.A = operand(&t, M, K, 1);
+    p.B = mat_t(sweep_floats(&t.s, (N - 1) * APART + K), APART);
+    multiply(&t, &p, c, o);
+    for (size_t i = 0; i < M * N; i++) /* measured below 8e-5 */
+        CHECK_NEAR(c[i], plain(&p, &o, 0.0, i / N, i % N), 1.6e-4);
+    rig_free(&t);
+}
+
 /* gemm: accumulate, bias, scale, what is added, activation and the values before it, in
  * every combination that there is */
 static void test_epilogue(void **state)
@@ -366,12 +386,10 @@ static void test_packed_serial(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {EACH_LEVEL(test_packed_serial),
-                                       EACH_LEVEL(test_shapes),
-                                       EACH_LEVEL(test_epilogue),
-                                       EACH_LEVEL(test_threads),
-                                       EACH_LEVEL(test_narrow),
-                                       LEVEL_TEST(test_rounds, avx2),
-                                       LEVEL_TEST(test_rounds, avx512vnni)};
+    const struct CMUnitTest tests[] = {
+        EACH_LEVEL(test_packed_serial), EACH_LEVEL(test_shapes),
+        EACH_LEVEL(test_much_to_pack),  EACH_LEVEL(test_epilogue),
+        EACH_LEVEL(test_threads),       EACH_LEVEL(test_narrow),
+        LEVEL_TEST(test_rounds, avx2),  LEVEL_TEST(test_rounds, avx512vnni)};
     return cmocka_run_group_tests_name("gemm", tests, NULL, NULL);
 }

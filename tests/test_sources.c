@@ -107,6 +107,10 @@ static void test_patterns(void **state)
     CHECK_FAILS(pattern_each("{0..9999}{0..9999}", join, &have, &err), CLIPC_ERR_LIMIT,
                 err, "more than 1000000");
     buf_free(&have);
+    char deep[3 * 65 + 1] = "";
+    for (int i = 0; i < 65; i++) strcat(deep, "{a}");
+    CHECK_FAILS(pattern_each(deep, join, &have, &err), CLIPC_ERR_LIMIT, err,
+                "more than 64 braces");
 }
 
 /* ---- sources ---- */

@@ -1,8 +1,10 @@
 #include "train/captions.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 
 enum { CAPTIONS = 32 };
@@ -28,6 +30,17 @@ int captions_add(captions *c, const char *text, size_t len, clipc_err *err)
     return CLIPC_OK;
 }
 
+/* A text or a whole number; whatever else people keep there is none. */
+static uint64_t class_of(const json_t *v)
+{
+    char number[32];
+
+    if (json_is_string(v)) return hash_text(0, json_string_value(v));
+    if (!json_is_integer(v)) return 0;
+    snprintf(number, sizeof number, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+    return hash_text(0, number);
+}
+
 int captions_json(captions *c, span text, const char *where, clipc_err *err)
 {
     json_t *root = NULL;
@@ -36,6 +49,7 @@ int captions_json(captions *c, span text, const char *where, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = json_get_string(&first, root, "caption", where, err);
     if (rc == CLIPC_OK) rc = json_get_bool(&c->tint, root, "tint", where, err);
+    if (rc == CLIPC_OK) c->class = class_of(json_object_get(root, "class"));
     if (rc == CLIPC_OK && first) rc = captions_add(c, first, strlen(first), err);
     const json_t *more = json_object_get(root, "captions");
     for (size_t i = 0; rc == CLIPC_OK && i < json_array_size(more); i++) {

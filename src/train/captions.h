@@ -11,7 +11,8 @@ enum { CAPTIONS_FILE_MAX = 1 << 20 }; /* bytes of a file beside a picture */
 typedef struct captions {
     char **v; /* at most 32, further ones are left out */
     size_t n;
-    bool tint; /* "tint" of JSON: the picture may be coloured */
+    bool tint;      /* "tint" of JSON: the picture may be coloured */
+    uint64_t class; /* hash_text of "class" of JSON; 0: none */
 } captions;
 
 void captions_free(captions *c);
@@ -21,8 +22,8 @@ void captions_free(captions *c);
 int captions_add(captions *c, const char *text, size_t len, clipc_err *err);
 /* A text file: one caption a line. */
 int captions_txt(captions *c, span text, clipc_err *err);
-/* {"caption": "..", "captions": ["..", ..], "tint": true}: the first caption, then
- * others. */
+/* {"caption": "..", "captions": ["..", ..], "tint": true, "class": ".."}: the first
+ * caption, then others. */
 int captions_json(captions *c, span text, const char *where, clipc_err *err);
 
 #endif

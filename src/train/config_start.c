@@ -159,3 +159,26 @@ int config_start_caches(train_cfg *c, const json_t *root, const char *where,
     c->cache_dir = strdup(dir);
     return c->cache_dir ? CLIPC_OK : clipc_fail_memory(err, where, 0);
 }
+
+int config_start_distill(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err)
+{
+    const char *model = NULL, *kind = "logits";
+    int rc = json_get_string(&model, root, "distill", where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_string(&kind, root, "distill_loss", where, err);
+    if (rc != CLIPC_OK) return rc;
+    c->distill_kind =
+        strcmp(kind, "embeddings") == 0 ? DISTILL_EMBEDDINGS : DISTILL_LOGITS;
+    if (c->distill_kind == DISTILL_LOGITS && strcmp(kind, "logits") != 0)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: \"distill_loss\" is none of logits, embeddings", where);
+    if (!model) return CLIPC_OK;
+    if (c->data.views)
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "%s: \"distill\" with \"cache_features\": the teacher would "
+                          "see no picture",
+                          where);
+    c->distill = strdup(model);
+    return c->distill ? CLIPC_OK : clipc_fail_memory(err, where, 0);
+}

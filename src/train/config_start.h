@@ -1,5 +1,5 @@
 /* train/config_start.h -- what a config says of a run that begins with a model: which,
- * changed how, and what of it learns. */
+ * changed how, and what of it learns; and of the model that it learns from. */
 #ifndef CLIPC_TRAIN_CONFIG_START_H
 #define CLIPC_TRAIN_CONFIG_START_H
 
@@ -16,5 +16,8 @@ int config_start_locks(train_cfg *c, const json_t *root, const char *where,
 /* Whether features of locked towers are kept, and where.  After that. */
 int config_start_caches(train_cfg *c, const json_t *root, const char *where,
                         clipc_err *err);
+/* The teacher.  After that too. */
+int config_start_distill(train_cfg *c, const json_t *root, const char *where,
+                         clipc_err *err);
 
 #endif

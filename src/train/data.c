@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/sizes.h"
 #include "train/sampling.h"
 
 enum {
@@ -38,8 +39,6 @@ struct dataset {
     clipc_err error;
     size_t all;    /* samples, those without an entry in the index included */
     faults faults; /* of batches that nobody asked for yet */
-    bool (*seen)(void *user, uint64_t view); /* NULL: none is */
-    void *seen_user;
 };
 
 /* ---- making samples
@@ -48,9 +47,9 @@ struct dataset {
 /* One worker's own memory. */
 typedef struct maker {
     dataset *d;
-    tokens_work tokens;
+    tokens_work tokens, teacher_tokens;
     resize_work resize;
-    uint8_t *view; /* [S,S,3] */
+    uint8_t *view; /* [S,S,3], of the larger model */
     buf picture, text;
     pthread_t thread;
 } maker;
@@ -70,7 +69,22 @@ static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
                                     : sampling_draw(&d->sampling, r);
 }
 
-static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng *r,
+static int make_ids(maker *m, const batch *b, size_t k, clipc_err *err)
+{
+    const data_cfg *c = &m->d->cfg;
+    const teacher_input *t = c->teacher;
+    const text_span text = {m->text.data, m->text.len};
+    size_t n;
+    int rc = tokenizer_run(c->tokenizer, &m->tokens, b->ids + k * c->context_length,
+                           c->context_length, &n, text, false, "training data", err);
+
+    if (rc != CLIPC_OK || !t) return rc;
+    return tokenizer_run(t->tokenizer, &m->teacher_tokens,
+                         b->teacher_ids + k * t->context_length, t->context_length, &n,
+                         text, false, "teacher", err);
+}
+
+static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                      clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
@@ -78,10 +92,9 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     const char *caption = sources_caption(&m->d->sources, s,
                                           other ? 1 + rng_below(r, s->captions - 1u) : 0);
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
-    size_t n;
     int rc = CLIPC_OK;
 
-    *id = hash_text(0, caption);
+    b->caption[k] = hash_text(0, caption);
     buf_clear(&m->text);
     if (c->n_templates) {
         const char *hole = strstr(c->templates[t], "{}");
@@ -91,10 +104,7 @@ static int make_text(maker *m, int32_t *ids, uint64_t *id, const sample *s, rng 
     } else {
         rc = buf_puts(&m->text, caption, err);
     }
-    if (rc != CLIPC_OK) return rc;
-    return tokenizer_run(c->tokenizer, &m->tokens, ids, c->context_length, &n,
-                         (text_span){m->text.data, m->text.len}, false, "training data",
-                         err);
+    return rc == CLIPC_OK ? make_ids(m, b, k, err) : rc;
 }
 
 /* Which of a picture's views; the same for the same bytes of the same file. */
@@ -106,6 +116,20 @@ static uint64_t view_of(const dataset *d, const sample *s, uint64_t which)
         hash_bytes(hash_text(0, sources_name(from, s)), place, sizeof place);
 
     return s->shard == SAMPLE_LOOSE ? h : hash_text(h, from->shards[s->shard].path);
+}
+
+/* The view that r draws, as the teacher sees it. */
+static int make_teacher_view(maker *m, const batch *b, size_t k, const image *im,
+                             const sample *s, rng r, clipc_err *err)
+{
+    const data_cfg *c = &m->d->cfg;
+    const size_t S = c->teacher->preprocess.h;
+    const int rc = augment(m->view, &m->resize, im, &c->augment, s->tint, S, &r, err);
+
+    if (rc == CLIPC_OK)
+        preprocess_normalize(b->teacher_pixels + k * 3 * S * S, m->view,
+                             &c->teacher->preprocess);
+    return rc;
 }
 
 static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng *r,
@@ -122,6 +146,7 @@ static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng
     sources_where(where, sizeof where, from, s);
     if (rc == CLIPC_OK)
         rc = image_decode(&im, picture.data, picture.size, where, c->max_megapixels, err);
+    if (rc == CLIPC_OK && c->teacher) rc = make_teacher_view(m, b, k, &im, s, *r, err);
     if (rc == CLIPC_OK)
         rc = augment(m->view, &m->resize, &im, &c->augment, s->tint, S, r, err);
     if (rc == CLIPC_OK) {
@@ -146,8 +171,8 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
         if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
             rc = make_picture(m, b, k, s, &own, err);
     }
-    if (rc == CLIPC_OK)
-        rc = make_text(m, b->ids + k * c->context_length, &b->caption[k], s, r, err);
+    if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, err);
+    b->alike[k] = s->class ? s->class : b->caption[k];
     return rc;
 }
 
@@ -212,6 +237,7 @@ static void *work(void *arg)
     }
     pthread_mutex_unlock(&d->lock);
     tokens_work_free(&m->tokens);
+    tokens_work_free(&m->teacher_tokens);
     resize_work_free(&m->resize);
     buf_free(&m->picture);
     buf_free(&m->text);
@@ -223,10 +249,12 @@ static void *work(void *arg)
 static int start_worker(dataset *d, clipc_err *err)
 {
     maker *m = calloc(1, sizeof *m);
-    const size_t S = d->cfg.preprocess.h;
+    const teacher_input *t = d->cfg.teacher;
+    const size_t S = max_size(d->cfg.preprocess.h, t ? t->preprocess.h : 0);
     int rc = m ? tokens_work_new(&m->tokens, d->cfg.tokenizer, err)
                : clipc_fail_memory(err, "worker", sizeof *m);
 
+    if (rc == CLIPC_OK && t) rc = tokens_work_new(&m->teacher_tokens, t->tokenizer, err);
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
         rc = clipc_fail_memory(err, "worker", S * S * 3);
     if (rc == CLIPC_OK) {
@@ -239,6 +267,7 @@ static int start_worker(dataset *d, clipc_err *err)
     }
     if (m) {
         tokens_work_free(&m->tokens);
+        tokens_work_free(&m->teacher_tokens);
         free(m->view);
     }
     free(m);
@@ -248,21 +277,20 @@ static int start_worker(dataset *d, clipc_err *err)
 static void take_slots(dataset *d, arena *a)
 {
     const size_t B = d->cfg.batch, S = d->cfg.preprocess.h;
+    const teacher_input *t = d->cfg.teacher;
 
     for (size_t i = 0; i < AHEAD; i++) {
         batch *b = &d->slots[i].b;
         b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
         b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
         b->caption = arena_take(a, B, sizeof *b->caption);
+        b->alike = arena_take(a, B, sizeof *b->alike);
         b->sample = arena_take(a, B, sizeof *b->sample);
         b->view = arena_take(a, B, sizeof *b->view);
+        if (!t) continue;
+        b->teacher_pixels = ARENA_FLOATS(a, B * 3 * t->preprocess.h * t->preprocess.w);
+        b->teacher_ids = arena_take(a, B * t->context_length, sizeof *b->teacher_ids);
     }
-}
-
-void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user)
-{
-    d->seen = seen;
-    d->seen_user = user;
 }
 
 size_t dataset_batch_bytes(const dataset *d)
@@ -362,11 +390,6 @@ void dataset_close(dataset *d)
 size_t dataset_count(const dataset *d)
 {
     return d->sources.n;
-}
-
-size_t dataset_bytes(const dataset *d)
-{
-    return sources_memory(&d->sources);
 }
 
 const broken *dataset_broken(const dataset *d)

@@ -13,6 +13,14 @@
 #include "train/order.h"
 #include "train/sources.h"
 
+/* What another model is to see of each pair: the same view at its own size, the same
+ * text by its own tokenizer. */
+typedef struct teacher_input {
+    const tokenizer *tokenizer;
+    size_t context_length;
+    preprocess_cfg preprocess;
+} teacher_input;
+
 typedef struct data_cfg {
     const char *const *sources; /* train/sources.h */
     const float *weights;       /* share of each source; NULL: by its number of samples */
@@ -33,6 +41,7 @@ typedef struct data_cfg {
     preprocess_cfg preprocess;
     augment_cfg augment;
     double max_megapixels;
+    const teacher_input *teacher; /* or NULL; not with views */
 } data_cfg;
 
 typedef struct batch {
@@ -40,7 +49,10 @@ typedef struct batch {
     int32_t *ids;      /* [B,context_length] */
     uint64_t *caption; /* [B] equal for equal captions (before templates) */
     uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
+    uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
     size_t *sample;    /* [B] which of all samples */
+    float *teacher_pixels; /* with data_cfg.teacher: as pixels and ids */
+    int32_t *teacher_ids;
 } batch;
 
 typedef struct dataset dataset;
@@ -50,9 +62,6 @@ int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err);
 /* Makes the batches' memory, dataset_batch_bytes of it, and starts the workers, which
  * begin with batch `first`. */
 int dataset_start(dataset *d, size_t first, clipc_err *err);
-/* Before that, with data_cfg.views: those that seen(user, view) knows are not made, their
- * pixels are left as they are. */
-void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
 size_t dataset_batch_bytes(const dataset *d);
 /* Before the start: views that seen(user, view) knows, called by any thread, are not
  * made; their pixels are left as they are. */
@@ -62,7 +71,6 @@ int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *er
 void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
-size_t dataset_bytes(const dataset *d); /* memory that their index takes */
 
 /* The next batch; valid until data_next is called again.  *waited is the seconds this
  * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at

@@ -42,7 +42,8 @@ typedef struct loss_room {
 void loss_room_take(loss_room *r, arena *a, size_t B);
 
 /*   img, txt      [B,E]  in   unit rows; the caller normalises
- *   caption       [B]    in   equal numbers mark equal captions; NULL: all differ
+ *   caption       [B]    in   equal numbers mark captions that count as equal; NULL: all
+ *                             differ
  *   scale         exp(logit_scale), already clamped to <= 100
  *   dimg, dtxt    [B,E]  out
  *   dscale, dbias [1]    out  d/d scale (not d/d logit_scale), d/d bias

@@ -17,6 +17,7 @@ static void take_work(pass *p, arena *a)
     p->img_norm = ARENA_FLOATS(a, B);
     p->txt_norm = ARENA_FLOATS(a, B);
     loss_room_take(&p->room, a, B);
+    if (p->cfg.teacher) distill_room_take(&p->distill_room, a, B, E);
 }
 
 /* A locked tower only runs, except that running statistics may still move: then without
@@ -112,6 +113,16 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
         n->ops->update_stats(n->image, p->image_acts, C);
 }
 
+/* What the student owes its teacher. */
+static float taught(const pass *p, exec *e, const batch *b, float *dscale, float scale)
+{
+    const distill_side from = teacher_features(p->cfg.teacher, e, b);
+    const distill_side to = {p->img, p->txt, scale, p->net->cfg.image.embed_dim};
+
+    return distill_fwd_bwd(e, p->cfg.distill, p->cfg.distill_weight, p->dimg, p->dtxt,
+                           dscale, &p->distill_room, &to, &from, p->cfg.batch);
+}
+
 /* The loss of all features, their gradients into dimg and dtxt. */
 static float features_loss(const pass *p, exec *e, const batch *b)
 {
@@ -123,9 +134,10 @@ static float features_loss(const pass *p, exec *e, const batch *b)
 
     rows_normalize_fwd(e, p->img, p->img_norm, p->img, B, E);
     rows_normalize_fwd(e, p->txt, p->txt_norm, p->txt, B, E);
-    const float loss =
+    float loss =
         contrastive_fwd_bwd(e, &p->cfg.objective, p->dimg, p->dtxt, &dscale, &dbias,
-                            &p->room, p->img, p->txt, b->caption, scale, bias, B, E);
+                            &p->room, p->img, p->txt, b->alike, scale, bias, B, E);
+    if (p->cfg.teacher) loss += taught(p, e, b, &dscale, scale);
     if (!isfinite(loss)) return loss;
     if (p->image_learns)
         rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);

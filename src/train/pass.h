@@ -13,6 +13,7 @@
 #include "train/data.h"
 #include "train/frozen.h"
 #include "train/loss.h"
+#include "train/teacher.h"
 
 typedef struct pass_cfg {
     size_t batch;   /* B, pairs that the loss sees */
@@ -20,7 +21,10 @@ typedef struct pass_cfg {
     bool recompute; /* TOWER_RECOMPUTE */
     objective objective;
     frozen *texts,
-        *pictures; /* where features of a locked tower are kept; NULL: nowhere */
+        *pictures;    /* where features of a locked tower are kept; NULL: nowhere */
+    teacher *teacher; /* what the loss is added to; NULL: none */
+    distill_kind distill;
+    float distill_weight;
 } pass_cfg;
 
 typedef struct pass {
@@ -32,6 +36,7 @@ typedef struct pass {
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */
     loss_room room;
+    distill_room distill_room;
 } pass;
 
 /* Memory for batches of B pairs; both nets must outlive it.  With bytes (not NULL) none

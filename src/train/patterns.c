@@ -13,7 +13,7 @@ typedef struct expansion {
     int (*on)(void *user, const char *path);
     void *user;
     buf path;
-    size_t n;
+    size_t n, depth;
     clipc_err *err;
 } expansion;
 
@@ -41,7 +41,12 @@ static int put(expansion *e, const char *text, size_t len, const char *rest)
     const size_t before = e->path.len;
     int rc = buf_add(&e->path, text, len, e->err);
 
+    if (rc != CLIPC_OK) return rc;
+    if (++e->depth > PATTERN_BRACES)
+        rc = clipc_fail(e->err, CLIPC_ERR_LIMIT, "%.100s: more than %d braces",
+                        e->pattern, PATTERN_BRACES);
     if (rc == CLIPC_OK) rc = expand(e, rest);
+    e->depth--;
     e->path.len = before;
     e->path.data[before] = '\0';
     return rc;

@@ -5,12 +5,13 @@
 
 #include "base/err.h"
 
-enum { PATTERN_PATHS = 1000000 }; /* of one pattern, at most */
+/* Of one pattern, at most. */
+enum { PATTERN_PATHS = 1000000, PATTERN_BRACES = 64 };
 
 /* Calls on(user, path) for each path of a pattern, the last braces counting fastest, as
  * the shell does.  A range has as many digits as its first number; braces with neither a
  * range nor a comma stand for themselves.  What `on` returns other than CLIPC_OK ends it;
- * more than PATTERN_PATHS is CLIPC_ERR_LIMIT. */
+ * more than PATTERN_PATHS or PATTERN_BRACES is CLIPC_ERR_LIMIT. */
 int pattern_each(const char *pattern, int (*on)(void *user, const char *path), void *user,
                  clipc_err *err);
 

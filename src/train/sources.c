@@ -48,6 +48,7 @@ static int add_sample(reading *r, sample x, const char *name, const captions *c)
     x.texts = s->texts.len;
     x.captions = (uint16_t)c->n;
     x.tint = c->tint;
+    x.class = c->class;
     if (rc == CLIPC_OK) rc = add_text(r, name);
     for (size_t i = 0; rc == CLIPC_OK && i < c->n; i++) rc = add_text(r, c->v[i]);
     if (rc == CLIPC_OK) s->v[s->n++] = x;

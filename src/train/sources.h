@@ -35,6 +35,7 @@ table_cfg sources_tables(const struct clipc_data_sources *from);
 typedef struct sample {
     uint64_t offset;   /* of the picture in its file */
     uint64_t texts;    /* offset of its name, behind which its captions follow */
+    uint64_t class;    /* as captions have it */
     uint32_t size;     /* of the picture; 0: the whole file */
     uint32_t shard;    /* which holds it; SAMPLE_LOOSE: the file that is its name */
     uint16_t captions; /* how many; 1 or more, unless they are not needed */

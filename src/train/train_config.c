@@ -14,6 +14,7 @@ static const char *const keys[] = {
     "init", "image_size", "context_length", "embed_dim", "new_head",
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
     "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
+    "distill", "distill_loss", "distill_weight",
     "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
@@ -40,6 +41,7 @@ void train_config_free(train_cfg *c)
     token_files_free(&c->token_files);
     free(c->init.model);
     free(c->cache_dir);
+    free(c->distill);
     data_config_free(c);
     memset(c, 0, sizeof *c);
 }
@@ -80,6 +82,7 @@ static const number reals[] = {
     {"lr_text", AT(lr_text), 0, 100},
     {"layer_decay", AT(layer_decay), 0, 1},
     {"ema", AT(ema), 0, 0.9999999},
+    {"distill_weight", AT(distill_weight), 0, 1e6},
     {"beta1", AT(beta1), 0, 0.99999},
     {"beta2", AT(beta2), 0, 0.999999},
     {"eps", AT(eps), 0, 1},
@@ -259,6 +262,7 @@ static void set_defaults(train_cfg *c)
                      .seed = 1,
                      .lr = 1e-3f,
                      .layer_decay = 1.0f,
+                     .distill_weight = 1.0f,
                      .beta1 = 0.9f,
                      .beta2 = 0.98f,
                      .eps = 1e-6f,
@@ -284,6 +288,7 @@ int train_config_parse(train_cfg *out, const char *json, const char *where,
     if (rc == CLIPC_OK) rc = get_objective(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_locks(out, root, where, err);
     if (rc == CLIPC_OK) rc = config_start_caches(out, root, where, err);
+    if (rc == CLIPC_OK) rc = config_start_distill(out, root, where, err);
     if (rc == CLIPC_OK) rc = check_model(out, where, err);
     if (rc == CLIPC_OK) rc = data_config_parse(out, root, where, err);
     if (rc == CLIPC_OK) rc = get_evals(out, root, where, err);

@@ -5,6 +5,7 @@
 
 #include "clip/tokens.h"
 #include "train/data.h"
+#include "train/distill.h"
 #include "train/evals.h"
 #include "train/init.h"
 #include "train/objective.h"
@@ -30,6 +31,9 @@ typedef struct train_cfg {
         val_samples, seed;
     /* With a locked tower; what is locked stands in model.image and model.text. */
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
+    char *distill; /* the teacher, or NULL */
+    distill_kind distill_kind;
+    float distill_weight;
     bool cache_texts;        /* data.views: so many views of each picture */
     char *cache_dir;         /* NULL: inside the run's folder */
     uint64_t views;          /* what these depend on beside the model, as a number */

@@ -30,6 +30,7 @@ struct clipc_trainer {
     pass_cfg pass_cfg;
     pass pass;
     frozen *texts, *pictures; /* NULL: not kept */
+    teacher *teacher;         /* or NULL */
     dataset *data;
     validation *val;
     run_log log;
@@ -49,6 +50,7 @@ void clipc_trainer_free(clipc_trainer *t)
     run_lock_release(t->lock);
     frozen_close(t->texts);
     frozen_close(t->pictures);
+    teacher_close(t->teacher);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -173,12 +175,38 @@ static void count_steps(clipc_trainer *t)
     if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch);
 }
 
+static int open_teacher(clipc_trainer *t, clipc_err *err)
+{
+    const train_cfg *c = &t->cfg;
+    const kernels *k = NULL;
+    int rc = c->distill ? kernels_pick(&k, err) : CLIPC_OK;
+
+    if (rc != CLIPC_OK || !c->distill) return rc;
+    rc = teacher_open(&t->teacher, c->distill, c->data.batch, k, err);
+    if (rc != CLIPC_OK) return rc;
+    t->cfg.data.teacher = teacher_wants(t->teacher);
+    if (c->distill_kind == DISTILL_EMBEDDINGS &&
+        teacher_dim(t->teacher) != c->model.image.embed_dim)
+        return clipc_fail(
+            err, CLIPC_ERR_ARG,
+            "%s: embeddings of %zu numbers, the model's have %zu: distil by "
+            "logits",
+            c->distill, teacher_dim(t->teacher), c->model.image.embed_dim);
+    return CLIPC_OK;
+}
+
+static size_t scratch(const clipc_trainer *t)
+{
+    return max_size(pass_scratch(t->net), t->teacher ? teacher_scratch(t->teacher) : 0);
+}
+
 /* Everything without its memory. */
 static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
 {
     int rc = net_shape(&t->net, &t->cfg.model, TOWER_TRAIN, err);
 
-    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, pass_scratch(t->net), err);
+    if (rc == CLIPC_OK) rc = open_teacher(t, err);
+    if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, scratch(t), err);
     if (rc == CLIPC_OK) rc = optimizer_shape(&t->optimizer, t->net, err);
     if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
     if (rc == CLIPC_OK) count_steps(t);
@@ -193,7 +221,8 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
 {
     const train_cfg *c = &t->cfg;
     const size_t B = c->data.batch, weights = net_bytes(t->net);
-    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float),
+    const size_t taught = t->teacher ? teacher_bytes(t->teacher) : 0;
+    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float) + taught,
                 .weights = c->ema > 0.0f ? 2 * weights : weights,
                 .gradients = net_bytes(t->optimizer.grads),
                 .moments = optimizer_bytes(&t->optimizer),
@@ -204,7 +233,10 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
     t->pass_cfg = (pass_cfg){.batch = B,
                              .chunk = c->chunk ? min_size(c->chunk, B) : B,
                              .recompute = c->recompute,
-                             .objective = c->objective};
+                             .objective = c->objective,
+                             .teacher = t->teacher,
+                             .distill = c->distill_kind,
+                             .distill_weight = c->distill_weight};
     rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
     if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
     return rc;

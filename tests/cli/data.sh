@@ -72,10 +72,10 @@ data_makes() { # shards train as what they were made of, whole or stopped on the
     for i in 0 1 2; do cmp "$T/m1/0000$i.tar" "$T/m2/0000$i.tar" || return 1; done
 }
 data_makes_anew() { # shrunk, other formats, several captions, tint, in random order
-    mkdir "$T/odd" && cp "$T/pairs/rgb_64x64.png" "$T/pairs/rgba.png" tests/golden/formats/rgba.bmp "$T/odd/" &&
-        printf 'one\ntwo\n' >"$T/odd/rgb_64x64.txt" && echo '{"caption":"ink","tint":true}' >"$T/odd/rgba.json" &&
-        echo bitmap >"$T/odd/rgba2.txt" && mv "$T/odd/rgba.bmp" "$T/odd/rgba2.bmp" || return 1
-    run 0 data make "$T/odd" -o "$T/m3" --side 32 --quality 60 --json && grep -q '"samples":3,"shards":1,.*"rewritten":[23],' "$T/out" &&
+    mkdir "$T/mixed" && cp "$T/pairs/rgb_64x64.png" "$T/pairs/rgba.png" tests/golden/formats/rgba.bmp "$T/mixed/" &&
+        printf 'one\ntwo\n' >"$T/mixed/rgb_64x64.txt" && echo '{"caption":"ink","tint":true}' >"$T/mixed/rgba.json" &&
+        echo bitmap >"$T/mixed/rgba2.txt" && mv "$T/mixed/rgba.bmp" "$T/mixed/rgba2.bmp" || return 1
+    run 0 data make "$T/mixed" -o "$T/m3" --side 32 --quality 60 --json && grep -q '"samples":3,"shards":1,.*"rewritten":[23],' "$T/out" &&
         mkdir "$T/un" && tar xf "$T/m3/00000.tar" -C "$T/un" &&
         [ "$(cat "$T/un/000000000.json")" = '{"caption":"one","captions":["one","two"]}' ] &&
         [ "$(cat "$T/un/000000001.json")" = '{"caption":"ink","captions":["ink"],"tint":true}' ] &&

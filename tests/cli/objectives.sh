@@ -17,6 +17,15 @@ sigmoid_from() { # scale and bias are the model's; those of the other loss begin
     told=$(echo "$TINY" | sed 's/{/{"init_logit_scale":2,"init_logit_bias":-3,/')
     train "$T/told" --set "$told" --lr 0 --set precision=f32 && logits "$T/told" | grep -q '^7\.389.* -3$'
 }
+classes() { # of one class, pairs are no negatives of each other, whatever their captions: nothing to choose among
+    mkdir "$T/classes" && for f in grey rgba palette; do
+        cp "$T/pairs/$f.png" "$T/classes" &&
+            echo '{"caption":"'$f'","class":7}' >"$T/classes/$f.json" || return 1
+    done
+    few="run 0 train --data $T/classes --set $TINY --batch-size 8 --steps 1 --threads 1"
+    $few --out "$T/masked" && grep -q '"loss":0\(\.0*\)\{0,1\},' "$T/masked/log.jsonl" &&
+        $few --out "$T/apart" --set equal_captions=negatives && ! grep -q '"loss":0[,.]' "$T/apart/log.jsonl"
+}
 objective_errors() {
     no="run 3 train --data $T/pairs --out $T/no --threads 1"
     $no --set loss=hinge && one_line && grep -q 'wanted softmax or sigmoid' "$T/err" &&
@@ -26,4 +35,5 @@ objective_errors() {
 }
 expect 'train: the sigmoid loss makes a SigLIP' sigmoids
 expect 'train: scale and bias begin as told' sigmoid_from
+expect 'train: classes that count as equal captions' classes
 expect 'train: objectives that are none' objective_errors

@@ -1,0 +1,29 @@
+/* train/teacher.h -- a model that is distilled from: of any format that opens, with its
+ * own tokenizer, size and constants.  It sees the student's texts and the same random
+ * views, drawn anew at its own size (train/data.h). */
+#ifndef CLIPC_TRAIN_TEACHER_H
+#define CLIPC_TRAIN_TEACHER_H
+
+#include "clip/net.h"
+#include "train/data.h"
+#include "train/distill.h"
+
+typedef struct teacher teacher;
+
+/* For batches of B pairs. */
+int teacher_open(teacher **out, const char *model, size_t B, const kernels *k,
+                 clipc_err *err);
+void teacher_close(teacher *t);
+
+/* What it wants to see of each pair, for data_cfg; as long as it is open. */
+const teacher_input *teacher_wants(const teacher *t);
+/* How many numbers its features are; what to give exec_new. */
+size_t teacher_dim(const teacher *t);
+size_t teacher_scratch(const teacher *t);
+/* Memory that its passes take, beside its weights. */
+size_t teacher_bytes(const teacher *t);
+
+/* Its unit features of a batch, until the next call. */
+distill_side teacher_features(teacher *t, exec *e, const batch *b);
+
+#endif
