@@ -145,6 +145,9 @@ static void test_refused(void **state)
     CHECK_FAILS(open_name(&cfg, "tf_efficientnet_lite5", &err), CLIPC_ERR_FEATURE, err,
                 "there is no tf_efficientnet_lite5");
     clip_cfg_free(&cfg);
+    CHECK_FAILS(open_name(&cfg, "tf_efficientnet_lite10", &err), CLIPC_ERR_FEATURE, err,
+                "there is no tf_efficientnet_lite10");
+    clip_cfg_free(&cfg);
     CHECK_FAILS(open_name(&cfg, "tf_efficientnet_lite", &err), CLIPC_ERR_FEATURE, err,
                 "there is no tf_efficientnet_lite");
     clip_cfg_free(&cfg);

@@ -174,10 +174,10 @@ static bool lite_sizes(image_cfg *c, const char *name)
 {
     static const size_t blocks[LITE_STAGES] = {1, 2, 2, 3, 3, 4, 1};
     static const size_t dims[LITE_STAGES] = {16, 24, 40, 80, 112, 192, 320};
-    const size_t number = (size_t)(unsigned char)name[strlen("tf_efficientnet_lite")];
-    const size_t i = number - '0';
+    const char *number = name + strlen("tf_efficientnet_lite");
+    const size_t i = (size_t)(unsigned char)*number - '0'; /* below wraps beyond any */
 
-    if (i >= LITES) return false;
+    if (i >= LITES || (number[1] && number[1] != '.')) return false;
     c->width = 32, c->features = 1280;
     for (size_t s = 0; s < LITE_STAGES; s++) {
         const bool kept = s == 0 || s == LITE_STAGES - 1;

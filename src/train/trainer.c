@@ -62,17 +62,6 @@ void clipc_trainer_free(clipc_trainer *t)
     free(t);
 }
 
-/* All but the weights'. */
-static int make_memory(clipc_trainer *t, clipc_err *err)
-{
-    int rc = optimizer_room(&t->optimizer, &t->cfg, err);
-
-    if (rc == CLIPC_OK)
-        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
-    if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
-    return rc;
-}
-
 static checkpoint checkpoint_of(clipc_trainer *t)
 {
     checkpoint c = {.weights = (float *)(void *)t->net->mem.mem,
@@ -123,6 +112,8 @@ static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
     return CLIPC_OK;
 }
 
+/* What a run begins with, models and checkpoints, is read before what takes most memory
+ * is there. */
 static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
 {
     const bool resume = t->how == CLIPC_TRAIN_RESUME;
@@ -130,12 +121,14 @@ static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
     int rc = net_room(t->net, err);
 
     t->best = -1.0;
-    /* Another model is read while there is room yet. */
     if (rc == CLIPC_OK && !resume)
         rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
-    if (rc == CLIPC_OK) rc = make_memory(t, err);
+    if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
+    if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     if (rc == CLIPC_OK && resume) rc = resume_from(t, note, note_size, err);
     else if (rc == CLIPC_OK && t->ema) ema_begin(t->ema, t->net);
+    if (rc == CLIPC_OK)
+        rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
     if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
     return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
 }

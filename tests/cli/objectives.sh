@@ -18,11 +18,11 @@ sigmoid_from() { # scale and bias are the model's; those of the other loss begin
     train "$T/told" --set "$told" --lr 0 --set precision=f32 && logits "$T/told" | grep -q '^7\.389.* -3$'
 }
 classes() { # of one class, pairs are no negatives of each other, whatever their captions: nothing to choose among
-    mkdir "$T/classes" && for f in grey rgba palette; do
-        cp "$T/pairs/$f.png" "$T/classes" &&
-            echo '{"caption":"'$f'","class":7}' >"$T/classes/$f.json" || return 1
+    mkdir "$T/of_classes" && for f in grey rgba palette; do
+        cp "$T/pairs/$f.png" "$T/of_classes" &&
+            echo '{"caption":"'$f'","class":7}' >"$T/of_classes/$f.json" || return 1
     done
-    few="run 0 train --data $T/classes --set $TINY --batch-size 8 --steps 1 --threads 1"
+    few="run 0 train --data $T/of_classes --set $TINY --batch-size 8 --steps 1 --threads 1"
     $few --out "$T/masked" && grep -q '"loss":0\(\.0*\)\{0,1\},' "$T/masked/log.jsonl" &&
         $few --out "$T/apart" --set equal_captions=negatives && ! grep -q '"loss":0[,.]' "$T/apart/log.jsonl"
 }
