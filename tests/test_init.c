@@ -280,6 +280,36 @@ static void test_resume(void **state)
     }
 }
 
+/* locks beside recomputation: the same bits; beside chunks: the same step but for the
+ * order of sums */
+static void test_chunks(void **state)
+{
+    const char keys[] =
+        ",\"lock_image\":true,\"lock_image_unlocked_groups\":3,"
+        "\"lock_text\":true,\"cache_texts\":true,\"cache_dir\":\"" ROOT "cache\"";
+    char more[512];
+
+    (void)state;
+    train(from_base, keys, ROOT "plain", 1);
+    snprintf(more, sizeof more, "%s,\"recompute\":true", keys);
+    train(from_base, more, ROOT "again", 1);
+    same_models(ROOT "plain", ROOT "again");
+    snprintf(more, sizeof more, "%s,\"chunk\":5", keys);
+    train(from_base, more, ROOT "chunks", 1);
+    tensor_file *before = weights(ROOT "base"), *plain = weights(ROOT "plain"),
+                *chunks = weights(ROOT "chunks");
+    for (size_t k = 0; k < tensor_file_count(plain); k++) {
+        const tensor *t = tensor_file_at(plain, k), *x = same_in(before, t);
+        const tensor *y = same_in(chunks, t);
+        if (!equal(t, y) && !(apart(x, y, t) < 1e-3)) /* measured 1e-7 */
+            fail_msg("%s: in chunks another step, by %g", t->name, apart(x, y, t));
+    }
+    tensor_file_free(before);
+    tensor_file_free(plain);
+    tensor_file_free(chunks);
+    assert_int_equal(system("rm -rf " ROOT "plain " ROOT "cache"), 0);
+}
+
 /* cache_texts: a text's kept features are, to the bit, those that it would have again;
  * also for a run that finds all of them */
 static void test_cached_texts(void **state)
@@ -421,7 +451,7 @@ int main(void)
         cmocka_unit_test(test_rates),        cmocka_unit_test(test_frozen_statistics),
         cmocka_unit_test(test_resume),       cmocka_unit_test(test_ema),
         cmocka_unit_test(test_average),      cmocka_unit_test(test_cached_texts),
-        cmocka_unit_test(test_cached_views),
+        cmocka_unit_test(test_cached_views), cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests_name("init", tests, make_models, remove_all);
 }
