@@ -155,17 +155,16 @@ static void merge_length(json_t *config, json_t *given)
 }
 
 /* The config as text, with the run's own copy in OUT/train.json when resuming. */
-static int config_text(char **out, const char **where, settings *s)
+static int config_text(char **out, const char **where, settings *s, const char *own)
 {
     json_t *config = NULL;
-    char *own = path_join(s->out, "train.json");
     const char *path = s->config                        ? s->config
                        : s->start == CLIPC_TRAIN_RESUME ? own
                                                         : NULL;
     int rc = CLIPC_OK;
 
     *out = NULL;
-    *where = s->config ? s->config : "options";
+    *where = path ? path : "options";
     if (path) rc = json_read(&config, path, &s->err);
     else config = json_object();
     if (rc == CLIPC_OK && !json_is_object(config))
@@ -178,7 +177,6 @@ static int config_text(char **out, const char **where, settings *s)
         if (!*out) rc = clipc_fail_memory(&s->err, "config", 0);
     }
     json_decref(config);
-    free(own);
     return rc;
 }
 
@@ -235,7 +233,7 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
     size_t done = 0, shown = 0;
     int rc = CLIPC_OK;
 
-    do {
+    while (rc == CLIPC_OK && !clipc_trainer_done(t) && !cli_interrupted()) {
         show_broken(t, &shown);
         if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
         show_step(&stats, (clock_now() - begin) / (double)++done);
@@ -245,9 +243,9 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
             rc = clipc_trainer_save(t, err);
         if (rc == CLIPC_OK && clipc_trainer_wants_eval(t) && !cli_interrupted())
             rc = clipc_trainer_evaluate(t, show_eval, &stats, err);
-    } while (rc == CLIPC_OK && stats.step < stats.steps && !cli_interrupted());
+    }
     show_broken(t, &shown);
-    if (rc == CLIPC_OK && cli_interrupted() && stats.step < stats.steps)
+    if (rc == CLIPC_OK && !clipc_trainer_done(t))
         fprintf(stderr,
                 "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",
                 stats.step, s->out);
@@ -258,9 +256,10 @@ static int run(clipc_trainer *t, const settings *s, clipc_err *err)
 static int train(settings *s)
 {
     char *json = NULL, *own = path_join(s->out, "train.json");
-    const char *where;
+    const char *where = "options";
     clipc_trainer *t = NULL;
-    int rc = config_text(&json, &where, s);
+    int rc =
+        own ? config_text(&json, &where, s, own) : clipc_fail_memory(&s->err, s->out, 0);
 
     if (rc == CLIPC_OK)
         rc = clipc_trainer_plan(&t, json, where, s->out, s->start, &s->err);

@@ -4,7 +4,7 @@
  *     clipc_trainer *t = NULL;
  *     clipc_train_stats s;
  *     if (clipc_trainer_open(&t, json, "train.json", "model/", 0, &err)) die(err.msg);
- *     while (!clipc_trainer_step(t, &s, &err) && s.step < s.steps) ...;
+ *     while (!clipc_trainer_done(t) && !clipc_trainer_step(t, &s, &err)) ...;
  *     clipc_trainer_save(t, &err);
  *
  * The objective is CLIP's symmetric contrastive loss (arXiv:2103.00020); AdamW, linear
@@ -211,6 +211,9 @@ CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
  * ends with CLIPC_ERR_NUMBER, checkpoints untouched.  Appends to out_dir/log.jsonl. */
 CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
                                  clipc_err *err);
+
+/* Nonzero when all steps are made: there is none to go on with. */
+CLIPC_API int clipc_trainer_done(const clipc_trainer *t);
 
 /* Nonzero when the config's save_every or val_every (or the last step) says so. */
 CLIPC_API int clipc_trainer_wants_save(const clipc_trainer *t);

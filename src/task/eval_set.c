@@ -233,12 +233,12 @@ static int add_class(eval_set *v, const char *below, const char *name, clipc_err
 /* A picture with the captions beside it. */
 static int add_captioned(eval_set *v, const char *below, const char *name, clipc_err *err)
 {
-    const int stem = (int)(strrchr(name, '.') - name);
+    const char *ending = path_ending(name);
     buf text = {0}, path = {0};
     int rc;
 
-    if (!ending_is_picture(path_ending(name))) return CLIPC_OK;
-    rc = buf_printf(&path, err, "%s/%.*s.txt", v->folder, stem, name);
+    if (!ending_is_picture(ending)) return CLIPC_OK;
+    rc = buf_printf(&path, err, "%s/%.*s.txt", v->folder, (int)(ending - name) - 1, name);
     if (rc == CLIPC_OK) rc = file_read(&text, path.data, CAPTIONS_LIMIT, err);
     for (char *p = text.data; rc == CLIPC_OK && p && *p;) {
         const size_t len = strcspn(p, "\r\n");

@@ -156,8 +156,10 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     if (rc == CLIPC_OK) rc = copy(counters, f, "counters", DT_I64, COUNTERS, path, err);
     if (rc == CLIPC_OK) rc = copy(c->isa, f, "isa", DT_U8, sizeof c->isa, path, err);
     c->isa[sizeof c->isa - 1] = '\0';
-    if (rc == CLIPC_OK && counters[0] < 0)
-        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: step %" PRId64, path, counters[0]);
+    if (rc == CLIPC_OK && !(counters[1] >= 0 && counters[1] <= counters[0]))
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT,
+                        "%s: step %" PRId64 " with %" PRId64 " skipped", path,
+                        counters[0], counters[1]);
     if (rc == CLIPC_OK) {
         c->step = counters[0], c->skipped = counters[1], c->threads = counters[2];
         c->best = (double)counters[3] * 1e-9;

@@ -12,6 +12,11 @@ static const char *const of_init[] = {"image_size", "context_length", "embed_dim
                                       "new_head",   "lock_image",     "lock_text"};
 static const char *const without_init[] = {"model", "preprocess_cfg", "tokenizer"};
 
+static bool has_statistics(image_family f)
+{
+    return f == IMAGE_RESNET || f == IMAGE_EFFNET;
+}
+
 static int check_together(const json_t *root, bool init, const char *where,
                           clipc_err *err)
 {
@@ -148,10 +153,10 @@ int config_start_caches(train_cfg *c, const json_t *root, const char *where,
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "%s: \"cache_features\" wants all of the image tower locked",
                           where);
-    if (c->data.views && c->model.image.family == IMAGE_RESNET &&
+    if (c->data.views && has_statistics(c->model.image.family) &&
         !c->model.image.locked_stats)
         return clipc_fail(err, CLIPC_ERR_ARG,
-                          "%s: \"cache_features\" of a ResNet wants "
+                          "%s: \"cache_features\" of a tower with batch norm wants "
                           "\"lock_image_freeze_bn_stats\"",
                           where);
     c->views = hash_views(c, root);

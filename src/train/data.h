@@ -72,7 +72,7 @@ void dataset_close(dataset *d);
 
 size_t dataset_count(const dataset *d); /* samples of all sources */
 
-/* The next batch; valid until data_next is called again.  *waited is the seconds this
+/* The next batch; valid until dataset_next is called again.  *waited is the seconds this
  * call had to wait.  A sample that cannot be decoded is replaced by another, drawn at
  * random; after many in a row, or with more than max_broken, the call fails. */
 int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err);

@@ -25,6 +25,10 @@ static int add_source(train_cfg *c, const json_t *v, const char *dir, const char
     if (json_is_object(v)) {
         rc = json_get_f32(&weight, v, "weight", where, err);
         if (rc != CLIPC_OK) return rc;
+        if (json_object_get(v, "weight") && !(weight >= 0.0f))
+            return clipc_fail(err, CLIPC_ERR_FORMAT,
+                              "%s: \"data\": weight %g of %s, wanted 0 or more", where,
+                              (double)weight, path);
     }
     c->paths[c->data.n_sources] = resolve(dir, path);
     c->weights[c->data.n_sources] = weight;

@@ -86,12 +86,11 @@ static int reserve(feature_cache *c, clipc_err *err)
 
 static int map_file(feature_cache *c, size_t bytes, clipc_err *err)
 {
+    void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
+
+    if (map == MAP_FAILED) return io_error(c, "map", errno, err);
     if (c->map) munmap(c->map, c->bytes);
-    c->map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd, 0);
-    if (c->map == MAP_FAILED) {
-        c->map = NULL;
-        return io_error(c, "map", errno, err);
-    }
+    c->map = map;
     c->bytes = bytes;
     return CLIPC_OK;
 }

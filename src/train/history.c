@@ -171,7 +171,8 @@ static int read_line(reading *r, const char *line, size_t len, size_t number)
         rc = eval                                ? read_eval(r, o, eval, step)
              : json_object_get(o, "val_top1")    ? read_val(r, o, step)
              : json_object_get(o, "logit_scale") ? read_step(r, o, step)
-                                                 : read_begin(r, o);
+             : json_object_get(o, "steps")       ? read_begin(r, o)
+                                                 : CLIPC_OK;
     json_decref(o);
     return rc;
 }

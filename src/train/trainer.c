@@ -98,11 +98,11 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     return CLIPC_OK;
 }
 
-static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
+static int check_folder(const clipc_trainer *t, clipc_err *err)
 {
-    t->out = strdup(out_dir);
-    t->checkpoints = path_join(out_dir, "checkpoints");
-    if (!t->out || !t->checkpoints) return clipc_fail_memory(err, out_dir, 0);
+    if (t->how == CLIPC_TRAIN_RESUME && !checkpoint_exists(t->checkpoints))
+        return clipc_fail(err, CLIPC_ERR_IO, "%s: no checkpoint to go on from",
+                          t->checkpoints);
     if (t->how == CLIPC_TRAIN_NEW &&
         (checkpoint_exists(t->checkpoints) || find_is_model_folder(t->out)))
         return clipc_fail(err, CLIPC_ERR_EXISTS,
@@ -110,6 +110,14 @@ static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
                           "choose another --out, or --force replaces it",
                           t->out);
     return CLIPC_OK;
+}
+
+static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
+{
+    t->out = strdup(out_dir);
+    t->checkpoints = path_join(out_dir, "checkpoints");
+    return t->out && t->checkpoints ? check_folder(t, err)
+                                    : clipc_fail_memory(err, out_dir, 0);
 }
 
 /* What a run begins with, models and checkpoints, is read before what takes most memory
@@ -129,8 +137,16 @@ static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
     else if (rc == CLIPC_OK && t->ema) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
-    if (rc == CLIPC_OK) rc = file_mkdirs(t->checkpoints, err);
-    return rc == CLIPC_OK ? run_lock_take(&t->lock, t->out, err) : rc;
+    return rc;
+}
+
+/* From here on the folder is this trainer's alone; only now what it holds is certain. */
+static int take_folder(clipc_trainer *t, clipc_err *err)
+{
+    int rc = file_mkdirs(t->checkpoints, err);
+
+    if (rc == CLIPC_OK) rc = run_lock_take(&t->lock, t->out, err);
+    return rc == CLIPC_OK ? check_folder(t, err) : rc;
 }
 
 /* Features that locked towers made before, and a place for those that they will make. */
@@ -270,8 +286,9 @@ const char *clipc_trainer_memory(const clipc_trainer *t)
 int clipc_trainer_start(clipc_trainer *t, clipc_err *err)
 {
     char note[160] = "";
-    int rc = begin(t, note, sizeof note, err);
+    int rc = take_folder(t, err);
 
+    if (rc == CLIPC_OK) rc = begin(t, note, sizeof note, err);
     if (rc == CLIPC_OK) rc = open_caches(t, err);
     if (rc == CLIPC_OK) rc = dataset_start(t->data, t->step, err);
     if (rc == CLIPC_OK && t->val) rc = validation_read(t->val, err);
@@ -373,6 +390,11 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     return logged ? run_log_step(&t->log, stats, err) : CLIPC_OK;
 }
 
+int clipc_trainer_done(const clipc_trainer *t)
+{
+    return t->step >= t->cfg.steps;
+}
+
 int clipc_trainer_wants_save(const clipc_trainer *t)
 {
     return t->step % t->cfg.save_every == 0 || t->step >= t->cfg.steps;
@@ -415,9 +437,10 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
                           "no held-out data: the config names no \"val\"");
     if ((rc = validation_run(t->val, t->e, stats, err)) != CLIPC_OK) return rc;
     if ((rc = run_log_val(&t->log, t->step, stats, err)) != CLIPC_OK) return rc;
-    if (stats->top1 <= t->best) return CLIPC_OK;
-    t->best = stats->top1;
-    return save_model(t, t->net, "best", err);
+    if (stats->top1 <= t->best + 1e-8) return CLIPC_OK; /* as checkpoints round it */
+    rc = save_model(t, t->net, "best", err);
+    if (rc == CLIPC_OK) t->best = stats->top1;
+    return rc;
 }
 
 int clipc_trainer_wants_eval(const clipc_trainer *t)
