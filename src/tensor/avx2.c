@@ -49,7 +49,7 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
 {
     __m256 acc[MR][2];
 
-#pragma GCC unroll 6
+    ATTR_UNROLL(6)
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm256_setzero_ps();
         _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
@@ -57,14 +57,14 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
     for (size_t k = 0; k < kc; k++, a += M, b += PANEL, ahead += step) {
         const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
         _mm_prefetch(ahead, _MM_HINT_T1);
-#pragma GCC unroll 6
+        ATTR_UNROLL(6)
         for (size_t i = 0; i < M; i++) {
             const __m256 x = _mm256_broadcast_ss(a + i);
             acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
             acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
         }
     }
-#pragma GCC unroll 6
+    ATTR_UNROLL(6)
     for (size_t i = 0; i < M; i++, c += ldc) put_row(c, acc[i][0], acc[i][1], n, add);
 }
 
@@ -183,7 +183,7 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
     const __m256 s0 = _mm256_loadu_ps(b_scale), s1 = _mm256_loadu_ps(b_scale + 8);
     __m256i acc[MR][2];
 
-#pragma GCC unroll 6
+    ATTR_UNROLL(6)
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm256_setzero_si256();
         _mm_prefetch((const char *)(c + i * ldc), _MM_HINT_T0);
@@ -192,14 +192,14 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
         const __m256i b0 = _mm256_loadu_si256((const __m256i *)b);
         const __m256i b1 = _mm256_loadu_si256((const __m256i *)(b + 8));
         _mm_prefetch(ahead, _MM_HINT_T1);
-#pragma GCC unroll 6
+        ATTR_UNROLL(6)
         for (size_t i = 0; i < M; i++) {
             const __m256i x = _mm256_set1_epi32((int)a[i]);
             acc[i][0] = add_pairs(acc[i][0], x, b0);
             acc[i][1] = add_pairs(acc[i][1], x, b1);
         }
     }
-#pragma GCC unroll 6
+    ATTR_UNROLL(6)
     for (size_t i = 0; i < M; i++, c += ldc) {
         const __m256 s = _mm256_set1_ps(a_scale[i]);
         put_row(c, _mm256_mul_ps(_mm256_cvtepi32_ps(acc[i][0]), _mm256_mul_ps(s, s0)),
@@ -325,23 +325,23 @@ ATTR_INLINE void pixel_of_rows(uint8_t *const *y, const uint8_t *const *x,
     __m128i s[ROWS];
     uint8_t px[4][4]; /* one more than ROWS */
 
-#pragma GCC unroll 3
+    ATTR_UNROLL(3)
     for (size_t r = 0; r < ROWS; r++) lo[r] = hi[r] = _mm256_setzero_si256();
     for (size_t k = 0; k < n; k += step_of(c)) {
         split_weights(&wl, &wh, w + k, o, c);
-#pragma GCC unroll 3
+        ATTR_UNROLL(3)
         for (size_t r = 0; r < ROWS; r++) {
             const __m256i v = _mm256_shuffle_epi8(load_twice(x[r] + k * c), o->px);
             lo[r] = _mm256_add_epi32(lo[r], _mm256_madd_epi16(v, wl));
             hi[r] = _mm256_add_epi32(hi[r], _mm256_madd_epi16(v, wh));
         }
     }
-#pragma GCC unroll 3
+    ATTR_UNROLL(3)
     for (size_t r = 0; r < ROWS; r++) s[r] = round_lanes(lo[r], hi[r], c);
     const __m128i all =
         _mm_packus_epi16(_mm_packs_epi32(s[0], s[1]), _mm_packs_epi32(s[2], s[2]));
     memcpy(px, &all, sizeof px);
-#pragma GCC unroll 3
+    ATTR_UNROLL(3)
     for (size_t r = 0; r < ROWS; r++) memcpy(y[r], px[r], c);
 }
 

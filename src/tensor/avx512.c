@@ -21,7 +21,7 @@ ATTR_INLINE void gather_some(float *dst, size_t stride, const float *const rows[
     const __mmask16 in = lanes16(n, 0);
     __m512 v[16];
 
-#pragma GCC unroll 16
+    ATTR_UNROLL(16)
     for (size_t i = 0; i < 16; i++) v[i] = _mm512_maskz_loadu_ps(in, rows[i] + k);
     put_turned(dst + k * stride, stride, v, m, n);
 }
@@ -61,7 +61,7 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
     __m512 acc[MR][2];
     __m256 odd[MR];
 
-#pragma GCC unroll 14
+    ATTR_UNROLL(14)
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm512_setzero_ps();
         odd[i] = _mm256_setzero_ps();
@@ -72,7 +72,7 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
         const __m512 b1 = Q > 3 ? _mm512_loadu_ps(b + 16) : b0;
         const __m256 last = Q % 2 ? _mm256_loadu_ps(b + Q / 2 * 16) : _mm256_setzero_ps();
         _mm_prefetch(ahead, _MM_HINT_T1);
-#pragma GCC unroll 14
+        ATTR_UNROLL(14)
         for (size_t i = 0; i < M; i++) {
             const __m512 x = _mm512_set1_ps(a[i]);
             if (Q > 1) acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
@@ -80,7 +80,7 @@ ATTR_INLINE void tile_m(float *c, size_t ldc, const float *a, const float *b,
             if (Q % 2) odd[i] = _mm256_fmadd_ps(_mm512_castps512_ps256(x), last, odd[i]);
         }
     }
-#pragma GCC unroll 14
+    ATTR_UNROLL(14)
     for (size_t i = 0; i < M; i++, c += ldc) {
         if (Q % 2) acc[i][Q / 2] = _mm512_castps256_ps512(odd[i]);
         put_row(c, acc[i][0], acc[i][1], n, add);

@@ -65,7 +65,7 @@ ATTR_INLINE void tile_bf16_m(float *c, size_t ldc, const uint32_t *a, const uint
 {
     __m512 acc[MR][2];
 
-#pragma GCC unroll 14
+    ATTR_UNROLL(14)
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm512_setzero_ps();
         fetch_row(c + i * ldc);
@@ -74,14 +74,14 @@ ATTR_INLINE void tile_bf16_m(float *c, size_t ldc, const uint32_t *a, const uint
         const __m512bh b0 = (__m512bh)_mm512_loadu_si512(b);
         const __m512bh b1 = (__m512bh)_mm512_loadu_si512(b + 16);
         _mm_prefetch(ahead, _MM_HINT_T1);
-#pragma GCC unroll 14
+        ATTR_UNROLL(14)
         for (size_t i = 0; i < M; i++) {
             const __m512bh x = (__m512bh)_mm512_set1_epi32((int)a[i]);
             acc[i][0] = _mm512_dpbf16_ps(acc[i][0], x, b0);
             acc[i][1] = _mm512_dpbf16_ps(acc[i][1], x, b1);
         }
     }
-#pragma GCC unroll 14
+    ATTR_UNROLL(14)
     for (size_t i = 0; i < M; i++, c += ldc) put_row(c, acc[i][0], acc[i][1], n, add);
 }
 
@@ -241,7 +241,7 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
     const __m512 s0 = _mm512_loadu_ps(b_scale), s1 = _mm512_loadu_ps(b_scale + 16);
     __m512i acc[MR][2];
 
-#pragma GCC unroll 14
+    ATTR_UNROLL(14)
     for (size_t i = 0; i < M; i++) {
         acc[i][0] = acc[i][1] = _mm512_set1_epi32(a_sum[i]);
         fetch_row(c + i * ldc);
@@ -249,14 +249,14 @@ ATTR_INLINE void tile_i8_m(float *c, size_t ldc, const uint32_t *a, const float 
     for (size_t k = 0; k < kc; k += 4, a += M, b += NR, ahead += 4 * step) {
         const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);
         _mm_prefetch(ahead, _MM_HINT_T1);
-#pragma GCC unroll 14
+        ATTR_UNROLL(14)
         for (size_t i = 0; i < M; i++) {
             const __m512i x = _mm512_set1_epi32((int)a[i]);
             acc[i][0] = add_quads(acc[i][0], b0, x);
             acc[i][1] = add_quads(acc[i][1], b1, x);
         }
     }
-#pragma GCC unroll 14
+    ATTR_UNROLL(14)
     for (size_t i = 0; i < M; i++, c += ldc) {
         const __m512 s = _mm512_set1_ps(a_scale[i]);
         const __m512 y0 = _mm512_cvtepi32_ps(acc[i][0]),

@@ -393,23 +393,22 @@ ATTR_INLINE void affine_vectors(float *y, const float *x, size_t ld, const float
     const vector least = splat(in.least), most = splat(in.most);
     vector va[4], vb[4], v, add;
 
-#pragma GCC unroll 4
+    ATTR_UNROLL(4)
     for (size_t i = 0; i < V; i++) {
         LOAD(va[i], a + i * OPS_VECTOR);
         LOAD(vb[i], b + i * OPS_VECTOR);
     }
-    for (size_t n = 0; n < N; n++, x += ld, y += ld)
-#pragma GCC unroll 4
-        for (size_t i = 0; i < V; i++) {
-            LOAD(v, x + i * OPS_VECTOR);
-            v = v * va[i] + vb[i];
-            if (r) {
-                LOAD(add, r + n * ld + i * OPS_VECTOR);
-                v += add;
-            }
-            v = vector_within(v, least, most);
-            memcpy(y + i * OPS_VECTOR, &v, sizeof v);
+    for (size_t n = 0; n < N; n++, x += ld, y += ld) ATTR_UNROLL(4)
+    for (size_t i = 0; i < V; i++) {
+        LOAD(v, x + i * OPS_VECTOR);
+        v = v * va[i] + vb[i];
+        if (r) {
+            LOAD(add, r + n * ld + i * OPS_VECTOR);
+            v += add;
         }
+        v = vector_within(v, least, most);
+        memcpy(y + i * OPS_VECTOR, &v, sizeof v);
+    }
 }
 
 static void op_affine(float *y, const float *x, size_t ld, const float *a, const float *b,
@@ -516,41 +515,37 @@ ATTR_INLINE void dw_tile(float *y, const dw_block *d, size_t ox, size_t i, const
     const vector least = splat(d->f.least), most = splat(d->f.most);
     vector sum[DW_PIXELS][DW_VECTORS], w[DW_K][DW_VECTORS], x[DW_VECTORS];
 
-#pragma GCC unroll 2
+    ATTR_UNROLL(2)
     for (size_t v = 0; v < V; v++) {
         sum[0][v] = (vector){0};
         if (d->b) LOAD(sum[0][v], d->b + d->c + i + v * OPS_VECTOR);
-#pragma GCC unroll 4
+        ATTR_UNROLL(4)
         for (size_t p = 1; p < P; p++) sum[p][v] = sum[0][v];
     }
     for (size_t ky = 0; ky < K; ky++) {
         if (!d->rows[ky]) continue;
         const float *row = d->rows[ky] + d->c + i, *taps = d->w + ky * K * d->n + i;
-#pragma GCC unroll 7
-        for (size_t kx = 0; kx < K; kx++)
-#pragma GCC unroll 2
-            for (size_t v = 0; v < V; v++)
-                LOAD(w[kx][v], taps + kx * d->n + v * OPS_VECTOR);
-#pragma GCC unroll 13
+        ATTR_UNROLL(7)
+        for (size_t kx = 0; kx < K; kx++) ATTR_UNROLL(2)
+        for (size_t v = 0; v < V; v++) LOAD(w[kx][v], taps + kx * d->n + v * OPS_VECTOR);
+        ATTR_UNROLL(13)
         for (size_t j = 0; j < (P - 1) * S + K; j++) {
             if (left + j >= W) continue;
-#pragma GCC unroll 2
+            ATTR_UNROLL(2)
             for (size_t v = 0; v < V; v++)
                 LOAD(x[v], row + (left + j) * C + v * OPS_VECTOR);
-#pragma GCC unroll 4
-            for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 2
-                for (size_t v = 0; v < V; v++)
-                    if (j >= p * S && j - p * S < K) sum[p][v] += x[v] * w[j - p * S][v];
+            ATTR_UNROLL(4)
+            for (size_t p = 0; p < P; p++) ATTR_UNROLL(2)
+            for (size_t v = 0; v < V; v++)
+                if (j >= p * S && j - p * S < K) sum[p][v] += x[v] * w[j - p * S][v];
         }
     }
-#pragma GCC unroll 4
-    for (size_t p = 0; p < P; p++)
-#pragma GCC unroll 2
-        for (size_t v = 0; v < V; v++) {
-            sum[p][v] = vector_within(sum[p][v], least, most);
-            memcpy(y + p * C + i + v * OPS_VECTOR, &sum[p][v], sizeof sum[p][v]);
-        }
+    ATTR_UNROLL(4)
+    for (size_t p = 0; p < P; p++) ATTR_UNROLL(2)
+    for (size_t v = 0; v < V; v++) {
+        sum[p][v] = vector_within(sum[p][v], least, most);
+        memcpy(y + p * C + i + v * OPS_VECTOR, &sum[p][v], sizeof sum[p][v]);
+    }
 }
 
 /* The whole vectors of a block; the last tile begins early enough to be full. */
@@ -620,15 +615,14 @@ ATTR_INLINE void dw_sums(float *dw, const float *x, const float *dy, size_t outp
 {
     vector sum[DW_SUMS], a, b;
 
-#pragma GCC unroll 4
+    ATTR_UNROLL(4)
     for (size_t v = 0; v < V; v++) LOAD(sum[v], dw + v * OPS_VECTOR);
-    for (size_t o = 0; o < outputs; o++, x += step, dy += C)
-#pragma GCC unroll 4
-        for (size_t v = 0; v < V; v++) {
-            LOAD(a, x + v * OPS_VECTOR);
-            LOAD(b, dy + v * OPS_VECTOR);
-            sum[v] += a * b;
-        }
+    for (size_t o = 0; o < outputs; o++, x += step, dy += C) ATTR_UNROLL(4)
+    for (size_t v = 0; v < V; v++) {
+        LOAD(a, x + v * OPS_VECTOR);
+        LOAD(b, dy + v * OPS_VECTOR);
+        sum[v] += a * b;
+    }
     memcpy(dw, sum, V * sizeof *sum);
 }
 

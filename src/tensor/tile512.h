@@ -14,33 +14,33 @@ ATTR_INLINE void put_turned(float *y, size_t stride, const __m512 v[16], size_t 
     const __mmask16 in = lanes16(m, 0);
     __m512 a[16], b[16];
 
-#pragma GCC unroll 8
+    ATTR_UNROLL(8)
     for (size_t i = 0; i < 16; i += 2) { /* two rows in turns */
         a[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
         a[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
     }
-#pragma GCC unroll 4
+    ATTR_UNROLL(4)
     for (size_t i = 0; i < 16; i += 4) { /* of four rows, number q of each four: i + q */
         b[i] = (__m512)_mm512_unpacklo_pd((__m512d)a[i], (__m512d)a[i + 2]);
         b[i + 1] = (__m512)_mm512_unpackhi_pd((__m512d)a[i], (__m512d)a[i + 2]);
         b[i + 2] = (__m512)_mm512_unpacklo_pd((__m512d)a[i + 1], (__m512d)a[i + 3]);
         b[i + 3] = (__m512)_mm512_unpackhi_pd((__m512d)a[i + 1], (__m512d)a[i + 3]);
     }
-#pragma GCC unroll 4
+    ATTR_UNROLL(4)
     for (size_t q = 0; q < 4; q++) { /* four by four of those, their first and third */
         a[q] = _mm512_shuffle_f32x4(b[q], b[q + 4], 0x88);
         a[q + 4] = _mm512_shuffle_f32x4(b[q], b[q + 4], 0xdd);
         a[q + 8] = _mm512_shuffle_f32x4(b[q + 8], b[q + 12], 0x88);
         a[q + 12] = _mm512_shuffle_f32x4(b[q + 8], b[q + 12], 0xdd);
     }
-#pragma GCC unroll 4
+    ATTR_UNROLL(4)
     for (size_t q = 0; q < 4; q++) {
         b[q] = _mm512_shuffle_f32x4(a[q], a[q + 8], 0x88);
         b[q + 8] = _mm512_shuffle_f32x4(a[q], a[q + 8], 0xdd);
         b[q + 4] = _mm512_shuffle_f32x4(a[q + 4], a[q + 12], 0x88);
         b[q + 12] = _mm512_shuffle_f32x4(a[q + 4], a[q + 12], 0xdd);
     }
-#pragma GCC unroll 16
+    ATTR_UNROLL(16)
     for (size_t k = 0; k < 16; k++, y += stride)
         if (k < n) _mm512_mask_storeu_ps(y, in, b[k]);
 }
