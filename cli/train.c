@@ -78,17 +78,35 @@ typedef struct settings {
     clipc_err err;
 } settings;
 
+/* A number as people write it, which JSON wants to begin with a digit: ".9". */
+static json_t *short_number(const char *value)
+{
+    char *end;
+    const double x = strtod(value, &end);
+
+    return value[0] == '.' && !*end && isfinite(x) ? json_real(x) : NULL;
+}
+
 /* Option values are JSON where they parse as such, else strings; true without one. */
 static int set_key(settings *s, const char *key, const char *value)
 {
     json_t *v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
 
+    if (!v) v = short_number(value);
     if (!v) v = json_string(value);
     if (!v) {
         fprintf(stderr, "clipc train: %s: no UTF-8\n", key);
         return EXIT_USAGE;
     }
     return json_object_set_new(s->given, key, v) ? EXIT_USAGE : 0;
+}
+
+static int set_start(settings *s, int start)
+{
+    if (s->start != CLIPC_TRAIN_NEW && s->start != start)
+        return cli_usage("train", "--resume goes on with a run, --force removes it");
+    s->start = start;
+    return 0;
 }
 
 static int set_pair(settings *s, const char *value)
@@ -123,8 +141,8 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (strcmp(name, "config") == 0) return s->config = value, 0;
     if (strcmp(name, "out") == 0) return s->out = value, 0;
-    if (strcmp(name, "resume") == 0) return s->start = CLIPC_TRAIN_RESUME, 0;
-    if (strcmp(name, "force") == 0) return s->start = CLIPC_TRAIN_FORCE, 0;
+    if (strcmp(name, "resume") == 0) return set_start(s, CLIPC_TRAIN_RESUME);
+    if (strcmp(name, "force") == 0) return set_start(s, CLIPC_TRAIN_FORCE);
     if (strcmp(name, "dry-run") == 0) return s->dry_run = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
     if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);

@@ -35,6 +35,7 @@ int file_read_part(buf *out, const char *path, uint64_t offset, size_t size,
 
 bool file_exists(const char *path);
 bool file_is_dir(const char *path);
+bool file_is_regular(const char *path); /* no folder, pipe, device or socket */
 
 /* Makes a folder and its missing parents.  An existing one is no error. */
 int file_mkdirs(const char *path, clipc_err *err);

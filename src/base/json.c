@@ -152,6 +152,9 @@ int json_check_keys(const json_t *o, const char *const *known, const char *where
     const char *key;
     json_t *value;
 
+    if (o && !json_is_object(o))
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: wanted an object with \"%s\" ...",
+                          where, known[0]);
     json_object_foreach((json_t *)(uintptr_t)o, key, value)
     {
         size_t i = 0;

@@ -179,8 +179,10 @@ static int get_sampling(train_cfg *c, const json_t *root, const char *where,
     if (rc == CLIPC_OK && both && c->epochs)
         rc =
             clipc_fail(err, CLIPC_ERR_FORMAT, "%s: both \"epochs\" and \"steps\"", where);
-    if (rc == CLIPC_OK && c->epochs > 1000000)
-        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"epochs\" is over a million", where);
+    if (rc == CLIPC_OK && json_object_get(root, "epochs") &&
+        !(c->epochs >= 1 && c->epochs <= 1000000))
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"epochs\" is %zu, wanted 1 to 1e+06",
+                        where, c->epochs);
     c->data.shuffle = c->epochs > 0;
     if (rc == CLIPC_OK) rc = json_get_bool(&c->data.shuffle, root, "shuffle", where, err);
     if (rc == CLIPC_OK)

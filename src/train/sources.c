@@ -316,6 +316,7 @@ static bool is_table(const char *path)
 static int add_path(reading *r, const char *path, int depth)
 {
     if (file_is_dir(path)) return depth < DEPTH ? add_folder(r, path, depth) : CLIPC_OK;
+    if (depth && !file_is_regular(path)) return CLIPC_OK; /* who opens a pipe waits */
     if (shard_is(path)) return add_shard(r, path);
     if (is_table(path)) return add_table(r, path);
     if (ending_is_picture(path_ending(path))) return add_picture(r, path);

@@ -381,9 +381,10 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     if (t->skipped >= SKIPS_MAX)
         return clipc_fail(
             err, CLIPC_ERR_NUMBER,
-            "step %zu: %zu steps had a loss that is no number; the last good "
-            "checkpoint is kept in %s",
-            t->step, t->skipped, t->checkpoints);
+            "step %zu: %zu steps had a loss that is no number; %s%s", t->step, t->skipped,
+            checkpoint_exists(t->checkpoints) ? "the last good checkpoint is kept in "
+                                              : "no checkpoint had been written to ",
+            t->checkpoints);
     if ((rc = log_broken(t, err)) != CLIPC_OK) return rc;
     const bool logged =
         t->step <= LOG_ALL || t->step % t->cfg.log_every == 0 || t->step == t->cfg.steps;

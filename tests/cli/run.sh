@@ -322,6 +322,14 @@ trains() {
     train "$T/run" && return 1
     one_line && grep -q -e '--resume' "$T/err"
 }
+finished() { # nothing is left to do, and nothing is done
+    train "$T/all" --ema .5 && cp "$T/all/open_clip_model.safetensors" "$T/all.whole" && ls "$T/all/checkpoints" >"$T/all.list" &&
+        run 0 train --out "$T/all" --resume && cmp -s "$T/all/open_clip_model.safetensors" "$T/all.whole" &&
+        ls "$T/all/checkpoints" | cmp -s - "$T/all.list"
+}
+piped() { # a pipe that is named as a picture is none: nobody waits for it
+    cp -r "$T/pairs" "$T/piped" && mkfifo "$T/piped/pipe.png" && timeout 60 "$CLIPC" data stats "$T/piped" >"$T/out" 2>"$T/err"
+}
 resumes() {
     train "$T/whole" || return 1
     # Killed while it runs, wherever that is; then continued to the end.
@@ -351,6 +359,9 @@ resnet() { # trained, loaded, saved again, continued from a checkpoint; no place
     run 0 train --out "$T/rn" --resume && cmp -s "$T/rn/open_clip_model.safetensors" "$T/rn.whole"
 }
 train_errors() {
+    run 2 train --data "$T/pairs" --out "$T/x" --resume --force && grep -q 'goes on with a run' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/x" --set 'augment={' && one_line && grep -q 'wanted an object' "$T/err" &&
+        run 3 train --data "$T/pairs" --out "$T/x" --epochs 0 && one_line && grep -q 'epochs' "$T/err" || return 1
     run 2 train --data x && run 3 train --data no-such --out "$T/x" && one_line &&
         run 3 train --data "$T/pairs" --out "$T/x" --set no_such=1 && one_line &&
         grep -q 'no_such' "$T/err" && run 3 train --data "$T/pairs" --out "$T/x" --lr nan && one_line &&
@@ -572,6 +583,8 @@ if [ "${CLIPC_ISA:-}" = ref ]; then echo 'skip quantize: the bundled model (minu
 else expect 'quantize: the bundled model' bundled_int8; fi
 expect 'train: a folder of pairs' trains
 expect 'train: killed and resumed, the same bits' resumes
+expect 'train: a finished run resumed' finished
+expect 'a pipe among the pictures' piped
 expect 'a ResNet: trained, saved, resumed' resnet
 EN=$(echo "$TINY" | sed 's/"layers":1,"width":32,"patch_size":8,"head_width":16/"timm_model_name":"tf_efficientnet_lite0","timm_proj":"linear"/')
 effnet() { # the package's file; a tower by its name: trained, loaded, saved, resumed to the bit
