@@ -21,7 +21,8 @@ static void read_table(const uint8_t *data, size_t size)
     do {
         const int rc = csv_next(&c, NULL);
         if (rc == CLIPC_OK && !c.n) break;
-        for (size_t i = 0; rc == CLIPC_OK && i < c.n; i++) seen += strlen(csv_field(&c, i));
+        for (size_t i = 0; rc == CLIPC_OK && i < c.n; i++)
+            seen += strlen(csv_field(&c, i));
         if (++records > size || seen > size) abort(); /* each takes a byte at least */
     } while (true);
     csv_free(&c);
