@@ -26,10 +26,11 @@ static void use(const net *n)
 
     if (pixels && ids && exec_new(&e, 1, 1 << 20, NULL) == CLIPC_OK) {
         if (n->image &&
-            n->ops->acts_make(&image, n->image, 1, TOWER_INFER, NULL) == CLIPC_OK)
+            n->ops->acts_make(&image, NULL, n->image, 1, TOWER_INFER, NULL) == CLIPC_OK)
             n->ops->fwd(e, n->image, image, pixels + n_pixels, pixels, 1);
         if (n->text && E == n->cfg.text.embed_dim &&
-            n->text_ops->acts_make(&text, n->text, 1, T, TOWER_INFER, NULL) == CLIPC_OK)
+            n->text_ops->acts_make(&text, NULL, n->text, 1, T, TOWER_INFER, NULL) ==
+                CLIPC_OK)
             n->text_ops->fwd(e, n->text, text, pixels + n_pixels, ids, 1);
     }
     if (image) n->ops->acts_destroy(image);
