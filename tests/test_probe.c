@@ -106,7 +106,9 @@ static void compare(size_t classes, const char *name)
                       name, C, ours, theirs, objective(&l, &d, classes, C),
                       (double)least[c], l.iterations);
         CHECK_NEAR((double)ours / TESTED, (double)theirs / TESTED, 0.002);
-        CHECK_NEAR(objective(&l, &d, classes, C), least[c], objective_tolerance);
+        /* scikit-learn stops short of the minimum too: below its value is no fault */
+        assert_true(objective(&l, &d, classes, C) <
+                    (double)least[c] + objective_tolerance);
         free(l.w);
     }
     free(predicted);
