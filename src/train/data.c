@@ -69,23 +69,23 @@ static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
                                     : sampling_draw(&d->sampling, r);
 }
 
-static int make_ids(maker *m, const batch *b, size_t k, clipc_err *err)
+static int make_ids(maker *m, const batch *b, size_t k, const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const teacher_input *t = c->teacher;
     const text_span text = {m->text.data, m->text.len};
     size_t n;
     int rc = tokenizer_run(c->tokenizer, &m->tokens, b->ids + k * c->context_length,
-                           c->context_length, &n, text, false, "training data", err);
+                           c->context_length, &n, text, false, where, err);
 
     if (rc != CLIPC_OK || !t) return rc;
     return tokenizer_run(t->tokenizer, &m->teacher_tokens,
                          b->teacher_ids + k * t->context_length, t->context_length, &n,
-                         text, false, "teacher", err);
+                         text, false, where, err);
 }
 
 static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                     clipc_err *err)
+                     const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const bool other = rng_uniform(r) < c->alternative && s->captions > 1;
@@ -104,7 +104,7 @@ static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r
     } else {
         rc = buf_puts(&m->text, caption, err);
     }
-    return rc == CLIPC_OK ? make_ids(m, b, k, err) : rc;
+    return rc == CLIPC_OK ? make_ids(m, b, k, where, err) : rc;
 }
 
 /* Which of a picture's views; the same for the same bytes of the same file. */
@@ -133,17 +133,15 @@ static int make_teacher_view(maker *m, const batch *b, size_t k, const image *im
 }
 
 static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                        clipc_err *err)
+                        const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const size_t S = c->preprocess.h;
     const sources *from = &m->d->sources;
-    char where[160];
     image im = {0};
     span picture;
     int rc = sources_read(&picture, &m->picture, from, s, err);
 
-    sources_where(where, sizeof where, from, s);
     if (rc == CLIPC_OK)
         rc = image_decode(&im, picture.data, picture.size, where, c->max_megapixels, err);
     if (rc == CLIPC_OK && c->teacher) rc = make_teacher_view(m, b, k, &im, s, *r, err);
@@ -161,17 +159,19 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                     clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
+    char where[160];
     int rc = CLIPC_OK;
 
+    sources_where(where, sizeof where, &m->d->sources, s);
     if (!c->views) {
-        rc = make_picture(m, b, k, s, r, err);
+        rc = make_picture(m, b, k, s, r, where, err);
     } else {
         b->view[k] = view_of(m->d, s, rng_below(r, c->views));
         rng own = rng_seed(c->seed, b->view[k]);
         if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
-            rc = make_picture(m, b, k, s, &own, err);
+            rc = make_picture(m, b, k, s, &own, where, err);
     }
-    if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, err);
+    if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, where, err);
     b->alike[k] = s->class ? s->class : b->caption[k];
     return rc;
 }

@@ -13,7 +13,7 @@ typedef struct eval_list {
 } eval_list;
 
 /* Key "eval" of a config: a path or a list of them, relative to dir (NULL: to where we
- * are); one that is not there is an error. */
+ * are); one that clipc_eval could not open is an error. */
 int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const char *where,
                     clipc_err *err);
 void eval_list_free(eval_list *l);
