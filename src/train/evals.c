@@ -42,8 +42,8 @@ int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const cha
 }
 
 int eval_list_run(const eval_list *l, const net *n, const tokenizer *t, size_t threads,
-                  const run_log *log, size_t step, clipc_trainer_on_eval *on_result,
-                  void *user, clipc_err *err)
+                  run_log *log, size_t step, clipc_trainer_on_eval *on_result, void *user,
+                  clipc_err *err)
 {
     const clipc_ctx_options options = {.threads = threads};
     clipc_model *m = NULL;

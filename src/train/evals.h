@@ -21,7 +21,7 @@ void eval_list_free(eval_list *l);
 /* Runs all of them and logs each.  One that fails is told by on_result, with r NULL, and
  * the next goes on; only what ends the run is an error. */
 int eval_list_run(const eval_list *l, const net *n, const tokenizer *t, size_t threads,
-                  const run_log *log, size_t step, clipc_trainer_on_eval *on_result,
-                  void *user, clipc_err *err);
+                  run_log *log, size_t step, clipc_trainer_on_eval *on_result, void *user,
+                  clipc_err *err);
 
 #endif

@@ -168,6 +168,19 @@ static int open_caches(clipc_trainer *t, clipc_err *err)
     return rc;
 }
 
+/* What CLIPC_TRAIN_FORCE took away, and what it leaves of another model. */
+static void note_replaced(const clipc_trainer *t, size_t removed, char *note, size_t size)
+{
+    char *card = path_join(t->out, "README.md");
+
+    if (removed)
+        snprintf(note, size, "; removed another run's log and %zu checkpoints", removed);
+    else if (card && find_is_model_folder(t->out) && file_exists(card))
+        snprintf(note, size, "; README.md in %.96s is of the model that was there",
+                 t->out);
+    free(card);
+}
+
 /* Only now that all else is open anything of a run that was there may go. */
 static int open_log(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
 {
@@ -177,9 +190,7 @@ static int open_log(clipc_trainer *t, char *note, size_t note_size, clipc_err *e
 
     if (rc == CLIPC_OK)
         rc = run_log_begin(&t->log, t->step, t->cfg.steps, t->cfg.data.batch, err);
-    if (removed)
-        snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
-                 removed);
+    if (t->how == CLIPC_TRAIN_FORCE) note_replaced(t, removed, note, note_size);
     return rc;
 }
 
@@ -391,6 +402,11 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     return logged ? run_log_step(&t->log, stats, err) : CLIPC_OK;
 }
 
+size_t clipc_trainer_steps(const clipc_trainer *t)
+{
+    return t->step;
+}
+
 int clipc_trainer_done(const clipc_trainer *t)
 {
     return t->step >= t->cfg.steps;
@@ -403,7 +419,8 @@ int clipc_trainer_wants_save(const clipc_trainer *t)
 
 int clipc_trainer_wants_val(const clipc_trainer *t)
 {
-    return t->val && (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
+    return t->val && t->log.val_step != t->step &&
+           (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
 }
 
 /* As a model in a folder inside --out; NULL: in that itself. */
@@ -446,7 +463,7 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
 
 int clipc_trainer_wants_eval(const clipc_trainer *t)
 {
-    return t->cfg.evals.n &&
+    return t->cfg.evals.n && t->log.eval_step != t->step &&
            (t->step % t->cfg.eval_every == 0 || t->step >= t->cfg.steps);
 }
 
