@@ -164,9 +164,10 @@ typedef struct watched {
     const settings *s;
     clipc_train_stats stats; /* of the last step */
     double begin;
-    size_t steps, broken; /* made; broken samples shown */
-    size_t failed;        /* evaluations, */
-    size_t failed_step;   /* and the last of them */
+    size_t steps, saved; /* made; at which the last was saved */
+    size_t broken;       /* samples shown */
+    size_t failed;       /* evaluations, */
+    size_t failed_step;  /* and the last of them */
     clipc_err failure;
 } watched;
 
@@ -233,18 +234,21 @@ static void show_broken(watched *w)
         fprintf(stderr, "%sbroken sample: %s\n", clean_line(), why);
 }
 
+static int save(watched *w, clipc_err *err)
+{
+    w->saved = clipc_trainer_steps(w->t);
+    return clipc_trainer_save(w->t, err);
+}
+
 /* What is due at this step; of a run that goes on, what a signal kept from being done. */
 static int attend(watched *w, clipc_err *err)
 {
-    const bool late = !w->steps;
-    bool save = cli_interrupted() || (!late && clipc_trainer_wants_save(w->t));
+    const bool late = !w->steps, val = clipc_trainer_wants_val(w->t);
     int rc = CLIPC_OK;
 
-    if (clipc_trainer_wants_val(w->t) && !cli_interrupted()) {
-        rc = validate(w, err);
-        save |= late;
-    }
-    if (rc == CLIPC_OK && save) rc = clipc_trainer_save(w->t, err);
+    if (val && !cli_interrupted()) rc = validate(w, err);
+    if (rc == CLIPC_OK && (late ? val : clipc_trainer_wants_save(w->t)))
+        rc = save(w, err);
     if (rc == CLIPC_OK && clipc_trainer_wants_eval(w->t) && !cli_interrupted())
         rc = clipc_trainer_evaluate(w->t, show_eval, w, err);
     return rc;
@@ -263,6 +267,8 @@ static int run(watched *w, clipc_err *err)
         rc = attend(w, err);
     }
     show_broken(w);
+    if (rc == CLIPC_OK && w->steps && w->saved != clipc_trainer_steps(w->t))
+        rc = save(w, err);
     if (rc != CLIPC_OK) return rc;
     fprintf(stderr, "%s", clean_line());
     if (clipc_trainer_done(w->t)) fprintf(stderr, "done: %s\n", w->s->out);
