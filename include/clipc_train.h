@@ -94,6 +94,10 @@
  *                    buffered, and a run resumed anywhere goes on there.  With weights
  *                    every source has its share of an epoch, and its samples come equally
  *                    often
+ *   hard_negatives   0; with epochs or shuffle: of so many batches at a time, up to 1024,
+ *                    samples share one whose pictures were near to each other when they
+ *                    were last seen, found by an exact scan; 2 or more, the more the
+ *                    harder.  Takes 2 * embed_dim bytes a sample, in checkpoints too
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
  *   lr_image, lr_text
  *                    lr: of each tower; the temperature has lr itself

@@ -149,9 +149,9 @@ static int check_options(const eval_spec *s, const clipc_eval_options *o, clipc_
     const bool probe = o && o->task == CLIPC_EVAL_LINEAR_PROBE;
 
     if (o && s->json && (o->task || o->train || o->C > 0.0))
-        return clipc_fail(err, CLIPC_ERR_ARG,
-                          "%s: says itself what is measured: neither task nor C beside it",
-                          s->path);
+        return clipc_fail(
+            err, CLIPC_ERR_ARG,
+            "%s: says itself what is measured: neither task nor C beside it", s->path);
     if (o && !probe && (o->train || o->C > 0.0))
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "%s: C and a set to learn from are a linear probe's", s->path);

@@ -72,8 +72,7 @@ static int find_recall(double *recall, exec *e, const side *a, const side *b, si
         gemm(e, logits, b->n, mat_of(a->x + i * E, E), mat_t(b->x, E), n, b->n, E,
              (gemm_opts){0});
         for (size_t k = i; k < i + n; k++) {
-            const size_t rank =
-                rank_of(logits + (k - i) * b->n, b, a->from[k], a->to[k]);
+            const size_t rank = rank_of(logits + (k - i) * b->n, b, a->from[k], a->to[k]);
             for (size_t r = 0; r < 3; r++) recall[r] += !a->failed[k] && rank < best[r];
         }
     }

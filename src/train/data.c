@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/sizes.h"
-#include "train/sampling.h"
 
 enum {
     AHEAD = 3, /* batches in flight: one in use, two being made */
@@ -25,6 +24,8 @@ struct dataset {
     data_cfg cfg;
     bool (*seen)(void *user, uint64_t view);
     void *seen_user;
+    dataset_chooser *choose; /* NULL: the sampling does */
+    void *choose_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -192,7 +193,8 @@ static int make_sample(maker *m, const batch *b, size_t step, size_t k, clipc_er
     int rc = CLIPC_OK;
 
     for (size_t i = 0; i < TRIES; i++) {
-        fault f = {.step = step, .place = k * TRIES + i, .sample = pick(d, place, i, &r)};
+        const size_t which = d->choose && !i ? b->sample[k] : pick(d, place, i, &r);
+        fault f = {.step = step, .place = k * TRIES + i, .sample = which};
         b->sample[k] = f.sample;
         rc = make_one(m, b, k, &d->sources.v[f.sample], &r, &f.why);
         if (rc != CLIPC_OK && err) *err = f.why;
@@ -302,13 +304,22 @@ size_t dataset_batch_bytes(const dataset *d)
     return measure.used;
 }
 
+/* Of a slot that no worker has yet. */
+static void choose(dataset *d, slot_state *s, size_t step)
+{
+    if (d->choose) d->choose(d->choose_user, &d->sampling, s->b.sample, step);
+}
+
 static int make_slots(dataset *d, size_t first, clipc_err *err)
 {
     const int rc = arena_new(&d->batches, dataset_batch_bytes(d), "batches", err);
 
     if (rc != CLIPC_OK) return rc;
     take_slots(d, &d->batches);
-    for (size_t i = 0; i < AHEAD; i++) d->slots[i].step = first + i;
+    for (size_t i = 0; i < AHEAD; i++) {
+        d->slots[i].step = first + i;
+        choose(d, &d->slots[i], first + i);
+    }
     d->next_out = first;
     return CLIPC_OK;
 }
@@ -344,6 +355,12 @@ void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *use
 {
     d->seen = seen;
     d->seen_user = user;
+}
+
+void dataset_choose(dataset *d, dataset_chooser *choose_batch, void *user)
+{
+    d->choose = choose_batch;
+    d->choose_user = user;
 }
 
 int dataset_start(dataset *d, size_t first, clipc_err *err)
@@ -411,10 +428,13 @@ static int settle(dataset *d, size_t step, clipc_err *err)
 int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err)
 {
     const double start = clock_now();
+    slot_state *want = NULL;
     int rc;
 
+    for (size_t i = 0; i < AHEAD; i++)
+        if (d->slots[i].step + 1 == d->next_out)
+            choose(d, &d->slots[i], d->slots[i].step + AHEAD);
     pthread_mutex_lock(&d->lock);
-    slot_state *want = NULL;
     for (size_t i = 0; i < AHEAD; i++) {
         slot_state *s = &d->slots[i];
         if (s->step + 1 == d->next_out) {

@@ -7,6 +7,7 @@
 #include "train/budget.h"
 #include "train/config_start.h"
 #include "train/data_config.h"
+#include "train/neighbours.h"
 
 /* clang-format off */
 static const char *const keys[] = {
@@ -15,7 +16,7 @@ static const char *const keys[] = {
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
     "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
     "distill", "distill_loss", "distill_weight",
-    "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
+    "data", "data_dir", "order", "shuffle", "hard_negatives", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
     "batch_size", "chunk", "recompute", "max_memory",
@@ -74,6 +75,7 @@ static const number sizes[] = {
     {"lock_image_unlocked_groups", AT(lock_image_unlocked_groups), 0, 1 << 16},
     {"lock_text_unlocked_layers", AT(lock_text_unlocked_layers), 0, 1 << 16},
     {"cache_features", AT(data.views), 0, 1 << 16},
+    {"hard_negatives", AT(hard_negatives), 0, NEIGHBOURS_MOST},
 };
 
 static const number reals[] = {
