@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/rng.h"
 #include "clipc_train.h"
@@ -91,6 +92,30 @@ static void test_repeat(void **state)
     make_pairs(NULL);
 }
 
+/* train: a run's folder stays its own, also when its status is asked for beside it */
+static void test_lock(void **state)
+{
+    clipc_trainer *t, *other;
+    clipc_train_state s;
+    clipc_err err;
+
+    (void)state;
+    CHECK_OK(clipc_trainer_open(&t, config(4, ""), "test", out, 0, &err), err);
+    train_rig_steps(t, 1);
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(clipc_train_status(&s, out, &err), err);
+        assert_int_equal(s.process, getpid());
+    }
+    CHECK_FAILS(
+        clipc_trainer_open(&other, config(4, ""), "test", out, CLIPC_TRAIN_FORCE, &err),
+        CLIPC_ERR_EXISTS, err, "trains in it");
+    clipc_trainer_free(t);
+    CHECK_OK(clipc_train_status(&s, out, &err), err);
+    assert_int_equal(s.process, 0);
+    remove_all(NULL);
+    make_pairs(NULL);
+}
+
 /* train: configs that make no sense are told by key */
 static void test_bad_config(void **state)
 {
@@ -148,7 +173,8 @@ static void test_sigmoid(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_config), cmocka_unit_test(test_sigmoid),
-        cmocka_unit_test(test_repeat), cmocka_unit_test(test_overfit)};
+        cmocka_unit_test(test_bad_config), cmocka_unit_test(test_lock),
+        cmocka_unit_test(test_sigmoid), cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_overfit)};
     return cmocka_run_group_tests_name("train", tests, make_pairs, remove_all);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/permute.h"
 #include "clipc_train.h"
@@ -64,45 +65,49 @@ static int look(void *user, scan_item *it, resize_work *work, clipc_err *err)
 
 /* ---- its captions ---- */
 
-/* In one line; NULL if it is no UTF-8. */
+/* In one line; NULL when memory is out. */
 static json_t *caption_of(const job *j, const sample *x, size_t i)
 {
     char *line = strdup(sources_caption(&j->s, x, i));
-    json_t *out;
 
     for (char *p = line; p && *p; p++)
         if (*p == '\n' || *p == '\r') *p = ' ';
-    out = json_string(line ? line : "");
+    json_t *out = line ? json_string(line) : NULL;
     free(line);
     return out;
+}
+
+/* Captions and "tint" as JSON. */
+static int put_meta(job *j, const sample *x, json_t *all, clipc_err *err)
+{
+    json_t *root =
+        json_pack("{s:O,s:O}", "caption", json_array_get(all, 0), "captions", all);
+    const bool made =
+        root && (!x->tint || json_object_set_new(root, "tint", json_true()) == 0);
+    char *dump = made ? json_dumps(root, JSON_COMPACT) : NULL;
+    const int rc =
+        dump ? buf_puts(&j->meta, dump, err) : clipc_fail_memory(err, "captions", 0);
+
+    free(dump);
+    json_decref(root);
+    return rc;
 }
 
 /* The first caption as text; with others, or "tint", all as JSON. */
 static int put_captions(job *j, const sample *x, clipc_err *err)
 {
-    json_t *all = json_array(), *root = json_object();
+    json_t *all = json_array();
     int rc = CLIPC_OK;
 
     buf_clear(&j->text);
     buf_clear(&j->meta);
-    for (size_t i = 0; rc == CLIPC_OK && i < x->captions; i++) {
-        json_t *c = caption_of(j, x, i);
-        if (!c)
-            rc = clipc_fail(err, CLIPC_ERR_TEXT, "%s: a caption is no UTF-8",
-                            sources_name(&j->s, x));
-        else if (i == 0) rc = buf_puts(&j->text, json_string_value(c), err);
-        json_array_append_new(all, c);
-    }
-    if (rc == CLIPC_OK && (x->captions > 1 || x->tint)) {
-        json_object_set(root, "caption", json_array_get(all, 0));
-        json_object_set(root, "captions", all);
-        if (x->tint) json_object_set_new(root, "tint", json_true());
-        char *dump = json_dumps(root, JSON_COMPACT);
-        rc = dump ? buf_puts(&j->meta, dump, err) : clipc_fail_memory(err, "captions", 0);
-        free(dump);
-    }
+    for (size_t i = 0; rc == CLIPC_OK && i < x->captions; i++)
+        if (json_array_append_new(all, caption_of(j, x, i)) != 0)
+            rc = clipc_fail_memory(err, "captions", 0);
+    if (rc == CLIPC_OK)
+        rc = buf_puts(&j->text, json_string_value(json_array_get(all, 0)), err);
+    if (rc == CLIPC_OK && (x->captions > 1 || x->tint)) rc = put_meta(j, x, all, err);
     json_decref(all);
-    json_decref(root);
     return rc;
 }
 
@@ -193,6 +198,7 @@ static int take(void *user, size_t place, const scan_item *it, clipc_err *err)
     int rc = it->rc;
 
     if (rc == CLIPC_OK) rc = put_captions(j, it->x, &why);
+    if (rc == CLIPC_ERR_MEMORY) return clipc_fail(err, rc, "%s", why.msg);
     rc = rc == CLIPC_OK ? put_sample(j, place, it) : leave_out(j, &why);
     if (rc == CLIPC_OK && j->o->on_progress &&
         j->o->on_progress(j->o->user, place + 1, j->s.n))
@@ -209,23 +215,13 @@ static size_t shuffled(const void *user, size_t place)
 
 /* ---- beginning and end ---- */
 
-static void mix(uint64_t *h, const void *data, size_t n)
-{
-    const uint8_t *p = data;
-
-    for (size_t i = 0; i < n; i++) *h = (*h ^ p[i]) * 0x100000001b3u; /* FNV-1a */
-}
-
 static uint64_t print_of(const job *j)
 {
     const uint64_t o[] = {
         j->o->per_shard,         j->o->shard_bytes,       j->o->side, j->s.n,
         (uint64_t)j->o->quality, (uint64_t)j->o->shuffle, j->o->seed};
-    uint64_t h = 0xcbf29ce484222325u;
 
-    mix(&h, o, sizeof o);
-    mix(&h, j->s.texts.data, j->s.texts.len);
-    return h;
+    return hash_bytes(hash_bytes(0, o, sizeof o), j->s.texts.data, j->s.texts.len);
 }
 
 static int read_state(job *j)

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,14 +20,31 @@ static int open_lock(const char *folder, int flags)
     return fd;
 }
 
+/* The file holds the number of the process, for the lock itself has none. */
+static long read_owner(int fd)
+{
+    char text[32] = "";
+
+    return pread(fd, text, sizeof text - 1, 0) > 0 ? atol(text) : 0;
+}
+
 long run_lock_owner(const char *folder)
 {
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     const int fd = open_lock(folder, O_RDONLY);
-    const int rc = fd >= 0 ? fcntl(fd, F_GETLK, &l) : -1;
+    const bool held = fd >= 0 && fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+    const long owner = held ? read_owner(fd) : 0;
 
     if (fd >= 0) close(fd);
-    return rc == 0 && l.l_type != F_UNLCK ? (long)l.l_pid : 0;
+    return owner;
+}
+
+static bool write_owner(int fd)
+{
+    char text[32];
+    const int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+    return ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)len, 0) == len;
 }
 
 int run_lock_take(int *fd, const char *folder, clipc_err *err)
@@ -35,7 +54,7 @@ int run_lock_take(int *fd, const char *folder, clipc_err *err)
     *fd = open_lock(folder, O_RDWR | O_CREAT);
     if (*fd < 0)
         return clipc_fail(err, CLIPC_ERR_IO, "%s/lock: %s", folder, strerror(errno));
-    if (fcntl(*fd, F_SETLK, &l) == 0) return CLIPC_OK;
+    if (fcntl(*fd, F_OFD_SETLK, &l) == 0 && write_owner(*fd)) return CLIPC_OK;
     const int why = errno;
     run_lock_release(*fd);
     *fd = -1;
