@@ -10,6 +10,14 @@ typedef struct settings {
     bool json;
 } settings;
 
+static int set_task(settings *e, int task)
+{
+    if (e->eval.task != CLIPC_EVAL_ZEROSHOT && e->eval.task != task)
+        return cli_usage("eval", "--retrieval or --linear-probe, not both");
+    e->eval.task = task;
+    return 0;
+}
+
 static int on_option(void *user, const char *name, const char *value)
 {
     settings *e = user;
@@ -18,10 +26,10 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (rc != -1) return rc;
     if (strcmp(name, "json") == 0) return e->json = true, 0;
-    if (strcmp(name, "retrieval") == 0) return e->eval.task = CLIPC_EVAL_RETRIEVAL, 0;
+    if (strcmp(name, "retrieval") == 0) return set_task(e, CLIPC_EVAL_RETRIEVAL);
     if (strcmp(name, "linear-probe") == 0) {
-        e->eval.task = CLIPC_EVAL_LINEAR_PROBE;
-        return e->eval.train = value, 0;
+        e->eval.train = value;
+        return set_task(e, CLIPC_EVAL_LINEAR_PROBE);
     }
     e->eval.C = strtod(value, &end);
     return end != value && !*end && e->eval.C > 0
@@ -120,7 +128,9 @@ int cmd_eval(int argc, char **argv)
     const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
     int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
 
-    if (at >= 0) {
+    if (at >= 0 && e.eval.C > 0 && !e.eval.train) {
+        rc = cli_usage("eval", "-C is of a linear probe: give --linear-probe too");
+    } else if (at >= 0) {
         rc = session_open(&e.s) == CLIPC_OK ? EXIT_DONE : cli_fail(&e.s.err);
         for (int i = 0; rc == EXIT_DONE && i < n; i++)
             if (eval_one(&e, argv[at + i]) != CLIPC_OK) failed++, cli_fail(&e.s.err);

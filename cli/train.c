@@ -7,10 +7,12 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "base/opts.h"
 #include "cli/cli.h"
+#include "cli/run_config.h"
 #include "clipc_train.h"
+
+enum { LINE_STEPS = 100 };
 
 static const opt table[] = {
     {"config", 'c', "FILE", "JSON config; see clipc_train.h or the manual for its keys"},
@@ -55,6 +57,7 @@ static const opt table[] = {
     {"threads", 0, "N", "compute threads (all it may use)"},
     {"max-memory", 0, "SIZE", "e.g. 4G: choose chunks of the batch so that it fits"},
     {"dry-run", 0, NULL, "only say how much memory it would take"},
+    {"quiet", 'q', NULL, "no progress: only evaluations, what is broken, and the end"},
     {"set", 0, "KEY=JSON", "any key of the config, e.g. --set chunk=64"},
 };
 
@@ -73,7 +76,7 @@ static const opts_usage usage = {
 typedef struct settings {
     const char *config, *out;
     int start; /* CLIPC_TRAIN_* */
-    bool dry_run;
+    bool dry_run, quiet;
     json_t *given; /* options that override the config */
     clipc_err err;
 } settings;
@@ -144,6 +147,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "resume") == 0) return set_start(s, CLIPC_TRAIN_RESUME);
     if (strcmp(name, "force") == 0) return set_start(s, CLIPC_TRAIN_FORCE);
     if (strcmp(name, "dry-run") == 0) return s->dry_run = true, 0;
+    if (strcmp(name, "quiet") == 0) return s->quiet = true, 0;
     if (strcmp(name, "set") == 0) return set_pair(s, value);
     if (strcmp(name, "wd") == 0) return set_key(s, "weight_decay", value);
     snprintf(key, sizeof key, "%s", name);
@@ -154,147 +158,167 @@ static int on_option(void *user, const char *name, const char *value)
     return set_key(s, key, value);
 }
 
-/* --data with a config whose data is a list names the folder that the list is relative
- * to. */
-static void merge_data(json_t *config, json_t *given)
-{
-    json_t *data = json_object_get(given, "data");
+/* A run under way, as its user follows it. */
+typedef struct watched {
+    clipc_trainer *t;
+    const settings *s;
+    clipc_train_stats stats; /* of the last step */
+    double begin;
+    size_t steps, broken; /* made; broken samples shown */
+    size_t failed;        /* evaluations, */
+    size_t failed_step;   /* and the last of them */
+    clipc_err failure;
+} watched;
 
-    if (!data || !json_is_array(json_object_get(config, "data"))) return;
-    json_object_set(config, "data_dir", data);
-    json_object_del(given, "data");
+/* Before a line that stays: the one that shows progress goes. */
+static const char *clean_line(void)
+{
+    return isatty(STDERR_FILENO) ? "\r\033[K" : "";
 }
 
-/* Of steps and epochs the command line's goes before the config's. */
-static void merge_length(json_t *config, json_t *given)
+/* Where nobody sees a line move, a line now and then. */
+static void show_step(const watched *w)
 {
-    if (json_object_get(given, "epochs")) json_object_del(config, "steps");
-    if (json_object_get(given, "steps")) json_object_del(config, "epochs");
-}
-
-/* The config as text, with the run's own copy in OUT/train.json when resuming. */
-static int config_text(char **out, const char **where, settings *s, const char *own)
-{
-    json_t *config = NULL;
-    const char *path = s->config                        ? s->config
-                       : s->start == CLIPC_TRAIN_RESUME ? own
-                                                        : NULL;
-    int rc = CLIPC_OK;
-
-    *out = NULL;
-    *where = path ? path : "options";
-    if (path) rc = json_read(&config, path, &s->err);
-    else config = json_object();
-    if (rc == CLIPC_OK && !json_is_object(config))
-        rc = clipc_fail(&s->err, CLIPC_ERR_FORMAT, "%s: no JSON object", path);
-    if (rc == CLIPC_OK) {
-        merge_data(config, s->given);
-        merge_length(config, s->given);
-        json_object_update(config, s->given);
-        *out = json_dumps(config, JSON_INDENT(2));
-        if (!*out) rc = clipc_fail_memory(&s->err, "config", 0);
-    }
-    json_decref(config);
-    return rc;
-}
-
-/* per_step: seconds, averaged since the start. */
-static void show_step(const clipc_train_stats *s, double per_step)
-{
+    const clipc_train_stats *s = &w->stats;
+    const double per_step = (clock_now() - w->begin) / (double)w->steps;
     const double left = (double)(s->steps - s->step) * per_step;
+    const bool moves = isatty(STDERR_FILENO);
 
-    if (!isatty(STDERR_FILENO)) return;
+    if (w->s->quiet ||
+        (!moves && s->step % LINE_STEPS && !clipc_trainer_wants_save(w->t)))
+        return;
     fprintf(stderr,
-            "\rstep %zu/%zu  loss %.4f  scale %.2f  %.0f images/s  %.0f%% waiting  %.0f "
-            "min left "
-            "\033[K",
-            s->step, s->steps, s->loss, s->logit_scale, s->images_per_second,
-            100.0 * s->waited, left / 60.0);
+            "%sstep %zu/%zu  loss %.4f  scale %.2f  %.0f images/s  %.0f%% waiting  %.0f "
+            "min left%s",
+            moves ? "\r" : "", s->step, s->steps, s->loss, s->logit_scale,
+            s->images_per_second, 100.0 * s->waited, left / 60.0,
+            moves ? " \033[K" : "\n");
 }
 
-static int validate(clipc_trainer *t, const clipc_train_stats *s, clipc_err *err)
+static int validate(watched *w, clipc_err *err)
 {
     clipc_val_stats v;
-    const int rc = clipc_trainer_validate(t, &v, err);
+    const int rc = clipc_trainer_validate(w->t, &v, err);
 
-    if (rc == CLIPC_OK)
-        fprintf(stderr,
-                "%sstep %zu: loss %.4f; held out: %zu pictures among %zu captions, top-1 "
-                "%.2f %%, "
-                "top-5 %.2f %%, text to image R@1 %.2f %%\n",
-                isatty(STDERR_FILENO) ? "\r\033[K" : "", s->step, s->loss, v.pictures,
-                v.captions, 100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
-    return rc;
+    if (rc != CLIPC_OK) return rc;
+    fprintf(stderr, "%sstep %zu: ", clean_line(), clipc_trainer_steps(w->t));
+    if (w->steps) fprintf(stderr, "loss %.4f; ", w->stats.loss);
+    fprintf(stderr,
+            "held out: %zu pictures among %zu captions, top-1 %.2f %%, top-5 %.2f %%, "
+            "text to image R@1 %.2f %%\n",
+            v.pictures, v.captions, 100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
+    return CLIPC_OK;
 }
 
 static void show_eval(void *user, const clipc_eval_result *r, const clipc_err *why)
 {
-    const clipc_train_stats *s = user;
+    watched *w = user;
+    const size_t step = clipc_trainer_steps(w->t);
 
-    fprintf(stderr, "%sstep %zu: ", isatty(STDERR_FILENO) ? "\r\033[K" : "", s->step);
-    if (r) eval_print(stderr, r);
-    else fprintf(stderr, "%s\n", why->msg);
+    fprintf(stderr, "%sstep %zu: ", clean_line(), step);
+    if (r) {
+        eval_print(stderr, r);
+        return;
+    }
+    fprintf(stderr, "%s\n", why->msg);
+    w->failed++;
+    w->failed_step = step;
+    w->failure = *why;
 }
 
 /* The broken samples that were not shown yet. */
-static void show_broken(const clipc_trainer *t, size_t *shown)
+static void show_broken(watched *w)
 {
-    for (const char *why; (why = clipc_trainer_broken(t, *shown)); ++*shown)
-        fprintf(stderr, "%sbroken sample: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
-                why);
+    for (const char *why; (why = clipc_trainer_broken(w->t, w->broken)); w->broken++)
+        fprintf(stderr, "%sbroken sample: %s\n", clean_line(), why);
 }
 
-static int run(clipc_trainer *t, const settings *s, clipc_err *err)
+/* What is due at this step; of a run that goes on, what a signal kept from being done. */
+static int attend(watched *w, clipc_err *err)
 {
-    const double begin = clock_now();
-    clipc_train_stats stats = {0};
-    size_t done = 0, shown = 0;
+    const bool late = !w->steps;
+    bool save = cli_interrupted() || (!late && clipc_trainer_wants_save(w->t));
     int rc = CLIPC_OK;
 
-    while (rc == CLIPC_OK && !clipc_trainer_done(t) && !cli_interrupted()) {
-        show_broken(t, &shown);
-        if ((rc = clipc_trainer_step(t, &stats, err)) != CLIPC_OK) return rc;
-        show_step(&stats, (clock_now() - begin) / (double)++done);
-        if (clipc_trainer_wants_val(t) && !cli_interrupted())
-            rc = validate(t, &stats, err);
-        if (rc == CLIPC_OK && (clipc_trainer_wants_save(t) || cli_interrupted()))
-            rc = clipc_trainer_save(t, err);
-        if (rc == CLIPC_OK && clipc_trainer_wants_eval(t) && !cli_interrupted())
-            rc = clipc_trainer_evaluate(t, show_eval, &stats, err);
+    if (clipc_trainer_wants_val(w->t) && !cli_interrupted()) {
+        rc = validate(w, err);
+        save |= late;
     }
-    show_broken(t, &shown);
-    if (rc == CLIPC_OK && !clipc_trainer_done(t))
-        fprintf(stderr,
-                "\nsaved at step %zu; go on with: clipc train --out %s --resume\n",
-                stats.step, s->out);
-    else if (rc == CLIPC_OK) fprintf(stderr, "\ndone: %s\n", s->out);
+    if (rc == CLIPC_OK && save) rc = clipc_trainer_save(w->t, err);
+    if (rc == CLIPC_OK && clipc_trainer_wants_eval(w->t) && !cli_interrupted())
+        rc = clipc_trainer_evaluate(w->t, show_eval, w, err);
     return rc;
 }
 
+static int run(watched *w, clipc_err *err)
+{
+    int rc = attend(w, err);
+
+    w->begin = clock_now();
+    while (rc == CLIPC_OK && !clipc_trainer_done(w->t) && !cli_interrupted()) {
+        show_broken(w);
+        if ((rc = clipc_trainer_step(w->t, &w->stats, err)) != CLIPC_OK) return rc;
+        w->steps++;
+        show_step(w);
+        rc = attend(w, err);
+    }
+    show_broken(w);
+    if (rc != CLIPC_OK) return rc;
+    fprintf(stderr, "%s", clean_line());
+    if (clipc_trainer_done(w->t)) fprintf(stderr, "done: %s\n", w->s->out);
+    else
+        fprintf(stderr, "saved at step %zu; go on with: clipc train --out %s --resume\n",
+                clipc_trainer_steps(w->t), w->s->out);
+    return CLIPC_OK;
+}
+
+/* How a run ended: an exit code. */
+static int finish(const watched *w)
+{
+    if (!w->failed) return EXIT_DONE;
+    fprintf(stderr, "clipc: %zu evaluation%s failed, the last at step %zu: %s\n",
+            w->failed, w->failed == 1 ? "" : "s", w->failed_step, w->failure.msg);
+    return EXIT_SOME;
+}
+
+/* What is only planned writes nothing, whatever --out holds. */
+static int plan(clipc_trainer **t, char **json, const settings *s, const char *own,
+                clipc_err *err)
+{
+    const bool resume = s->start == CLIPC_TRAIN_RESUME;
+    const char *path = s->config ? s->config : resume ? own : NULL;
+    const int how =
+        s->dry_run && s->start == CLIPC_TRAIN_NEW ? CLIPC_TRAIN_FORCE : s->start;
+    int rc = run_config_make(json, path, resume ? own : NULL, s->given, err);
+
+    if (rc == CLIPC_OK)
+        rc = clipc_trainer_plan(t, *json, path ? path : "options", s->out, how, err);
+    if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(*t));
+    return rc;
+}
+
+/* Returns an exit code. */
 static int train(settings *s)
 {
     char *json = NULL, *own = path_join(s->out, "train.json");
-    const char *where = "options";
-    clipc_trainer *t = NULL;
-    int rc =
-        own ? config_text(&json, &where, s, own) : clipc_fail_memory(&s->err, s->out, 0);
+    watched w = {.s = s};
+    int code = EXIT_DONE, rc = own ? plan(&w.t, &json, s, own, &s->err)
+                                   : clipc_fail_memory(&s->err, s->out, 0);
 
-    if (rc == CLIPC_OK)
-        rc = clipc_trainer_plan(&t, json, where, s->out, s->start, &s->err);
-    if (rc == CLIPC_OK) fprintf(stderr, "%s\n", clipc_trainer_memory(t));
-    if (rc == CLIPC_OK && s->dry_run) goto done;
-    if (rc == CLIPC_OK) rc = clipc_trainer_start(t, &s->err);
+    if (rc != CLIPC_OK || s->dry_run) goto done;
+    rc = clipc_trainer_start(w.t, &s->err);
     if (rc == CLIPC_OK) rc = file_replace(own, json, strlen(json), &s->err);
     if (rc == CLIPC_OK) {
         cli_catch_interrupts();
-        fprintf(stderr, "%s\n", clipc_trainer_summary(t));
-        rc = run(t, s, &s->err);
+        fprintf(stderr, "%s\n", clipc_trainer_summary(w.t));
+        rc = run(&w, &s->err);
+        code = finish(&w);
     }
 done:
-    clipc_trainer_free(t);
+    clipc_trainer_free(w.t);
     free(json);
     free(own);
-    return rc;
+    return rc == CLIPC_OK ? code : cli_fail(&s->err);
 }
 
 static int train_run(int argc, char **argv)
@@ -308,8 +332,7 @@ static int train_run(int argc, char **argv)
     else if (at == -2) rc = EXIT_USAGE;
     else if (at < argc) rc = cli_usage("train", "takes no operands: give --data");
     else if (!s.out) rc = cli_usage("train", "--out is missing");
-    else if (train(&s) != CLIPC_OK) rc = cli_fail(&s.err);
-    else rc = EXIT_DONE;
+    else rc = train(&s);
     json_decref(s.given);
     return rc;
 }

@@ -1,4 +1,5 @@
 /* train status, train plot: looking at runs. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,9 @@ static void print_status(const char *folder, const clipc_train_state *s)
     printf("  step         %zu", s->step);
     if (s->steps)
         printf(" of %zu, %.0f %%", s->steps, 100.0 * (double)s->step / (double)s->steps);
-    printf("\n  loss         %.4f nats; learning rate %.3g\n", s->loss, s->lr);
+    if (isfinite(s->loss)) printf("\n  loss         %.4f nats", s->loss);
+    else printf("\n  loss         no number");
+    printf("; learning rate %.3g\n", s->lr);
     printf("  speed        %.0f images/s, time left ", s->images_per_second);
     print_time(s->seconds_left);
     printf("\n");
@@ -69,9 +72,12 @@ static void print_status_json(const char *folder, const clipc_train_state *s)
     printf(",\"process\":");
     if (s->process) printf("%ld", s->process);
     else printf("null");
-    printf(",\"step\":%zu,\"steps\":%zu,\"batch\":%zu,\"loss_nats\":%.9g,\"lr\":%.7g,"
-           "\"images_per_second\":%.1f,\"seconds_left\":",
-           s->step, s->steps, s->batch, s->loss, s->lr, s->images_per_second);
+    printf(",\"step\":%zu,\"steps\":%zu,\"batch\":%zu,\"loss_nats\":", s->step, s->steps,
+           s->batch);
+    if (isfinite(s->loss)) printf("%.9g", s->loss);
+    else printf("null");
+    printf(",\"lr\":%.7g,\"images_per_second\":%.1f,\"seconds_left\":", s->lr,
+           s->images_per_second);
     if (s->seconds_left >= 0) printf("%.0f", s->seconds_left);
     else printf("null");
     printf(",\"skipped_steps\":%zu,\"broken_samples\":%zu", s->skipped, s->broken);

@@ -383,7 +383,8 @@ typedef struct clipc_eval_result {
 } clipc_eval_result;
 
 /* Zeroed means default; NULL means all defaults.  Task, train and C are for a `path` that
- * is no JSON file, which tells them itself. */
+ * is no JSON file: with one, which tells them itself, they are CLIPC_ERR_ARG; C and train
+ * are so without a linear probe. */
 typedef struct clipc_eval_options {
     int task;          /* CLIPC_EVAL_ZEROSHOT */
     const char *train; /* linear probe: the set that it is learned from */
@@ -420,6 +421,11 @@ typedef struct clipc_eval_options {
  * When no picture can be encoded, that is an error. */
 CLIPC_API int clipc_eval(clipc_eval_result *out, clipc_ctx *ctx, const char *path,
                          const clipc_eval_options *options, clipc_err *err);
+
+/* Whether clipc_eval would find pictures, classes and captions behind `path`, or why not;
+ * no picture is decoded. */
+CLIPC_API int clipc_eval_check(const char *path, const clipc_eval_options *options,
+                               clipc_err *err);
 
 /* What became of the answers from one model to another. */
 typedef struct clipc_eval_change {

@@ -94,6 +94,10 @@
  *                    buffered, and a run resumed anywhere goes on there.  With weights
  *                    every source has its share of an epoch, and its samples come equally
  *                    often
+ *   hard_negatives   0; with epochs or shuffle: of so many batches at a time, up to 1024,
+ *                    samples share one whose pictures were near to each other when they
+ *                    were last seen, found by an exact scan; 2 or more, the more the
+ *                    harder.  Takes 2 * embed_dim bytes a sample, in checkpoints too
  *   lr               1e-3; beta1 .9, beta2 .98, eps 1e-6, weight_decay .2
  *   lr_image, lr_text
  *                    lr: of each tower; the temperature has lr itself
@@ -212,10 +216,14 @@ CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
                                  clipc_err *err);
 
+/* Steps made, of those before a resumption too. */
+CLIPC_API size_t clipc_trainer_steps(const clipc_trainer *t);
+
 /* Nonzero when all steps are made: there is none to go on with. */
 CLIPC_API int clipc_trainer_done(const clipc_trainer *t);
 
-/* Nonzero when the config's save_every or val_every (or the last step) says so. */
+/* Nonzero when the config's save_every or val_every (or the last step) says so; of
+ * validation, which the log remembers, only until it is done. */
 CLIPC_API int clipc_trainer_wants_save(const clipc_trainer *t);
 CLIPC_API int clipc_trainer_wants_val(const clipc_trainer *t);
 
@@ -228,8 +236,8 @@ CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 
 /* Runs the config's evaluations on the weights as they are now; eval_every (or the last
- * step) asks for it.  on_result hears of each: r, or why it failed, which does not end
- * the others. */
+ * step) asks for it, likewise until it is done.  on_result hears of each: r, or why it
+ * failed, which does not end the others. */
 CLIPC_API int clipc_trainer_wants_eval(const clipc_trainer *t);
 typedef void clipc_trainer_on_eval(void *user, const clipc_eval_result *r,
                                    const clipc_err *why);
@@ -244,7 +252,7 @@ enum { CLIPC_TRAIN_EVALS = 16 };
 typedef struct clipc_train_state {
     long process;              /* that trains in the folder now; 0: none */
     size_t step, steps, batch; /* last logged; planned; pairs a step; 0: not known */
-    double loss, lr;           /* nats; of the last logged step */
+    double loss, lr;           /* nats, NaN if it was none; of the last logged step */
     double images_per_second;  /* mean of the last twenty logged steps */
     double seconds_left;       /* at that rate, validation and saving left out; below 0:
                                   not known */

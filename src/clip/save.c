@@ -285,6 +285,17 @@ static json_t *about_model(const model_source *s, const clipc_convert_options *o
     return about;
 }
 
+/* A run goes on with its own model: another in its folder would be lost at the next save,
+ * as the run's best would be now. */
+static bool holds_run(const char *out)
+{
+    char *checkpoints = path_join(out, "checkpoints");
+    const bool held = checkpoints && file_is_dir(checkpoints);
+
+    free(checkpoints);
+    return held;
+}
+
 int clipc_convert(const char *in, const char *out, const clipc_convert_options *options,
                   clipc_err *err)
 {
@@ -307,6 +318,9 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
                           precision);
     if (!options->overwrite && file_exists(out))
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", out);
+    if (holds_run(out))
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: holds a run; choose another folder",
+                          out);
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);

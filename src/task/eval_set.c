@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "text/chars.h"
+
 enum { SAMPLES_LIMIT = 1 << 30, CAPTIONS_LIMIT = 1 << 20 };
 
 /* ---- classes ---- */
@@ -43,6 +45,9 @@ static int class_of(size_t *out, eval_classes *c, const char *name, size_t len,
 {
     size_t i = c->closed ? 0 : set;
 
+    if (char_check(name, len, NULL) != CLIPC_OK)
+        return clipc_fail(err, CLIPC_ERR_TEXT, "%s: the name of a class is no UTF-8",
+                          where);
     while (i < c->n && (strncmp(c->v[i], name, len) != 0 || c->v[i][len])) i++;
     *out = i;
     if (i < c->n) return CLIPC_OK;
@@ -78,6 +83,9 @@ static int add_text(eval_set *v, const char *text, size_t len, clipc_err *err)
 {
     eval_sample *s = &v->samples[v->n - 1];
 
+    if (char_check(text, len, NULL) != CLIPC_OK)
+        return clipc_fail(err, CLIPC_ERR_TEXT, "%s: %s: a caption is no UTF-8", v->path,
+                          s->name);
     if ((v->n_texts & (v->n_texts - 1)) == 0) {
         const size_t cap = v->n_texts ? 2 * v->n_texts : 1;
         char **texts = realloc(v->texts, cap * sizeof *texts);

@@ -143,6 +143,21 @@ static int open_labelled(eval_spec *s, clipc_err *err)
                : rc;
 }
 
+/* What is said twice may be said differently. */
+static int check_options(const eval_spec *s, const clipc_eval_options *o, clipc_err *err)
+{
+    const bool probe = o && o->task == CLIPC_EVAL_LINEAR_PROBE;
+
+    if (o && s->json && (o->task || o->train || o->C > 0.0))
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "%s: says itself what is measured: neither task nor C beside it",
+                          s->path);
+    if (o && !probe && (o->train || o->C > 0.0))
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          "%s: C and a set to learn from are a linear probe's", s->path);
+    return CLIPC_OK;
+}
+
 int eval_spec_open(eval_spec *s, const char *path, const clipc_eval_options *options,
                    clipc_err *err)
 {
@@ -150,6 +165,7 @@ int eval_spec_open(eval_spec *s, const char *path, const clipc_eval_options *opt
 
     *s = (eval_spec){.path = path};
     rc = eval_set_is(path) ? take_options(s, options, err) : read_json(s, err);
+    if (rc == CLIPC_OK) rc = check_options(s, options, err);
     if (rc == CLIPC_OK && s->task == CLIPC_EVAL_LINEAR_PROBE && !s->train_path)
         rc = clipc_fail(err, CLIPC_ERR_FORMAT,
                         "%s: a linear probe, and no \"train\" to learn it from", path);

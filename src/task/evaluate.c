@@ -15,6 +15,15 @@ static int open_spec(eval_spec *s, char **found, clipc_ctx *ctx, const char *pat
     return rc == CLIPC_OK ? eval_spec_open(s, path ? path : *found, options, err) : rc;
 }
 
+int clipc_eval_check(const char *path, const clipc_eval_options *options, clipc_err *err)
+{
+    eval_spec s;
+    const int rc = eval_spec_open(&s, path, options, err);
+
+    if (rc == CLIPC_OK) eval_spec_free(&s);
+    return rc;
+}
+
 static clipc_eval_result begin(const eval_spec *s)
 {
     clipc_eval_result r = {

@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/sizes.h"
 #include "clip/model.h"
@@ -12,6 +13,7 @@ typedef struct side {
     float *x; /* [n,E] */
     size_t n, *from, *to;
     bool *failed;
+    char **texts; /* [n] or, of pictures, NULL */
 } side;
 
 static void side_free(side *s)
@@ -34,14 +36,25 @@ static int side_new(side *s, size_t n, size_t E, const char *what, clipc_err *er
                : clipc_fail_memory(err, what, n * E * sizeof *s->x);
 }
 
-/* How many wrong ones are not below the best right one: a tie is no success. */
-static size_t rank_of(const float *row, size_t n, size_t from, size_t to)
+static bool is_right(const side *b, size_t i, size_t from, size_t to)
+{
+    bool right = i >= from && i < to;
+
+    for (size_t k = from; b->texts && !right && k < to; k++)
+        right = strcmp(b->texts[i], b->texts[k]) == 0;
+    return right;
+}
+
+/* How many wrong ones of b are not below the best right one: a tie is no success, unless
+ * it is one of the same words. */
+static size_t rank_of(const float *row, const side *b, size_t from, size_t to)
 {
     size_t best = from, rank = 0;
 
     for (size_t i = from; i < to; i++)
         if (row[i] > row[best]) best = i;
-    for (size_t i = 0; i < n; i++) rank += (i < from || i >= to) && !(row[i] < row[best]);
+    for (size_t i = 0; i < b->n; i++)
+        rank += !(row[i] < row[best]) && !is_right(b, i, from, to);
     return rank;
 }
 
@@ -60,7 +73,7 @@ static int find_recall(double *recall, exec *e, const side *a, const side *b, si
              (gemm_opts){0});
         for (size_t k = i; k < i + n; k++) {
             const size_t rank =
-                rank_of(logits + (k - i) * b->n, b->n, a->from[k], a->to[k]);
+                rank_of(logits + (k - i) * b->n, b, a->from[k], a->to[k]);
             for (size_t r = 0; r < 3; r++) recall[r] += !a->failed[k] && rank < best[r];
         }
     }
@@ -99,6 +112,7 @@ int retrieval_run(clipc_eval_result *r, clipc_ctx *c, const eval_spec *s,
                                 v->n_texts, err);
     if (rc == CLIPC_OK) rc = features_all(images.x, images.failed, c, v, p, err);
     if (rc == CLIPC_OK) {
+        texts.texts = v->texts;
         for (size_t i = 0; i < v->n; i++) r->failed += images.failed[i];
         link_sides(&images, &texts, v);
         rc = find_recall(r->image_to_text, c->e, &images, &texts, E, err);

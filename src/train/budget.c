@@ -12,7 +12,7 @@ enum { CHUNK_LEAST = 16 };
 size_t budget_total(const budget *b)
 {
     return b->program + b->weights + b->gradients + b->moments + b->activations +
-           b->batches + b->held_out;
+           b->batches + b->held_out + b->near;
 }
 
 static int measure(bool *fits, budget *b, const pass_cfg *how, net *n, size_t most,
@@ -75,14 +75,18 @@ int budget_fit(budget *b, pass_cfg *how, net *n, size_t most, clipc_err *err)
 void budget_print(char *out, size_t size, const budget *b, const pass_cfg *how)
 {
     const double mib = 0x1p-20;
+    char near[48] = "";
+
+    if (b->near)
+        snprintf(near, sizeof near, "hard negatives %.1f, ", (double)b->near * mib);
     const int n = snprintf(
         out, size,
         "%.0f MiB of memory: weights %.1f, gradients %.1f, moments %.1f, activations "
-        "%.1f, batches %.1f, held-out data %.1f, the program %.1f; ",
+        "%.1f, batches %.1f, held-out data %.1f, %sthe program %.1f; ",
         (double)budget_total(b) * mib, (double)b->weights * mib,
         (double)b->gradients * mib, (double)b->moments * mib,
         (double)b->activations * mib, (double)b->batches * mib, (double)b->held_out * mib,
-        (double)b->program * mib);
+        near, (double)b->program * mib);
 
     if (n < 0 || (size_t)n >= size) return;
     snprintf(out + n, size - (size_t)n, "%zu of %zu pairs at a time%s", how->chunk,

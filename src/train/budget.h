@@ -12,6 +12,7 @@ typedef struct budget {
     size_t weights, gradients, moments, activations;
     size_t batches;  /* pictures and texts, made ahead */
     size_t held_out; /* validation's, its activations too */
+    size_t near;     /* what hard negatives are found by; 0: none are */
 } budget;
 
 size_t budget_total(const budget *b);

@@ -102,18 +102,22 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 {
     const int64_t counters[COUNTERS] = {c->step, c->skipped, c->threads,
                                         (int64_t)(c->best * 1e9)};
-    const tensor t[] = {
+    tensor t[8] = {
         {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
         {"adam_m", DT_F32, 1, {c->learned}, c->learned, c->m},
         {"adam_v", DT_F32, 1, {c->learned}, c->learned, c->v},
         {"counters", DT_I64, 1, {COUNTERS}, COUNTERS, counters},
         {"isa", DT_U8, 1, {sizeof c->isa}, sizeof c->isa, c->isa},
-        {"ema", DT_F32, 1, {c->floats}, c->floats, c->ema}, /* last: it may be missing */
     };
-    const size_t n = sizeof t / sizeof t[0] - !c->ema;
+    size_t n = 5;
     char name[64];
     int rc = file_mkdirs(folder, err);
 
+    if (c->ema) t[n++] = (tensor){"ema", DT_F32, 1, {c->floats}, c->floats, c->ema};
+    if (c->near) {
+        t[n++] = (tensor){"near", DT_F16, 1, {c->nears}, c->nears, c->near};
+        t[n++] = (tensor){"groups", DT_I64, 1, {c->n_groups}, c->n_groups, c->groups};
+    }
     snprintf(name, sizeof name, "step-%010" PRId64 ".safetensors", c->step);
     char *path = path_join(folder, name);
     json_t *about = json_pack("{s:s}", "format", "clipc-train");
@@ -153,6 +157,10 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->learned, path, err);
     if (rc == CLIPC_OK && c->ema)
         rc = copy(c->ema, f, "ema", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK && c->near)
+        rc = copy(c->near, f, "near", DT_F16, c->nears, path, err);
+    if (rc == CLIPC_OK && c->near)
+        rc = copy(c->groups, f, "groups", DT_I64, c->n_groups, path, err);
     if (rc == CLIPC_OK) rc = copy(counters, f, "counters", DT_I64, COUNTERS, path, err);
     if (rc == CLIPC_OK) rc = copy(c->isa, f, "isa", DT_U8, sizeof c->isa, path, err);
     c->isa[sizeof c->isa - 1] = '\0';

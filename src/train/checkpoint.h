@@ -1,6 +1,6 @@
 /* train/checkpoint.h -- what a run needs to go on: weights, both moments, their moving
- * average if there is one, counters.  One
- * safetensors file a checkpoint, written atomically, named by its step. */
+ * average if there is one, counters, what hard negatives are found by.  One safetensors
+ * file a checkpoint, written atomically, named by its step. */
 #ifndef CLIPC_TRAIN_CHECKPOINT_H
 #define CLIPC_TRAIN_CHECKPOINT_H
 
@@ -9,9 +9,12 @@
 #include "tensor/kernels.h"
 
 typedef struct checkpoint {
-    float *weights; /* [floats], the caller's, as are */
-    float *m, *v;   /* [learned] of what learns */
-    float *ema;     /* [floats] the weights' moving average, or NULL */
+    float *weights;  /* [floats], the caller's, as are */
+    float *m, *v;    /* [learned] of what learns */
+    float *ema;      /* [floats] the weights' moving average, or NULL */
+    uint16_t *near;  /* [nears] and */
+    int64_t *groups; /* [n_groups], of train/neighbours.h, or NULL */
+    size_t nears, n_groups;
     size_t floats, learned;
     int64_t step, skipped, threads;
     double best;  /* best validation so far, -1 for none */

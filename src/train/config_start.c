@@ -12,6 +12,9 @@ static const char *const of_init[] = {"image_size", "context_length", "embed_dim
                                       "new_head",   "lock_image",     "lock_text"};
 static const char *const without_init[] = {"model", "preprocess_cfg", "tokenizer"};
 
+/* With a teacher. */
+static const char *const of_teacher[] = {"distill_loss", "distill_weight"};
+
 static bool has_statistics(image_family f)
 {
     return f == IMAGE_RESNET || f == IMAGE_EFFNET;
@@ -178,6 +181,11 @@ int config_start_distill(train_cfg *c, const json_t *root, const char *where,
     if (c->distill_kind == DISTILL_LOGITS && strcmp(kind, "logits") != 0)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "%s: \"distill_loss\" is none of logits, embeddings", where);
+    for (size_t i = 0; !model && i < sizeof of_teacher / sizeof *of_teacher; i++)
+        if (json_object_get(root, of_teacher[i]))
+            return clipc_fail(err, CLIPC_ERR_ARG,
+                              "%s: \"%s\" wants a model to learn from, \"distill\"",
+                              where, of_teacher[i]);
     if (!model) return CLIPC_OK;
     if (c->data.views)
         return clipc_fail(err, CLIPC_ERR_ARG,

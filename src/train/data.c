@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/sizes.h"
-#include "train/sampling.h"
 
 enum {
     AHEAD = 3, /* batches in flight: one in use, two being made */
@@ -25,6 +24,8 @@ struct dataset {
     data_cfg cfg;
     bool (*seen)(void *user, uint64_t view);
     void *seen_user;
+    dataset_chooser *choose; /* NULL: the sampling does */
+    void *choose_user;
     sources sources;
     sampling sampling;
     pthread_t *threads;
@@ -69,23 +70,23 @@ static size_t pick(const dataset *d, size_t place, size_t tries, rng *r)
                                     : sampling_draw(&d->sampling, r);
 }
 
-static int make_ids(maker *m, const batch *b, size_t k, clipc_err *err)
+static int make_ids(maker *m, const batch *b, size_t k, const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const teacher_input *t = c->teacher;
     const text_span text = {m->text.data, m->text.len};
     size_t n;
     int rc = tokenizer_run(c->tokenizer, &m->tokens, b->ids + k * c->context_length,
-                           c->context_length, &n, text, false, "training data", err);
+                           c->context_length, &n, text, false, where, err);
 
     if (rc != CLIPC_OK || !t) return rc;
     return tokenizer_run(t->tokenizer, &m->teacher_tokens,
                          b->teacher_ids + k * t->context_length, t->context_length, &n,
-                         text, false, "teacher", err);
+                         text, false, where, err);
 }
 
 static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                     clipc_err *err)
+                     const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const bool other = rng_uniform(r) < c->alternative && s->captions > 1;
@@ -104,7 +105,7 @@ static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r
     } else {
         rc = buf_puts(&m->text, caption, err);
     }
-    return rc == CLIPC_OK ? make_ids(m, b, k, err) : rc;
+    return rc == CLIPC_OK ? make_ids(m, b, k, where, err) : rc;
 }
 
 /* Which of a picture's views; the same for the same bytes of the same file. */
@@ -133,17 +134,15 @@ static int make_teacher_view(maker *m, const batch *b, size_t k, const image *im
 }
 
 static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng *r,
-                        clipc_err *err)
+                        const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
     const size_t S = c->preprocess.h;
     const sources *from = &m->d->sources;
-    char where[160];
     image im = {0};
     span picture;
     int rc = sources_read(&picture, &m->picture, from, s, err);
 
-    sources_where(where, sizeof where, from, s);
     if (rc == CLIPC_OK)
         rc = image_decode(&im, picture.data, picture.size, where, c->max_megapixels, err);
     if (rc == CLIPC_OK && c->teacher) rc = make_teacher_view(m, b, k, &im, s, *r, err);
@@ -161,17 +160,19 @@ static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                     clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
+    char where[160];
     int rc = CLIPC_OK;
 
+    sources_where(where, sizeof where, &m->d->sources, s);
     if (!c->views) {
-        rc = make_picture(m, b, k, s, r, err);
+        rc = make_picture(m, b, k, s, r, where, err);
     } else {
         b->view[k] = view_of(m->d, s, rng_below(r, c->views));
         rng own = rng_seed(c->seed, b->view[k]);
         if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
-            rc = make_picture(m, b, k, s, &own, err);
+            rc = make_picture(m, b, k, s, &own, where, err);
     }
-    if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, err);
+    if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, where, err);
     b->alike[k] = s->class ? s->class : b->caption[k];
     return rc;
 }
@@ -192,7 +193,8 @@ static int make_sample(maker *m, const batch *b, size_t step, size_t k, clipc_er
     int rc = CLIPC_OK;
 
     for (size_t i = 0; i < TRIES; i++) {
-        fault f = {.step = step, .place = k * TRIES + i, .sample = pick(d, place, i, &r)};
+        const size_t which = d->choose && !i ? b->sample[k] : pick(d, place, i, &r);
+        fault f = {.step = step, .place = k * TRIES + i, .sample = which};
         b->sample[k] = f.sample;
         rc = make_one(m, b, k, &d->sources.v[f.sample], &r, &f.why);
         if (rc != CLIPC_OK && err) *err = f.why;
@@ -302,13 +304,22 @@ size_t dataset_batch_bytes(const dataset *d)
     return measure.used;
 }
 
+/* Of a slot that no worker has yet. */
+static void choose(dataset *d, slot_state *s, size_t step)
+{
+    if (d->choose) d->choose(d->choose_user, &d->sampling, s->b.sample, step);
+}
+
 static int make_slots(dataset *d, size_t first, clipc_err *err)
 {
     const int rc = arena_new(&d->batches, dataset_batch_bytes(d), "batches", err);
 
     if (rc != CLIPC_OK) return rc;
     take_slots(d, &d->batches);
-    for (size_t i = 0; i < AHEAD; i++) d->slots[i].step = first + i;
+    for (size_t i = 0; i < AHEAD; i++) {
+        d->slots[i].step = first + i;
+        choose(d, &d->slots[i], first + i);
+    }
     d->next_out = first;
     return CLIPC_OK;
 }
@@ -344,6 +355,12 @@ void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *use
 {
     d->seen = seen;
     d->seen_user = user;
+}
+
+void dataset_choose(dataset *d, dataset_chooser *choose_batch, void *user)
+{
+    d->choose = choose_batch;
+    d->choose_user = user;
 }
 
 int dataset_start(dataset *d, size_t first, clipc_err *err)
@@ -411,10 +428,13 @@ static int settle(dataset *d, size_t step, clipc_err *err)
 int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err)
 {
     const double start = clock_now();
+    slot_state *want = NULL;
     int rc;
 
+    for (size_t i = 0; i < AHEAD; i++)
+        if (d->slots[i].step + 1 == d->next_out)
+            choose(d, &d->slots[i], d->slots[i].step + AHEAD);
     pthread_mutex_lock(&d->lock);
-    slot_state *want = NULL;
     for (size_t i = 0; i < AHEAD; i++) {
         slot_state *s = &d->slots[i];
         if (s->step + 1 == d->next_out) {

@@ -11,6 +11,7 @@
 #include "image/augment.h"
 #include "image/preprocess.h"
 #include "train/order.h"
+#include "train/sampling.h"
 #include "train/sources.h"
 
 /* What another model is to see of each pair: the same view at its own size, the same
@@ -66,6 +67,10 @@ size_t dataset_batch_bytes(const dataset *d);
 /* Before the start: views that seen(user, view) knows, called by any thread, are not
  * made; their pixels are left as they are. */
 void dataset_skip(dataset *d, bool (*seen)(void *user, uint64_t view), void *user);
+/* Before the start, with data_cfg.shuffle: choose(user, sampling, samples [B], step)
+ * says which samples batch `step` has.  Called by dataset_start and dataset_next. */
+typedef void dataset_chooser(void *user, const sampling *s, size_t *samples, size_t step);
+void dataset_choose(dataset *d, dataset_chooser *choose, void *user);
 /* Indexes and starts. */
 int dataset_open(dataset **out, const data_cfg *cfg, size_t first, clipc_err *err);
 void dataset_close(dataset *d);

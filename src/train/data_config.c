@@ -185,6 +185,11 @@ static int get_sampling(train_cfg *c, const json_t *root, const char *where,
                         where, c->epochs);
     c->data.shuffle = c->epochs > 0;
     if (rc == CLIPC_OK) rc = json_get_bool(&c->data.shuffle, root, "shuffle", where, err);
+    if (rc == CLIPC_OK && c->hard_negatives && (!c->data.shuffle || c->data.in_order))
+        rc = clipc_fail(err, CLIPC_ERR_ARG,
+                        "%s: \"hard_negatives\" wants \"epochs\" or \"shuffle\", and no "
+                        "\"order\"",
+                        where);
     if (rc == CLIPC_OK)
         rc = json_get_f64(&c->data.max_broken, root, "max_broken", where, err);
     if (rc == CLIPC_OK && !(c->data.max_broken >= 0.0))

@@ -21,9 +21,7 @@ static int add_path(eval_list *l, const char *path, const char *dir, const char 
                           where);
     l->paths[l->n] = dir && *path != '/' ? path_join(dir, path) : strdup(path);
     if (!l->paths[l->n]) return clipc_fail_memory(err, where, strlen(path));
-    return file_exists(l->paths[l->n++])
-               ? CLIPC_OK
-               : clipc_fail(err, CLIPC_ERR_IO, "%s: no such evaluation set", path);
+    return clipc_eval_check(l->paths[l->n++], NULL, err);
 }
 
 int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const char *where,
@@ -44,8 +42,8 @@ int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const cha
 }
 
 int eval_list_run(const eval_list *l, const net *n, const tokenizer *t, size_t threads,
-                  const run_log *log, size_t step, clipc_trainer_on_eval *on_result,
-                  void *user, clipc_err *err)
+                  run_log *log, size_t step, clipc_trainer_on_eval *on_result, void *user,
+                  clipc_err *err)
 {
     const clipc_ctx_options options = {.threads = threads};
     clipc_model *m = NULL;

@@ -13,7 +13,7 @@ typedef struct eval_list {
 } eval_list;
 
 /* Key "eval" of a config: a path or a list of them, relative to dir (NULL: to where we
- * are); one that is not there is an error. */
+ * are); one that clipc_eval could not open is an error. */
 int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const char *where,
                     clipc_err *err);
 void eval_list_free(eval_list *l);
@@ -21,7 +21,7 @@ void eval_list_free(eval_list *l);
 /* Runs all of them and logs each.  One that fails is told by on_result, with r NULL, and
  * the next goes on; only what ends the run is an error. */
 int eval_list_run(const eval_list *l, const net *n, const tokenizer *t, size_t threads,
-                  const run_log *log, size_t step, clipc_trainer_on_eval *on_result,
-                  void *user, clipc_err *err);
+                  run_log *log, size_t step, clipc_trainer_on_eval *on_result, void *user,
+                  clipc_err *err);
 
 #endif

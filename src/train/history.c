@@ -88,14 +88,15 @@ static int read_begin(reading *r, const json_t *o)
     return CLIPC_OK;
 }
 
-/* A loss below 0 stands for one that was no number. */
+/* A loss that was no number is null, or below 0 in logs of old. */
 static int read_step(reading *r, const json_t *o, size_t step)
 {
     clipc_train_state *s = &r->h->last;
     int rc = CLIPC_OK;
 
     s->step = step;
-    s->loss = number(o, "loss");
+    s->loss = json_is_number(json_object_get(o, "loss")) ? number(o, "loss") : NAN;
+    if (s->loss < 0) s->loss = NAN;
     s->lr = number(o, "lr");
     s->skipped = count(o, "skipped");
     s->broken = count(o, "broken");

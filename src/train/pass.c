@@ -139,6 +139,7 @@ static float features_loss(const pass *p, exec *e, const batch *b)
                             &p->room, p->img, p->txt, b->alike, scale, bias, B, E);
     if (p->cfg.teacher) loss += taught(p, e, b, &dscale, scale);
     if (!isfinite(loss)) return loss;
+    if (p->cfg.near) neighbours_keep(p->cfg.near, e->k, p->img, b->sample, B);
     if (p->image_learns)
         rows_normalize_bwd(e, p->dimg, p->dimg, p->img, p->img_norm, B, E);
     if (p->text_learns)

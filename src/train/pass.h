@@ -13,6 +13,7 @@
 #include "train/data.h"
 #include "train/frozen.h"
 #include "train/loss.h"
+#include "train/neighbours.h"
 #include "train/teacher.h"
 
 typedef struct pass_cfg {
@@ -22,6 +23,7 @@ typedef struct pass_cfg {
     objective objective;
     frozen *texts,
         *pictures;    /* where features of a locked tower are kept; NULL: nowhere */
+    neighbours *near; /* what keeps the pictures' unit features; NULL: nothing */
     teacher *teacher; /* what the loss is added to; NULL: none */
     distill_kind distill;
     float distill_weight;

@@ -8,8 +8,10 @@
 #include "base/file.h"
 #include "base/json.h"
 
-static int trim(const char *path, size_t last, clipc_err *err)
+/* Drops the lines of steps behind `last`. */
+static int trim(run_log *l, size_t last, clipc_err *err)
 {
+    const char *path = l->path;
     buf b = {0};
     size_t keep = 0;
     int rc = file_exists(path) ? file_read(&b, path, (size_t)1 << 30, err) : CLIPC_OK;
@@ -17,7 +19,12 @@ static int trim(const char *path, size_t last, clipc_err *err)
     for (size_t i = 0; rc == CLIPC_OK && i < b.len;) {
         const char *nl = memchr(b.data + i, '\n', b.len - i);
         size_t step = 0;
-        if (!nl || sscanf(b.data + i, "{\"step\":%zu", &step) != 1 || step > last) break;
+        char key[16] = "";
+        if (!nl || sscanf(b.data + i, "{\"step\":%zu,\"%15[a-z_0-9]", &step, key) < 1 ||
+            step > last)
+            break;
+        if (strcmp(key, "val_top1") == 0) l->val_step = step;
+        if (strcmp(key, "eval") == 0) l->eval_step = step;
         keep = i = (size_t)(nl - b.data) + 1;
     }
     if (rc == CLIPC_OK && keep < b.len) rc = file_replace(path, b.data, keep, err);
@@ -37,7 +44,7 @@ int run_log_open(run_log *l, const char *folder, bool resume, size_t step, clipc
 
     *l = (run_log){.path = path_join(folder, "log.jsonl")};
     if (!l->path) return clipc_fail_memory(err, folder, 0);
-    if (resume) rc = trim(l->path, step, err);
+    if (resume) rc = trim(l, step, err);
     if (rc != CLIPC_OK) return rc;
     l->file = fopen(l->path, resume ? "a" : "w");
     return l->file ? CLIPC_OK : cannot_write(l, err);
@@ -69,15 +76,24 @@ int run_log_begin(const run_log *l, size_t step, size_t steps, size_t batch,
     return flush(l, err);
 }
 
+/* null where x is no number, which JSON cannot say. */
+static const char *real(char text[32], double x)
+{
+    if (!isfinite(x)) return "null";
+    snprintf(text, 32, "%.9g", x);
+    return text;
+}
+
 int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err)
 {
+    char loss[32], norm[32];
+
     fprintf(
         l->file,
-        "{\"step\":%zu,\"loss\":%.9g,\"logit_scale\":%.7g,\"lr\":%.7g,\"grad_norm\":%.7g,"
+        "{\"step\":%zu,\"loss\":%s,\"logit_scale\":%.7g,\"lr\":%.7g,\"grad_norm\":%s,"
         "\"images_per_second\":%.1f,\"waited\":%.3f,\"skipped\":%zu,\"broken\":%zu}\n",
-        s->step, isfinite(s->loss) ? s->loss : -1.0, s->logit_scale, s->lr,
-        isfinite(s->grad_norm) ? s->grad_norm : -1.0, s->images_per_second, s->waited,
-        s->skipped, s->broken);
+        s->step, real(loss, s->loss), s->logit_scale, s->lr, real(norm, s->grad_norm),
+        s->images_per_second, s->waited, s->skipped, s->broken);
     return flush(l, err);
 }
 
@@ -92,7 +108,7 @@ int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *er
     return flush(l, err);
 }
 
-int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err)
+int run_log_val(run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err)
 {
     fprintf(l->file,
             "{\"step\":%zu,\"val_top1\":%.5f,\"val_top5\":%.5f,\"i2t\":[%.5f,%.5f,%.5f],"
@@ -100,6 +116,7 @@ int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_e
             step, s->top1, s->top5, s->image_to_text[0], s->image_to_text[1],
             s->image_to_text[2], s->text_to_image[0], s->text_to_image[1],
             s->text_to_image[2]);
+    l->val_step = step;
     return flush(l, err);
 }
 
@@ -108,8 +125,7 @@ static json_t *parts(const double recall[3])
     return json_pack("[f,f,f]", recall[0], recall[1], recall[2]);
 }
 
-int run_log_eval(const run_log *l, size_t step, const clipc_eval_result *r,
-                 clipc_err *err)
+int run_log_eval(run_log *l, size_t step, const clipc_eval_result *r, clipc_err *err)
 {
     json_t *o =
         json_pack("{s:I,s:s,s:s,s:I,s:I,s:f}", "step", (json_int_t)step, "eval", r->name,
@@ -132,6 +148,7 @@ int run_log_eval(const run_log *l, size_t step, const clipc_eval_result *r,
                  ? clipc_fail_memory(err, l->path, 0)
                  : CLIPC_OK;
     if (rc == CLIPC_OK) {
+        l->eval_step = step;
         json_dumpf(o, l->file, JSON_COMPACT | JSON_REAL_PRECISION(6));
         fputc('\n', l->file);
         rc = flush(l, err);

@@ -14,6 +14,7 @@
 typedef struct run_log {
     char *path;
     FILE *file;
+    size_t val_step, eval_step; /* of the last validation, evaluation in it; 0: none */
 } run_log;
 
 /* Opens folder/log.jsonl.  With `resume`, lines of steps after `step`, which will be done
@@ -27,8 +28,7 @@ int run_log_begin(const run_log *l, size_t step, size_t steps, size_t batch,
 int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err);
 /* A broken sample, by name and reason. */
 int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err);
-int run_log_val(const run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err);
-int run_log_eval(const run_log *l, size_t step, const clipc_eval_result *r,
-                 clipc_err *err);
+int run_log_val(run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err);
+int run_log_eval(run_log *l, size_t step, const clipc_eval_result *r, clipc_err *err);
 
 #endif

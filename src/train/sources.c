@@ -9,6 +9,7 @@
 
 #include "base/csv.h"
 #include "clipc_train.h"
+#include "text/chars.h"
 #include "train/patterns.h"
 
 enum { PICTURE_MAX = SHARD_LIMIT, LIST_MAX = 1 << 28, DEPTH = 64 };
@@ -76,6 +77,16 @@ static int lacks(reading *r, const char *path, const char *name, const char *wha
     return CLIPC_OK;
 }
 
+/* What captions want before a sample can be made of them; NULL: nothing. */
+static const char *missing(const reading *r, const captions *c)
+{
+    if (r->tables->bare) return NULL;
+    for (size_t i = 0; i < c->n; i++)
+        if (char_check(c->v[i], strlen(c->v[i]), NULL) != CLIPC_OK)
+            return "caption in UTF-8";
+    return c->n ? NULL : "caption";
+}
+
 table_cfg sources_tables(const struct clipc_data_sources *from)
 {
     return (table_cfg){.img_key = from->csv_img_key ? from->csv_img_key : "filepath",
@@ -110,7 +121,7 @@ static int add_member(reading *r, const shard *from, const shard_sample *in,
     }
     if (rc != CLIPC_OK) rc = count_broken(r, rc, &why);
     else if (!x.size) rc = lacks(r, path, in->key, "picture");
-    else if (!c.n && !r->tables->bare) rc = lacks(r, path, in->key, "caption");
+    else if (missing(r, &c)) rc = lacks(r, path, in->key, missing(r, &c));
     else rc = add_sample(r, x, in->key, &c);
     captions_free(&c);
     return rc;
@@ -195,7 +206,7 @@ static int add_record(reading *r, table *t, bool first)
     if (!path) return clipc_fail_memory(r->err, t->path, strlen(img));
     if (first) t->beside = file_exists(path);
     rc = captions_add(&c, text, strlen(text), r->err);
-    if (rc == CLIPC_OK && !c.n) rc = lacks(r, t->path, line, "caption");
+    if (rc == CLIPC_OK && missing(r, &c)) rc = lacks(r, t->path, line, missing(r, &c));
     else if (rc == CLIPC_OK)
         rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, t->beside ? path : img, &c);
     captions_free(&c);
@@ -276,7 +287,7 @@ static int add_picture(reading *r, const char *path)
     if (rc != CLIPC_OK) return rc;
     if (!side) return keep_bare(r, path);
     if ((rc = read_captions(&c, side, &why)) != CLIPC_OK) rc = count_broken(r, rc, &why);
-    else if (!c.n) rc = lacks(r, side, "", "caption");
+    else if (missing(r, &c)) rc = lacks(r, side, "", missing(r, &c));
     else rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
     captions_free(&c);
     free(side);
@@ -321,10 +332,10 @@ static int add_path(reading *r, const char *path, int depth)
     if (is_table(path)) return add_table(r, path);
     if (ending_is_picture(path_ending(path))) return add_picture(r, path);
     if (depth) return CLIPC_OK;
-    return clipc_fail(r->err, CLIPC_ERR_IO, "%s: %s", path,
-                      file_exists(path) ? "neither folder, shard (.tar), table (.csv, "
-                                          ".tsv), list (.txt, .list) nor picture"
-                                        : "no such file");
+    return clipc_fail(r->err, CLIPC_ERR_IO,
+                      "%s: neither folder, shard (.tar), table (.csv, .tsv), list (.txt, "
+                      ".list) nor picture",
+                      path);
 }
 
 /* ---- folders of classes ---- */
@@ -354,10 +365,12 @@ static int add_bare(reading *r, const char *path, bool classes)
     captions c = {0};
     int rc = CLIPC_OK;
 
-    if (r->tables->bare) rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
-    else if (classes && class_name(&c, &rc, r, path) && rc == CLIPC_OK)
+    const bool named = classes && !r->tables->bare && class_name(&c, &rc, r, path);
+
+    if (rc == CLIPC_OK && !missing(r, &c))
         rc = add_sample(r, (sample){.shard = SAMPLE_LOOSE}, path, &c);
-    else if (rc == CLIPC_OK) rc = lacks(r, path, "", "caption beside it");
+    else if (rc == CLIPC_OK)
+        rc = lacks(r, path, "", named ? missing(r, &c) : "caption beside it");
     captions_free(&c);
     return rc;
 }
@@ -369,6 +382,8 @@ static int add_source_path(void *user, const char *path)
     reading *r = user;
     const size_t before = r->s->n;
 
+    if (!file_exists(path))
+        return clipc_fail(r->err, CLIPC_ERR_IO, "%s: no such file", path);
     r->root = path;
     int rc = add_path(r, path, 0);
     const bool classes = r->s->n == before;

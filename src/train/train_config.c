@@ -7,6 +7,7 @@
 #include "train/budget.h"
 #include "train/config_start.h"
 #include "train/data_config.h"
+#include "train/neighbours.h"
 
 /* clang-format off */
 static const char *const keys[] = {
@@ -15,7 +16,7 @@ static const char *const keys[] = {
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
     "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
     "distill", "distill_loss", "distill_weight",
-    "data", "data_dir", "order", "shuffle", "alternative", "max_broken", "max_megapixels",
+    "data", "data_dir", "order", "shuffle", "hard_negatives", "alternative", "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
     "batch_size", "chunk", "recompute", "max_memory",
@@ -68,12 +69,13 @@ static const number sizes[] = {
     {"eval_every", AT(eval_every), 1, 1e12},
     {"seed", AT(seed), 0, 9e18},
     {"chunk", AT(chunk), 0, 1 << 20},
-    {"image_size", AT(init.image_size), 0, 1 << 16},
-    {"context_length", AT(init.context_length), 0, 4096},
-    {"embed_dim", AT(init.embed_dim), 0, 1 << 16},
+    {"image_size", AT(init.image_size), 1, 1 << 16},
+    {"context_length", AT(init.context_length), 1, 4096},
+    {"embed_dim", AT(init.embed_dim), 1, 1 << 16},
     {"lock_image_unlocked_groups", AT(lock_image_unlocked_groups), 0, 1 << 16},
     {"lock_text_unlocked_layers", AT(lock_text_unlocked_layers), 0, 1 << 16},
     {"cache_features", AT(data.views), 0, 1 << 16},
+    {"hard_negatives", AT(hard_negatives), 0, NEIGHBOURS_MOST},
 };
 
 static const number reals[] = {
@@ -106,7 +108,7 @@ static int get_numbers(train_cfg *c, const json_t *root, const char *where,
     for (size_t i = 0; rc == CLIPC_OK && i < sizeof sizes / sizeof sizes[0]; i++) {
         size_t *x = (size_t *)(void *)((char *)c + sizes[i].offset);
         rc = json_get_size(x, root, sizes[i].key, where, err);
-        if (rc == CLIPC_OK &&
+        if (rc == CLIPC_OK && json_object_get(root, sizes[i].key) &&
             !((double)*x >= sizes[i].least && (double)*x <= sizes[i].most))
             rc = out_of_range(&sizes[i], (double)*x, where, err);
     }

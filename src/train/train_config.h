@@ -42,7 +42,8 @@ typedef struct train_cfg {
     float layer_decay;       /* of the rates, for each group away from the features */
     float lr, beta1, beta2, eps, weight_decay, grad_clip, logit_scale_max;
     dtype precision;
-    size_t chunk; /* pairs that the towers see at a time; 0: the batch */
+    size_t chunk;          /* pairs that the towers see at a time; 0: the batch */
+    size_t hard_negatives; /* batches among whose samples are near ones; 0: none */
     bool recompute;
     size_t max_memory; /* bytes; 0: any */
 } train_cfg;

@@ -31,6 +31,7 @@ struct clipc_trainer {
     pass pass;
     frozen *texts, *pictures; /* NULL: not kept */
     teacher *teacher;         /* or NULL */
+    neighbours *near;         /* or NULL */
     dataset *data;
     validation *val;
     run_log log;
@@ -38,7 +39,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char memory[320], summary[640];
+    char memory[384], summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -51,6 +52,7 @@ void clipc_trainer_free(clipc_trainer *t)
     frozen_close(t->texts);
     frozen_close(t->pictures);
     teacher_close(t->teacher);
+    neighbours_free(t->near);
     pass_free(&t->pass);
     optimizer_free(&t->optimizer);
     net_free(t->net);
@@ -75,6 +77,10 @@ static checkpoint checkpoint_of(clipc_trainer *t)
                     .threads = (int64_t)t->cfg.threads,
                     .best = t->best};
 
+    if (t->near) {
+        c.near = neighbours_table(t->near, &c.nears);
+        c.groups = neighbours_groups(t->near, &c.n_groups);
+    }
     snprintf(c.isa, sizeof c.isa, "%s", t->e->k->name);
     return c;
 }
@@ -82,7 +88,9 @@ static checkpoint checkpoint_of(clipc_trainer *t)
 static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
 {
     checkpoint c = checkpoint_of(t);
-    const int rc = checkpoint_read(&c, t->checkpoints, err);
+    int rc = checkpoint_read(&c, t->checkpoints, err);
+
+    if (rc == CLIPC_OK && t->near) rc = neighbours_check(t->near, t->checkpoints, err);
 
     if (rc != CLIPC_OK) return rc;
     t->step = (size_t)c.step;
@@ -120,6 +128,30 @@ static int choose_folder(clipc_trainer *t, const char *out_dir, clipc_err *err)
                                     : clipc_fail_memory(err, out_dir, 0);
 }
 
+static neighbours_cfg near_cfg(const clipc_trainer *t)
+{
+    return (neighbours_cfg){.samples = dataset_count(t->data),
+                            .E = t->cfg.model.image.embed_dim,
+                            .batch = t->cfg.data.batch,
+                            .candidates = t->cfg.hard_negatives};
+}
+
+static void choose_batch(void *user, const sampling *s, size_t *samples, size_t step)
+{
+    clipc_trainer *t = user;
+    neighbours_batch(t->near, t->e, s, samples, step);
+}
+
+static int open_neighbours(clipc_trainer *t, clipc_err *err)
+{
+    const neighbours_cfg cfg = near_cfg(t);
+    const int rc = neighbours_make(&t->near, NULL, &cfg, err);
+
+    if (rc == CLIPC_OK) dataset_choose(t->data, choose_batch, t);
+    t->pass_cfg.near = t->near;
+    return rc;
+}
+
 /* What a run begins with, models and checkpoints, is read before what takes most memory
  * is there. */
 static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
@@ -133,6 +165,7 @@ static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
         rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
+    if (rc == CLIPC_OK && t->cfg.hard_negatives) rc = open_neighbours(t, err);
     if (rc == CLIPC_OK && resume) rc = resume_from(t, note, note_size, err);
     else if (rc == CLIPC_OK && t->ema) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK)
@@ -168,6 +201,19 @@ static int open_caches(clipc_trainer *t, clipc_err *err)
     return rc;
 }
 
+/* What CLIPC_TRAIN_FORCE took away, and what it leaves of another model. */
+static void note_replaced(const clipc_trainer *t, size_t removed, char *note, size_t size)
+{
+    char *card = path_join(t->out, "README.md");
+
+    if (removed)
+        snprintf(note, size, "; removed another run's log and %zu checkpoints", removed);
+    else if (card && find_is_model_folder(t->out) && file_exists(card))
+        snprintf(note, size, "; README.md in %.96s is of the model that was there",
+                 t->out);
+    free(card);
+}
+
 /* Only now that all else is open anything of a run that was there may go. */
 static int open_log(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
 {
@@ -177,9 +223,7 @@ static int open_log(clipc_trainer *t, char *note, size_t note_size, clipc_err *e
 
     if (rc == CLIPC_OK)
         rc = run_log_begin(&t->log, t->step, t->cfg.steps, t->cfg.data.batch, err);
-    if (removed)
-        snprintf(note, note_size, "; removed another run's log and %zu checkpoints",
-                 removed);
+    if (t->how == CLIPC_TRAIN_FORCE) note_replaced(t, removed, note, note_size);
     return rc;
 }
 
@@ -244,7 +288,8 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
                 .moments = optimizer_bytes(&t->optimizer),
                 .batches = dataset_batch_bytes(t->data),
                 .held_out = held_out};
-    int rc;
+    const neighbours_cfg near = near_cfg(t);
+    int rc = c->hard_negatives ? neighbours_make(NULL, &b.near, &near, err) : CLIPC_OK;
 
     t->pass_cfg = (pass_cfg){.batch = B,
                              .chunk = c->chunk ? min_size(c->chunk, B) : B,
@@ -253,7 +298,7 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
                              .teacher = t->teacher,
                              .distill = c->distill_kind,
                              .distill_weight = c->distill_weight};
-    rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
+    if (rc == CLIPC_OK) rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
     if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
     return rc;
 }
@@ -391,6 +436,11 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
     return logged ? run_log_step(&t->log, stats, err) : CLIPC_OK;
 }
 
+size_t clipc_trainer_steps(const clipc_trainer *t)
+{
+    return t->step;
+}
+
 int clipc_trainer_done(const clipc_trainer *t)
 {
     return t->step >= t->cfg.steps;
@@ -403,7 +453,8 @@ int clipc_trainer_wants_save(const clipc_trainer *t)
 
 int clipc_trainer_wants_val(const clipc_trainer *t)
 {
-    return t->val && (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
+    return t->val && t->log.val_step != t->step &&
+           (t->step % t->cfg.val_every == 0 || t->step >= t->cfg.steps);
 }
 
 /* As a model in a folder inside --out; NULL: in that itself. */
@@ -446,7 +497,7 @@ int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *
 
 int clipc_trainer_wants_eval(const clipc_trainer *t)
 {
-    return t->cfg.evals.n &&
+    return t->cfg.evals.n && t->log.eval_step != t->step &&
            (t->step % t->cfg.eval_every == 0 || t->step >= t->cfg.steps);
 }
 

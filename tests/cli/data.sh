@@ -42,7 +42,17 @@ data_broken() { # told once, by name and reason, in the log too; too many end it
         run 0 train plot "$T/b2" -o "$T/b2.svg" || return 1
     rm "$T/some/rgba.txt" "$T/some/grey.txt" # nothing is drawn of what the index leaves out
     train "$T/b3" --data "$T/some" && return 1
-    one_line && grep -q '2 of 8 samples are broken, .*no caption beside it' "$T/err"
+    one_line && grep -q '2 of 8 samples are broken, .*no caption beside it' "$T/err" || return 1
+    rm -r "$T/some" && cp -r "$T/pairs" "$T/some" && printf 'caf\351\n' >"$T/some/grey.txt" # Latin-1
+    (cd "$T/some" && tar cf ../latin1.tar *)
+    for set in "$T/some" "$T/latin1.tar"; do
+        run 0 data stats "$set" && grep -q '^broken  *1$' "$T/out" && grep -q 'grey.*: no caption in UTF-8' "$T/out" &&
+            run 3 train --data "$set" --out "$T/x" && one_line && grep -q 'grey.*: no caption in UTF-8' "$T/err" || return 1
+    done
+    for set in no-such.png no-such.csv no-such.tar 'no-{such,one}.jpg' no-such; do
+        run 3 data stats "$set" && one_line && grep -q '^clipc: no-such[^:]*: [Nn]o such file' "$T/err" &&
+            run 3 data make "$set" --out "$T/x" && one_line && grep -q '^clipc: no-such[^:]*: [Nn]o such file' "$T/err" || return 1
+    done
 }
 data_augments() { # each change of the views changes the run; nonsense is refused
     for view in '{}' '{"color_jitter":[0.4,0.4,0.4,0.1]}' '{"color_jitter":[0.4,0.4,0.4,0.1],"color_jitter_prob":0.3}' \

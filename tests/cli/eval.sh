@@ -27,7 +27,19 @@ retrievals() { # the same by a folder, a list in any order, and a shard
     printf 'words/photo.jpg\twaves\nwords/drawing.png\ta cat\nwords/picture.webp\twaves\nwords/photo.jpg\ta photo of the number 42.\n' >"$E/captions.tsv"
     run 0 eval "$E/captions.tsv" -m $M --retrieval --json && grep -q "$RECALL" "$T/out" &&
         (cd "$E/words" && tar -c photo.jpg photo.txt drawing.png drawing.txt picture.webp picture.txt) >"$E/words.tar" &&
-        run 0 eval "$E/words.tar" -m $M --retrieval --json && grep -q "$RECALL" "$T/out"
+        run 0 eval "$E/words.tar" -m $M --retrieval --json && grep -q "$RECALL" "$T/out" || return 1
+    # The same words of another picture are no wrong answer, but a query of their own.
+    for f in photo.jpg drawing.png picture.webp; do printf 'words/%s\twaves\n' $f; done >"$E/same.tsv"
+    run 0 eval "$E/same.tsv" -m $M --retrieval --json &&
+        grep -q '"captions":3,"failed":0,"image_to_text":\[1.000000,1.000000,1.000000\],"text_to_image":\[0.333333,1.000000,1.000000\]' "$T/out"
+}
+eval_refuses() { # options that contradict each other, a SPEC, or have nothing to say; captions and classes by file
+    run 2 eval "$E/words" -m $M --retrieval --linear-probe "$E/pets" && one_line && grep -q 'not both' "$T/err" &&
+        run 2 eval "$E/pets" -m $M -C 1 && one_line && grep -q -e '--linear-probe' "$T/err" &&
+        run 3 eval "$E/words.json" -m $M --linear-probe "$E/pets" && one_line && grep -q 'words.json: says itself' "$T/err" || return 1
+    printf 'pets/a_cat/photo.jpg\tcaf\351\n' >"$E/latin1.tsv"
+    run 3 eval "$E/latin1.tsv" -m $M --retrieval && one_line && grep -q 'latin1.tsv: pets/a_cat/photo.jpg: a caption is no UTF-8' "$T/err" &&
+        run 3 eval "$E/latin1.tsv" -m $M && one_line && grep -q 'latin1.tsv: the name of a class is no UTF-8' "$T/err"
 }
 mixed_specs() { # all kinds in one call; a mistake in one is told, the others are done
     echo '{"name":"words","task":"retrieval","samples":"captions.tsv"}' >"$E/words.json"
@@ -49,7 +61,15 @@ evaluates_while_training() { # what the log says of the last step is what eval s
         grep -o "$part" "$T/out" | sed 's/0*\([],]\)/\1/g;s/0*$//' >"$T/by_eval"
         grep '"step":6,"eval"' "$T/watched/log.jsonl" | grep -o "$part" | sed 's/0*\([],]\)/\1/g;s/0*$//' | cmp -s - "$T/by_eval" || return 1
     done
-    run 3 train --data "$T/pairs" --out "$T/x" --eval no-such && one_line && grep -q 'no-such: no such' "$T/err"
+    # What is not there or broken is told before the run begins; what breaks on the way, at its end too.
+    echo '{"task":"retrieval","samples":"words.tar","clases":[]}' >"$E/bad.json"
+    for set in no-such "$E/bad.json" "$E/list.tsv" "$E/latin1.tsv"; do
+        run 3 train --data "$T/pairs" --out "$T/x" --eval "$set" && one_line && grep -q "$set: " "$T/err" && [ ! -e "$T/x" ] || return 1
+    done
+    mkdir "$E/torn" && echo 'a cat' >"$E/torn/a.txt" && head -c 900 $M/photo.jpg >"$E/torn/a.jpg" &&
+        echo '{"task":"retrieval","samples":"torn"}' >"$E/torn.json" || return 1
+    train "$T/sick" --set eval_every=3 --eval "$E/torn.json"
+    [ $? = 1 ] && grep -q '^clipc: 2 evaluations failed, the last at step 6: .*a.jpg' "$T/err"
 }
 watches() { # by the log of a run: where it is, its curves with another's, units on every axis
     run 0 train status "$T/watched" && grep -q ': done' "$T/out" && grep -q 'step  *6 of 6, 100 %' "$T/out" &&
@@ -70,5 +90,6 @@ watches() { # by the log of a run: where it is, its curves with another's, units
 expect 'eval: folders of classes, lists, a linear probe' eval_folder
 expect 'eval: retrieval' retrievals
 expect 'eval: specs of every kind' mixed_specs
+expect 'eval: what contradicts, what is no text' eval_refuses
 expect 'train: evaluates on the way' evaluates_while_training
 expect 'train: status and plot' watches

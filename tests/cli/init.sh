@@ -47,6 +47,10 @@ tunes_errors() {
         $no --init $M --embed-dim 8 && one_line && grep -q 'new_head' "$T/err" &&
         $no --init $M --lock-text --lock-image && one_line && grep -q 'nothing is left' "$T/err" &&
         $no --init $M --lock-text-unlocked-layers 1 && one_line && grep -q 'not locked' "$T/err" &&
+        $no --distill-loss embeddings && one_line && grep -q '"distill_loss" wants a model' "$T/err" &&
+        $no --distill-weight 2 && one_line && grep -q '"distill_weight" wants a model' "$T/err" &&
+        $no --init $M --image-size 0 && one_line && grep -q '"image_size" is 0' "$T/err" &&
+        $no --init $M --new-head both --embed-dim 0 && one_line && grep -q '"embed_dim" is 0' "$T/err" &&
         $no --init $M --cache-texts && one_line && grep -q '"cache_texts" wants' "$T/err" &&
         $no --init models/clipc-drawings --lock-image --cache-features 2 && one_line && grep -q freeze_bn "$T/err" &&
         $no --init no-such-model && one_line && grep -q 'no-such-model' "$T/err"
