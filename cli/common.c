@@ -1,6 +1,5 @@
 #define _GNU_SOURCE
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/walk.h"
 #include "cli/cli.h"
 
 int cli_fail(const clipc_err *err)
@@ -140,33 +140,18 @@ int jsonl_read(json_t *lines, const char *path, clipc_err *err)
     return jsonl_each(path, keep_line, lines, err);
 }
 
-static int by_text(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
+/* What adds the paths of a walk to a list. */
+typedef struct adding {
+    strings *to;
+    clipc_err *err;
+} adding;
 
-static int walk(strings *s, const char *folder, int depth, clipc_err *err)
+static int add_path(void *user, const char *path, const struct stat *st)
 {
-    struct dirent **names = NULL;
-    const int n = scandir(folder, &names, NULL, by_text);
-    int rc = CLIPC_OK;
+    const adding *a = user;
 
-    if (n < 0)
-        return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot read folder: %s", folder,
-                          strerror(errno));
-    for (int i = 0; i < n; i++) {
-        char *path = rc == CLIPC_OK && names[i]->d_name[0] != '.'
-                         ? path_join(folder, names[i]->d_name)
-                         : NULL;
-        /* Links in circles end at the depth. */
-        if (path && file_is_dir(path) && depth < 64) rc = walk(s, path, depth + 1, err);
-        else if (path && ending_is_picture(path_ending(path)))
-            rc = strings_add(s, path, strlen(path), err);
-        free(path);
-        free(names[i]);
-    }
-    free(names);
-    return rc;
+    (void)st;
+    return strings_add(a->to, path, strlen(path), a->err);
 }
 
 int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err)
@@ -179,7 +164,7 @@ int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err)
             rc = strings_add(s, operands[i], strlen(operands[i]), err);
             continue;
         }
-        rc = walk(s, operands[i], 0, err);
+        rc = walk_pictures(operands[i], add_path, &(adding){s, err}, err);
         if (rc == CLIPC_OK && s->n == before)
             rc = clipc_fail(err, CLIPC_ERR_IO,
                             "%s: no picture in this folder (.jpg, .png, .webp, .heic ..)",

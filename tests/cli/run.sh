@@ -36,6 +36,11 @@ classify_golden() {
         grep -q 'picture.webp","labels":\[{"label":"the number 42","score":0.5104' "$T/out"
 }
 classify_folder() { run 0 classify $M -m $M -l 'a,b' && [ "$(grep -c "^$M" "$T/out")" = 3 ]; }
+circle() { # a picture once, though links lead back to its folder
+    mkdir -p "$T/circle/in" && cp $M/photo.jpg "$T/circle/in/" && ln -s .. "$T/circle/in/up" &&
+        ln -s in "$T/circle/too" && run 0 classify "$T/circle" -m $M -l 'a,b' &&
+        [ "$(grep -c 'photo.jpg' "$T/out")" = 1 ]
+}
 classify_stdin() { "$CLIPC" classify - -m $M -l 'a,b' <$M/photo.jpg | grep -q '%'; }
 classify_some() {
     run 1 classify $M/photo.jpg no-such.png -m $M -l 'a,b' --json && one_line &&
@@ -543,6 +548,7 @@ stored_preprocessing() { # squash and longest, kept by convert
 expect 'preprocessing as stored' stored_preprocessing
 expect 'classify: the scores of the golden' classify_golden
 expect 'classify: a folder' classify_folder
+expect 'a folder whose links go in circles' circle
 expect 'classify: standard input' classify_stdin
 expect 'classify: some pictures fail' classify_some
 expect 'classify: every picture fails' classify_none
