@@ -24,11 +24,15 @@ CATEGORIES = {
     "sports equipment": ["sports equipment", "ball"], "toy": ["plaything"],
     "electronic device": ["electronic equipment", "computer", "telephone"],
     "weather": ["weather", "precipitation"], "sign": ["signboard", "sign"]}
-ARTICLES = ("a ", "an ", "the ")
+
+
+def bare(label):
+    return re.sub(r"^(a|an|the) ", "", label)
 
 
 def article(name):
-    return name if name.startswith(ARTICLES) else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    has = bare(name) != name
+    return name if has else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
 def plural(wordnet, label):
@@ -88,11 +92,11 @@ def vary(wordnet, path):
     for name in ("photo", "drawing", "picture"):
         write(folder, spec, name, with_article, samples, f"a {name} of {{}}")
     for name, rename in (("plural", plural), ("order", order), ("synonym", synonym)):
-        other = renamed(classes, lambda label: rename(wordnet, label))
+        other = renamed(classes, lambda label: rename(wordnet, bare(label)))
         write(folder, spec, name, [new or old for new, old in zip(other, classes)],
               [s for s in samples if other[s[1]]])
     names = list(CATEGORIES)
-    which = [category(wordnet, label) for label in classes]
+    which = [category(wordnet, bare(label)) for label in classes]
     write(folder, spec, "category", names,
           [(picture, names.index(which[label])) for picture, label in samples if which[label]])
 
