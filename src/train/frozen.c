@@ -150,7 +150,8 @@ void frozen_pictures(frozen *f, exec *e, void *acts, float *out, const batch *b,
     const image_ops *ops = f->n->ops;
     const float *inputs = (const void *)f->inputs;
     const char *pixels = b->pixels ? (const char *)b->pixels + at * f->row : NULL;
-    const size_t n = take_kept(f, out, b->view + at, b->ready + at, pixels, C);
+    const size_t n =
+        take_kept(f, out, b->view + at, b->ready ? b->ready + at : NULL, pixels, C);
 
     if (n && f->first) ops->parts->first(e, f->n->image, acts, f->features, inputs, n);
     else if (n) ops->fwd(e, f->n->image, acts, f->features, inputs, n);
