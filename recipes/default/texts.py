@@ -1,6 +1,5 @@
 """More captions for listed drawings: to the tags go, of the commonest meaning that WordNet has
-of the caption, the other words and the nearest name above it, and, if the drawing has colours,
-"a drawing of a ..." and "a photo of a ...".
+of the caption, the other words and the nearest name above it.
 usage: python3 texts.py WORDNET < list.jsonl > more.jsonl"""
 import json, sys
 from wordnet import WordNet
@@ -20,6 +19,4 @@ wordnet = WordNet(sys.argv[1])
 for line in sys.stdin:
     d = json.loads(line)
     d["tags"] += from_wordnet(wordnet, d["caption"])
-    if d["kind"] != "mono":
-        d["tags"] += [f"a drawing of a {d['caption']}", f"a photo of a {d['caption']}"]
     print(json.dumps(d, ensure_ascii=False))
