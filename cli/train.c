@@ -31,7 +31,10 @@ static const opt table[] = {
     {"cache-texts", 0, NULL, "with --lock-text: each text is computed once"},
     {"cache-features", 0, "N", "with --lock-image: N views of each picture, once"},
     {"distill", 0, "MODEL", "learn from a model too, by what it makes of each batch"},
-    {"distill-loss", 0, "KIND", "of its logits or its embeddings (logits)"},
+    {"distill-loss", 0, "KIND",
+     "by its logits, embeddings, features or classes (logits)"},
+    {"distill-classes", 0, "FILE",
+     "those classes, one a line or as in a JSON file of eval"},
     {"distill-weight", 0, "X", "of that beside the contrastive loss (1)"},
     {"cache-dir", 0, "FOLDER", "where these are kept (OUT/cache)"},
     {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
@@ -127,9 +130,16 @@ static int set_pair(settings *s, const char *value)
 /* Options whose value is a text, whatever it looks like. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"data",         "val",         "eval",
-                                        "init",         "cache-dir",   "distill",
-                                        "tokenizer",    "csv-img-key", "csv-caption-key",
+    static const char *const names[] = {"data",
+                                        "val",
+                                        "eval",
+                                        "init",
+                                        "cache-dir",
+                                        "distill",
+                                        "distill-classes",
+                                        "tokenizer",
+                                        "csv-img-key",
+                                        "csv-caption-key",
                                         "csv-separator"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

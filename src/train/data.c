@@ -93,18 +93,11 @@ static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r
     const char *caption = sources_caption(&m->d->sources, s,
                                           other ? 1 + rng_below(r, s->captions - 1u) : 0);
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
-    int rc = CLIPC_OK;
 
     b->caption[k] = hash_text(0, caption);
     buf_clear(&m->text);
-    if (c->n_templates) {
-        const char *hole = strstr(c->templates[t], "{}");
-        rc = buf_add(&m->text, c->templates[t], (size_t)(hole - c->templates[t]), err);
-        if (rc == CLIPC_OK) rc = buf_puts(&m->text, caption, err);
-        if (rc == CLIPC_OK) rc = buf_puts(&m->text, hole + 2, err);
-    } else {
-        rc = buf_puts(&m->text, caption, err);
-    }
+    const int rc = c->n_templates ? template_fill(&m->text, c->templates[t], caption, err)
+                                  : buf_puts(&m->text, caption, err);
     return rc == CLIPC_OK ? make_ids(m, b, k, where, err) : rc;
 }
 
