@@ -50,7 +50,14 @@
  *   distill_loss     "logits": its probabilities of the batch's texts for each picture,
  *                    and of its pictures for each text, are targets (open_clip's
  *                    DistillClipLoss); "embeddings": its directions, where they have as
- *                    many numbers; distill_weight 1, beside the contrastive loss
+ *                    many numbers; "features": what linear maps, which learn at 1e-3 or
+ *                    lr, the higher, make of the student's directions is to be its
+ *                    (CLIP-KD's FD, arXiv:2307.12732); "classes": its probabilities of
+ *                    classes for each picture.  distill_weight 1, beside the contrastive
+ *                    loss
+ *   distill_classes  with "classes": a file, JSON with "classes" and "templates" as for
+ *                    clipc_eval, or a class a line; without templates the model's.  A
+ *                    text tower that is not locked learns from them too
  *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
  *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures

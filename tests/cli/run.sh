@@ -614,6 +614,7 @@ expect 'train: memory said, and limited' train_memory
 . tests/cli/vocab.sh
 . tests/cli/init.sh
 . tests/cli/objectives.sh
+. tests/cli/distill.sh
 . tests/cli/data.sh
 . tests/cli/resume.sh
 sh tests/cli/kill_resume.sh || status=1
