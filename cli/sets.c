@@ -44,6 +44,7 @@ static const opts_usage make_usage = {
 static const opt stats_table[] = {
     {"against", 'a', "PATH",
      "evaluation set: tell which pictures are near to its (repeatable)"},
+    {"dictionary", 0, "FILE", "tell how many captions it could say otherwise"},
     {"near", 0, "X", "how near, in grey levels of 16 x 16 pixels (9)"},
     {"html", 0, "FILE", "write a contact sheet, with duplicates and what is near"},
     {"sheet", 0, "N", "pictures on it (100)"},
@@ -214,6 +215,7 @@ static int on_stats_option(void *user, const char *name, const char *value)
     if (rc != -1) return rc;
     if (strcmp(name, "html") == 0) return w->html = value, 0;
     if (strcmp(name, "force") == 0) return w->force = true, 0;
+    if (strcmp(name, "dictionary") == 0) return o->dictionary = value, 0;
     if (strcmp(name, "max-megapixels") == 0)
         return real(&o->max_megapixels, w, name, value, 0.001);
     if (strcmp(name, "near") == 0) return real(&o->near, w, name, value, 0.0);
@@ -255,7 +257,8 @@ static void print_pictures(const json_t *r)
 
 static void print_captions(const json_t *c)
 {
-    const json_t *most = json_object_get(c, "most");
+    const json_t *most = json_object_get(c, "most"),
+                 *words = json_object_get(c, "dictionary");
 
     printf("%-22s %lld, %lld different\n", "captions", whole(c, "all"),
            whole(c, "different"));
@@ -263,6 +266,10 @@ static void print_captions(const json_t *c)
     print_spread("their length", json_object_get(c, "characters"), " characters");
     print_spread("", json_object_get(c, "tokens"), " of OpenAI's tokens");
     printf("%-22s %lld\n", "longer than 77 tokens", whole(c, "over_77"));
+    if (words)
+        printf("%-22s %lld captions as a whole, %lld in part, by %lld words\n",
+               "said otherwise", whole(words, "whole"), whole(words, "part"),
+               whole(words, "words"));
     for (size_t i = 0; i < json_array_size(most); i++) {
         const json_t *x = json_array_get(most, i);
         printf("%-22s %lld times: %s\n", i ? "" : "most frequent", whole(x, "times"),
