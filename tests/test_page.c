@@ -161,7 +161,8 @@ static void test_upright(void **state)
         golden(want, name);
         CHECK_OK(preprocess_u8(have, &work, &im, &cfg, &err), err);
         for (size_t k = 0; k < sizeof have; k++) sum += abs(have[k] - want[k]);
-        CHECK_NEAR(sum / sizeof have, 0.0, 5.6); /* measured 2.8; not turned 33 at least */
+        CHECK_NEAR(sum / sizeof have, 0.0,
+                   5.6); /* measured 2.8; not turned 33 at least */
         resize_work_free(&work);
         image_free(&im);
     }

@@ -1,6 +1,4 @@
-/* train/contact_sheet.h -- pictures of a training set with notes, on a page
- * (base/page.h).
- */
+/* train/contact_sheet.h -- pictures of a training set on a page (base/page.h). */
 #ifndef CLIPC_TRAIN_CONTACT_SHEET_H
 #define CLIPC_TRAIN_CONTACT_SHEET_H
 
