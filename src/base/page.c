@@ -61,7 +61,7 @@ static const char head[] =
     "figure div{border:1px dashed #888;padding:1em}\n"
     "figure p{margin:.3em 0}p b{float:right;margin-left:1em}\n"
     "p i{display:block;height:4px;border-radius:2px;background:#4a90d9}\n"
-    "figcaption{font-size:12px;opacity:.7}\n";
+    "figcaption{margin:.3em 0;font-size:12px;opacity:.7}\n";
 
 int page_begin(buf *out, const char *title, size_t width, clipc_err *err)
 {
