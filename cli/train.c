@@ -123,17 +123,14 @@ static int set_pair(settings *s, const char *value)
     return set_key(s, key, eq + 1);
 }
 
-/* Options whose value is a text, whatever it looks like. */
+/* Is an option's value a text, whatever it looks like?  Numbers are called so. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {
-        "data",         "val",        "eval",      "init",        "cache-dir",
-        "distill",      "dictionary", "tokenizer", "csv-img-key", "csv-caption-key",
-        "csv-separator"};
+    const opt *o = table;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) return true;
-    return false;
+    while (strcmp(o->name, name) != 0) o++;
+    return o->arg && strcmp(o->arg, "N") != 0 && strcmp(o->arg, "X") != 0 &&
+           strcmp(o->arg, "SIZE") != 0;
 }
 
 static int on_option(void *user, const char *name, const char *value)
