@@ -204,9 +204,10 @@ static int validate(watched *w, clipc_err *err)
     fprintf(stderr, "%sstep %zu: ", clean_line(), clipc_trainer_steps(w->t));
     if (w->steps) fprintf(stderr, "loss %.4f; ", w->stats.loss);
     fprintf(stderr,
-            "held out: %zu pictures among %zu captions, top-1 %.2f %%, top-5 %.2f %%, "
+            "held out%s: %zu pictures among %zu captions, top-1 %.2f %%, top-5 %.2f %%, "
             "text to image R@1 %.2f %%\n",
-            v.pictures, v.captions, 100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
+            v.averaged ? ", by the moving average" : "", v.pictures, v.captions,
+            100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
     return CLIPC_OK;
 }
 

@@ -120,7 +120,8 @@
  *                    ResNet the stem, each bottleneck, the pool) to the one below; the
  *                    projection has the whole rate
  *   ema              0: decay of a moving average of the weights (.999), which is kept
- *                    beside the model in out_dir/ema; in the beginning it is less
+ *                    beside the model in out_dir/ema; in the beginning it is less.
+ *                    Validation is of it too, and out_dir/best is chosen by it
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
  *   loss             "softmax", CLIP's, or "sigmoid", SigLIP's (arXiv:2303.15343): the
@@ -187,6 +188,7 @@ typedef struct clipc_val_stats {
     size_t pictures, captions; /* captions: distinct ones, the candidates */
     double top1, top5;         /* a picture's own caption among the best; parts of 1 */
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
+    int averaged; /* nonzero: of the moving average of the weights */
 } clipc_val_stats;
 
 /* What to do with a run, or a model, that out_dir holds already. */
@@ -246,7 +248,8 @@ CLIPC_API int clipc_trainer_wants_val(const clipc_trainer *t);
 CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
 
 /* On the held-out data; CLIPC_ERR_FEATURE if the config names none.  The best model so
- * far is also written to out_dir/best. */
+ * far is also written to out_dir/best.  With "ema" both the weights and their average are
+ * logged; *stats and the best are the average's. */
 CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 

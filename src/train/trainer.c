@@ -523,15 +523,20 @@ int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 
 int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *err)
 {
+    clipc_val_stats own;
     int rc;
 
     if (!t->val)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "no held-out data: the config names no \"val\"");
-    if ((rc = validation_run(t->val, t->e, stats, err)) != CLIPC_OK) return rc;
-    if ((rc = run_log_val(&t->log, t->step, stats, err)) != CLIPC_OK) return rc;
+    validation_run(t->val, t->e, t->net, &own);
+    if (t->ema) validation_run(t->val, t->e, t->ema, stats);
+    else *stats = own;
+    stats->averaged = t->ema != NULL;
+    rc = run_log_val(&t->log, t->step, &own, t->ema ? stats : NULL, err);
+    if (rc != CLIPC_OK) return rc;
     if (stats->top1 <= t->best + 1e-8) return CLIPC_OK; /* as checkpoints round it */
-    rc = save_model(t, t->net, "best", err);
+    rc = save_model(t, t->ema ? t->ema : t->net, "best", err);
     if (rc == CLIPC_OK) t->best = stats->top1;
     return rc;
 }
