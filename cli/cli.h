@@ -60,7 +60,8 @@ void strings_free(strings *s);
 /* Cuts at a character: "a cat, a dog" -> "a cat" "a dog"; blanks around parts fall away,
  * empty parts are left out. */
 int strings_split(strings *s, const char *text, char at, clipc_err *err);
-/* One entry a line of a file ("-": standard input); empty lines are left out. */
+/* One entry a line of a file ("-": standard input); empty lines and a byte order mark are
+ * left out. */
 int strings_lines(strings *s, const char *path, clipc_err *err);
 /* The lines of a JSONL file ("-": standard input), each an object; empty lines are left
  * out.  on(user, line, number) takes a line, or with NULL hears of one that is no object,
@@ -86,7 +87,8 @@ void eval_print_json(const clipc_eval_result *r);
 /* Its recalls at 1, 5 and 10 behind a comma and a key. */
 void json_print_recall(const char *key, const double recall[3]);
 
-/* A text as a JSON string, quotes included, to standard output. */
+/* A text as a JSON string, quotes included, to standard output; of one that is no UTF-8,
+ * as json_text has it. */
 void json_print_string(const char *s);
 void json_print_text(const char *s, size_t len);
 

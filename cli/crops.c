@@ -1,5 +1,4 @@
 /* preprocess: what a model, or a recipe, makes of pictures before the image tower. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base/buf.h"
 #include "base/ckd.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/session.h"
 
 typedef struct preprocess {
@@ -109,7 +109,8 @@ static int begin(preprocess *m)
 
 static int note_row(preprocess *m, const char *image)
 {
-    json_t *about = json_pack("{s:s,s:I}", "image", image, "row", (json_int_t)m->n);
+    json_t *about =
+        json_pack("{s:o,s:I}", "image", json_text(image), "row", (json_int_t)m->n);
     char *text = about ? json_dumps(about, JSON_COMPACT) : NULL;
     const int rc = text ? buf_printf(&m->about, &m->s.err, "%s\n", text)
                         : clipc_fail_memory(&m->s.err, "rows", 0);

@@ -244,8 +244,8 @@ static void encode_some(embed *m, const input *in, size_t n)
 static json_t *about_input(const input *in)
 {
     switch (in->kind) {
-    case IMAGE: return json_pack("{s:s}", "image", in->name);
-    case TEXT: return json_pack("{s:s}", "text", in->name);
+    case IMAGE: return json_pack("{s:o}", "image", json_text(in->name));
+    case TEXT: return json_pack("{s:o}", "text", json_text(in->name));
     case CROP: return json_pack("{s:I}", "pixels", (json_int_t)in->at);
     case LINE: break;
     }

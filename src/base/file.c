@@ -151,6 +151,8 @@ int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", path);
     if (file_is_dir(path))
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: is a folder", path);
+    if (file_exists(path) && !file_is_regular(path)) /* /dev/null would be gone */
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: is no regular file", path);
     a->path = strdup(path);
     if (!a->path || asprintf(&a->tmp, "%s.XXXXXX", path) < 0) {
         a->tmp = NULL;
