@@ -78,8 +78,9 @@ int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err);
 int cli_number(size_t *out, const char *command, const char *option, const char *value,
                size_t least, size_t most);
 
-/* "N" or "ROWSxCOLUMNS" of --image-size, or a usage error. */
-int cli_image_size(clipc_open_options *out, const char *command, const char *value);
+/* "N" or "ROWSxCOLUMNS", or a usage error. */
+int cli_image_size(clipc_open_options *out, const char *command, const char *option,
+                   const char *value);
 
 /* A result as a line, or as a JSON object to standard output. */
 void eval_print(FILE *to, const clipc_eval_result *r);

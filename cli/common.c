@@ -194,16 +194,17 @@ int cli_number(size_t *out, const char *command, const char *option, const char 
     return cli_usage(command, what);
 }
 
-int cli_image_size(clipc_open_options *out, const char *command, const char *value)
+int cli_image_size(clipc_open_options *out, const char *command, const char *option,
+                   const char *value)
 {
     const char *x = strchr(value, 'x');
     char rows[16];
     int rc;
 
     snprintf(rows, sizeof rows, "%.*s", x ? (int)(x - value) : 15, value);
-    rc = cli_number(&out->image_size, command, "image-size", rows, 1, 65536);
+    rc = cli_number(&out->image_size, command, option, rows, 1, 65536);
     if (rc == 0 && x)
-        rc = cli_number(&out->image_columns, command, "image-size", x + 1, 1, 65536);
+        rc = cli_number(&out->image_columns, command, option, x + 1, 1, 65536);
     return rc;
 }
 

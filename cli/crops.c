@@ -51,7 +51,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "size") == 0) {
         clipc_open_options size = {0};
         m->alone = true;
-        if (cli_image_size(&size, "preprocess", value)) return EXIT_USAGE;
+        if (cli_image_size(&size, "preprocess", name, value)) return EXIT_USAGE;
         m->crop.rows = size.image_size, m->crop.columns = size.image_columns;
     }
     if (strcmp(name, "interpolation") == 0) {
@@ -88,8 +88,9 @@ static int check_usage(const preprocess *m, int operands)
 static int begin(preprocess *m)
 {
     size_t bytes;
-    int rc = CLIPC_OK;
+    int rc = atomic_check(m->out, m->force, &m->s.err);
 
+    if (rc != CLIPC_OK) return rc;
     if (m->crop.recipe) {
         m->crop.max_megapixels = m->s.options.max_megapixels;
         m->crop.auto_orient = m->s.options.auto_orient;

@@ -44,7 +44,7 @@ int session_option(session *s, const char *name, const char *value)
         return set_long_texts(s, mean ? CLIPC_LONG_MEAN : CLIPC_LONG_MAX);
     }
     if (strcmp(name, "image-size") == 0)
-        return cli_image_size(&s->open, s->command, value);
+        return cli_image_size(&s->open, s->command, name, value);
     if (strcmp(name, "threads") == 0)
         return cli_number(&s->options.threads, s->command, name, value, 1, CPUS_MOST);
     if (strcmp(name, "max-megapixels") != 0) return -1;

@@ -218,6 +218,15 @@ void atomic_abort(atomic_file *a)
     *a = (atomic_file){0};
 }
 
+int atomic_check(const char *path, bool overwrite, clipc_err *err)
+{
+    atomic_file a;
+    const int rc = atomic_open(&a, path, overwrite, err);
+
+    atomic_abort(&a);
+    return rc;
+}
+
 int file_replace(const char *path, const void *data, size_t size, clipc_err *err)
 {
     atomic_file a;
@@ -234,7 +243,7 @@ char *path_join(const char *dir, const char *name)
 {
     char *out = NULL;
     const size_t len = strlen(dir);
-    const char *slash = len && dir[len - 1] == '/' ? "" : "/";
+    const char *slash = len && dir[len - 1] != '/' ? "/" : "";
 
     return asprintf(&out, "%s%s%s", dir, slash, name) < 0 ? NULL : out;
 }

@@ -48,7 +48,21 @@ against() { # what says two things at once is refused, in either order
     run 2 embed -T a -m $M --strict --long mean && one_line && run 2 embed -T a -m $M --long max --strict && one_line &&
         run 0 embed -T a -m $M --long max --long mean
 }
-for t in full odd_names devices marked_lines against; do
+empty() { # an empty name is a variable that was not set: neither the root folder nor the bundled model
+    for c in 'train --data demo --out' 'data make demo --out' "embed -T a -m $M -o" 'classify demo -l a,b -m' 'info -m' 'classify demo -L'; do
+        run 2 $c '' && one_line && grep -q 'its argument is empty' "$T/err" || return 1
+    done
+    run 2 convert '' "$T/bundled" && one_line && [ ! -e "$T/bundled" ] && run 2 convert $M '' && one_line && run 0 embed -T '' -m $M
+}
+early() { # a place that takes no result is told before the work, not after
+    for c in "embed no-such.png -m $M -o" 'preprocess no-such.png -r openai -o' 'data stats no-such --html'; do
+        run 3 $c "$T/no-such/x" && one_line && grep -q 'no-such/x: cannot write' "$T/err" &&
+            run 3 $c "$T" --force && one_line && grep -q 'is a folder' "$T/err" || return 1
+    done
+    [ -z "$(ls "$T" | grep '\.npy\.......$')" ]
+}
+named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
+for t in full odd_names devices marked_lines against empty early named; do
     $t
     say "outputs: $t" $?
 done
