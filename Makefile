@@ -10,7 +10,8 @@ B      := build/$(MODE)-$(notdir $(CC))
 
 VERSION := $(shell sed -n 's/^.define CLIPC_VERSION "\(.*\)"/\1/p' include/clipc.h)
 
-PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive nettle libxxhash
+PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive nettle \
+        sqlite3 libxxhash
 # Loaded when first needed (base/dynlib.h), so only their headers are wanted here; left out,
 # and missed by name, where those are not there either.
 have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2)
