@@ -80,7 +80,8 @@ image_facts image_facts_of(const uint8_t *p, size_t size)
         f.width = big(p + 16, 4), f.height = big(p + 20, 4);
     if (strcmp(format, "gif") == 0 && size >= 10)
         f.width = little(p + 6, 2), f.height = little(p + 8, 2);
-    if (orient_of_file(p, size) >= 5) {
+    f.orientation = orient_of_file(p, size);
+    if (f.orientation >= 5) {
         const uint32_t w = f.width;
         f.width = f.height, f.height = w;
     }

@@ -7,8 +7,9 @@
 
 typedef struct image_facts {
     uint32_t width,
-        height;     /* pixels, turned as EXIF says; 0: this format does not tell */
-    char taken[20]; /* EXIF's DateTimeOriginal, "2024:05:31 18:03:59"; or "" */
+        height;      /* pixels, turned as EXIF says; 0: this format does not tell */
+    int orientation; /* EXIF's, 1 to 8 */
+    char taken[20];  /* EXIF's DateTimeOriginal, "2024:05:31 18:03:59"; or "" */
 } image_facts;
 
 /* Sizes of JPEG, PNG, WebP, GIF and BMP; dates of JPEG, PNG and WebP. */

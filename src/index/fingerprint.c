@@ -28,7 +28,7 @@ int fingerprint_of(char out[FINGERPRINT_HEX], const clipc_ctx *c, clipc_err *err
     clip_cfg cfg = c->m->source.cfg;
     XXH3_state_t *h = XXH3_createState();
     buf text = {0};
-    int rc = h ? CLIPC_OK : clipc_fail_memory(err, "fingerprint", sizeof *h);
+    int rc = h ? CLIPC_OK : clipc_fail_memory(err, "fingerprint", sizeof options);
 
     cfg.n_templates = 0; /* these are of texts alone */
     if (rc == CLIPC_OK) rc = config_write_own(&text, &cfg, err);

@@ -14,12 +14,14 @@ void known_free(known *k)
 }
 
 /* The slot of a path, or the free one where it belongs. */
-static uint32_t *slot_of(const known *k, const char *path)
+static uint32_t *slot_of(const known *k, const char *path, size_t len)
 {
-    size_t i = (size_t)hash_text(0, path) & (k->n_slots - 1);
+    size_t i = (size_t)hash_bytes(0, path, len) & (k->n_slots - 1);
 
-    while (k->slots[i] && strcmp(known_path(k, &k->v[k->slots[i] - 1]), path) != 0)
-        i = (i + 1) & (k->n_slots - 1);
+    for (; k->slots[i]; i = (i + 1) & (k->n_slots - 1)) {
+        const char *there = known_path(k, &k->v[k->slots[i] - 1]);
+        if (strncmp(there, path, len) == 0 && !there[len]) break;
+    }
     return &k->slots[i];
 }
 
@@ -33,26 +35,29 @@ static int grow(known *k, clipc_err *err)
     if (!slots) return clipc_fail_memory(err, "catalogue", cap * sizeof *v);
     free(k->slots);
     k->slots = slots, k->cap = cap, k->n_slots = 2 * cap;
-    for (size_t i = 0; i < k->n; i++)
-        *slot_of(k, known_path(k, &k->v[i])) = (uint32_t)i + 1;
+    for (size_t i = 0; i < k->n; i++) {
+        const char *path = known_path(k, &k->v[i]);
+        *slot_of(k, path, strlen(path)) = (uint32_t)i + 1;
+    }
     return CLIPC_OK;
 }
 
-int known_add(known *k, const char *path, known_file f, clipc_err *err)
+int known_add(known *k, const char *path, size_t len, known_file f, clipc_err *err)
 {
     int rc = k->n == k->cap ? grow(k, err) : CLIPC_OK;
 
     f.path = k->text.len;
-    if (rc == CLIPC_OK) rc = buf_add(&k->text, path, strlen(path) + 1, err);
+    if (rc == CLIPC_OK) rc = buf_add(&k->text, path, len, err);
+    if (rc == CLIPC_OK) rc = buf_add(&k->text, "", 1, err);
     if (rc != CLIPC_OK) return rc;
     k->v[k->n] = f;
-    *slot_of(k, path) = (uint32_t)++k->n;
+    *slot_of(k, path, len) = (uint32_t)++k->n;
     return CLIPC_OK;
 }
 
-known_file *known_find(const known *k, const char *path)
+known_file *known_find(const known *k, const char *path, size_t len)
 {
-    const uint32_t at = k->n_slots ? *slot_of(k, path) : 0;
+    const uint32_t at = k->n_slots ? *slot_of(k, path, len) : 0;
 
     return at ? &k->v[at - 1] : NULL;
 }

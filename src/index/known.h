@@ -14,7 +14,9 @@ typedef struct known_file {
     size_t path; /* offset in the table's text */
     int64_t id, size, mtime_ns;
     uint64_t inode;
-    bool failed, seen;
+    bool failed;  /* there is a reason why it has no vector */
+    bool missing; /* its content has no vector of this model */
+    bool seen;    /* by the walk */
 } known_file;
 
 typedef struct known {
@@ -26,10 +28,10 @@ typedef struct known {
 } known;
 
 void known_free(known *k);
-/* Adds a file, of which path is copied; the other members as given. */
-int known_add(known *k, const char *path, known_file f, clipc_err *err);
+/* Adds a file of a path of len bytes, which is copied; the other members as given. */
+int known_add(known *k, const char *path, size_t len, known_file f, clipc_err *err);
 /* NULL if there is none. */
-known_file *known_find(const known *k, const char *path);
+known_file *known_find(const known *k, const char *path, size_t len);
 static inline const char *known_path(const known *k, const known_file *f)
 {
     return k->text.data + f->path;
