@@ -60,6 +60,8 @@ CLIPC_API void clipc_index_close(clipc_index *x);
 typedef struct clipc_index_update_options {
     int hidden;   /* names that begin with a dot, too */
     int one_disk; /* not what lies on other file systems */
+    int remember; /* the folder, with these three: clipc_index_update_all takes it, and
+                     updates of what lies below it begin with them */
     /* Patterns of the shell, of names, or of paths below the folder if with a '/'. */
     const char *const *exclude;
     size_t n_exclude;
@@ -90,6 +92,15 @@ CLIPC_API int clipc_index_update(clipc_index *x, clipc_ctx *ctx, const char *pat
                                  const clipc_index_update_options *options,
                                  clipc_index_changes *out, clipc_err *err);
 
+/* The same of each folder that an update remembered; options for hearing alone. */
+CLIPC_API int clipc_index_update_all(clipc_index *x, clipc_ctx *ctx,
+                                     const clipc_index_update_options *options,
+                                     clipc_index_changes *out, clipc_err *err);
+/* Those folders. */
+CLIPC_API int clipc_index_each_folder(clipc_index *x,
+                                      int (*on)(void *user, const char *folder),
+                                      void *user, clipc_err *err);
+
 /* ---- one at a time ------------------------------------------------------------------
  */
 
@@ -103,8 +114,8 @@ CLIPC_API int clipc_index_add_image(clipc_index *x, clipc_ctx *ctx, const char *
 CLIPC_API int clipc_index_add_vectors(clipc_index *x, const char *const *keys,
                                       const float *vectors, const char *const *metas,
                                       size_t n, clipc_err *err);
-/* What has this key, and what lies below it if it is a folder; *removed (NULL allowed)
- * counts. */
+/* What has this key, and what lies below it if it is a folder, which is no longer
+ * remembered; *removed (NULL allowed) counts. */
 CLIPC_API int clipc_index_remove(clipc_index *x, const char *key, size_t *removed,
                                  clipc_err *err);
 
@@ -192,9 +203,18 @@ typedef struct clipc_index_stats {
 CLIPC_API int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x,
                                    clipc_err *err);
 
-/* Compares all checksums; *bad counts what is damaged, which on_bad (or NULL) hears of.
- * repair 1: entries whose vector is lost are made again at the next update. */
-CLIPC_API int clipc_index_verify(clipc_index *x, int repair, size_t *bad,
+typedef struct clipc_index_report {
+    size_t vectors; /* checked */
+    size_t bad;     /* damaged or lost */
+    size_t dropped; /* repaired: of those, made again at the next update */
+    int made_again; /* repaired: the catalogue was lost, so folders are to be added again;
+                       what was embedded is known */
+} clipc_index_report;
+
+/* Compares all checksums of the index in `folder` (NULL: as clipc_index_open), which need
+ * not be one that opens; on_bad (or NULL) is told a line for each thing that is wrong.
+ * repair 1: mends what can be. */
+CLIPC_API int clipc_index_verify(clipc_index_report *out, const char *folder, int repair,
                                  void (*on_bad)(void *user, const char *what), void *user,
                                  clipc_err *err);
 

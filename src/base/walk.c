@@ -50,10 +50,10 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 
 static int walk_folder(walk *w, const char *folder);
 
-/* The path below the first folder. */
+/* What patterns with a '/' are compared with. */
 static const char *below(const walk *w, const char *path)
 {
-    path += w->root_len;
+    path += w->options.exclude_from ? w->options.exclude_from : w->root_len;
     return path + strspn(path, "/");
 }
 

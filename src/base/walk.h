@@ -16,6 +16,8 @@ typedef struct walk_options {
                                    name, or such a path below the folder if it holds a
                                    '/', is left out, and all below it */
     size_t n_exclude;
+    size_t exclude_from; /* bytes of the first folder's path that such paths are below; 0:
+                            all */
     /* Hears of a folder that cannot be read, and the walk goes on; NULL: that ends it.
      * What it returns other than CLIPC_OK ends it, too. */
     int (*on_lost)(void *user, const char *folder, const clipc_err *why);

@@ -4,7 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "index/index.h"
+#include "index/folders.h"
 
 int index_each_below(clipc_index *x, const char *folder, store_filter f, store_item_fn fn,
                      void *arg, clipc_err *err)
@@ -56,6 +56,7 @@ int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_e
 
     if (rc != CLIPC_OK) return rc;
     rc = index_each_below(x, key, (store_filter){0}, note_id, &l, err);
+    if (rc == CLIPC_OK) rc = folders_forget(x, key, err);
     for (size_t i = 0; rc == CLIPC_OK && i < l.n; i++)
         rc = store_item_remove(x->s, l.v[i], err);
     rc = index_write_end(x, rc, err);

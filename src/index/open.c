@@ -3,10 +3,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "base/buf.h"
 #include "base/cpus.h"
 #include "index/fingerprint.h"
 #include "index/index.h"
+#include "index/place.h"
 
 void index_lock(clipc_index *x)
 {
@@ -48,17 +48,6 @@ store_hash content_hash(const void *data, size_t size)
 }
 
 /* ---- opening ---- */
-
-/* The user's data folder, as the XDG specification has it. */
-static int default_folder(buf *out, clipc_err *err)
-{
-    const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-
-    if (data && *data == '/') return buf_printf(out, err, "%s/clipc", data);
-    if (home && *home) return buf_printf(out, err, "%s/.local/share/clipc", home);
-    return clipc_fail(err, CLIPC_ERR_ARG,
-                      "no folder for the index: neither XDG_DATA_HOME nor HOME is set");
-}
 
 static int find_root(void *arg, const store_root *root)
 {
@@ -138,7 +127,6 @@ int clipc_index_open(clipc_index **out, const char *folder, const clipc_ctx *ctx
     const clipc_index_options o = options ? *options : (clipc_index_options){0};
     clipc_index *x = calloc(1, sizeof *x);
     store_space want;
-    buf path = {0};
     char name[512];
     int rc;
 
@@ -146,9 +134,7 @@ int clipc_index_open(clipc_index **out, const char *folder, const clipc_ctx *ctx
     if (!x) return clipc_fail_memory(err, "index", sizeof *x);
     pthread_mutex_init(&x->lock, NULL);
     rc = want_space(&want, name, sizeof name, ctx, &o, err);
-    if (rc == CLIPC_OK)
-        rc = folder ? buf_puts(&path, folder, err) : default_folder(&path, err);
-    x->folder = path.data;
+    if (rc == CLIPC_OK) rc = index_place(&x->folder, folder, err);
     if (rc == CLIPC_OK) rc = exec_new(&x->e, cpus_usable(), 0, err);
     if (rc == CLIPC_OK)
         rc = store_open(&x->s, x->folder, o.read_only ? STORE_READ : STORE_WRITE, err);

@@ -6,6 +6,7 @@
 #include "base/sizes.h"
 #include "base/walk.h"
 #include "index/batch.h"
+#include "index/folders.h"
 #include "index/known.h"
 
 /* Paths one after the other, each with its NUL. */
@@ -19,7 +20,9 @@ typedef struct update {
     clipc_ctx *ctx;
     clipc_index_update_options o;
     clipc_index_changes *count;
-    char *top; /* what is brought up to date, as an absolute path */
+    char *top;           /* what is brought up to date, as an absolute path */
+    size_t exclude_from; /* as in walk_options */
+    const char **exclude;
     known before;
     paths todo; /* new, changed, or without a vector of this model */
     paths lost; /* folders that could not be read */
@@ -98,6 +101,7 @@ static int walk(update *u)
                             .one_disk = u->o.one_disk,
                             .exclude = u->o.exclude,
                             .n_exclude = u->o.n_exclude,
+                            .exclude_from = u->exclude_from,
                             .on_lost = on_lost};
     struct stat st;
 
@@ -176,7 +180,30 @@ static int remove_gone(update *u)
     return u->count->removed ? index_write_end(u->x, rc, u->err) : rc;
 }
 
-static int run(update *u)
+/* ---- all of it ---- */
+
+/* Adds what a remembered folder is found with to the options. */
+static int add_options(update *u, const json_t *remembered)
+{
+    const json_t *more = json_object_get(remembered, "exclude");
+    const size_t n = u->o.n_exclude, m = json_array_size(more);
+
+    u->o.hidden |= json_is_true(json_object_get(remembered, "hidden"));
+    u->o.one_disk |= json_is_true(json_object_get(remembered, "one_disk"));
+    if (!m) return CLIPC_OK;
+    u->exclude = calloc(n + m, sizeof *u->exclude);
+    if (!u->exclude) return clipc_fail_memory(u->err, "patterns", n + m);
+    for (size_t i = 0; i < n; i++) u->exclude[i] = u->o.exclude[i];
+    for (size_t i = 0; i < m; i++) {
+        const char *pattern = json_string_value(json_array_get(more, i));
+        u->exclude[n + i] = pattern ? pattern : "";
+    }
+    u->o.exclude = u->exclude;
+    u->o.n_exclude = n + m;
+    return CLIPC_OK;
+}
+
+static int bring_up_to_date(update *u)
 {
     int rc = load_known(u);
 
@@ -184,6 +211,24 @@ static int run(update *u)
     if (rc == CLIPC_OK && u->todo.n) rc = put_new(u);
     /* Not one file: a drive that is not mounted looks so. */
     return rc == CLIPC_OK && u->seen && !u->count->stopped ? remove_gone(u) : rc;
+}
+
+static int run(update *u)
+{
+    json_t *remembered = NULL;
+    int rc = CLIPC_OK;
+
+    if (u->o.remember)
+        rc = file_is_dir(u->top)
+                 ? folders_remember(u->x, u->top, &u->o, u->err)
+                 : clipc_fail(u->err, CLIPC_ERR_ARG, "%s: not a folder", u->top);
+    if (rc == CLIPC_OK)
+        rc = folders_options(&remembered, &u->exclude_from, u->x, u->top, u->err);
+    if (rc == CLIPC_OK && !u->o.remember) rc = add_options(u, remembered);
+    if (rc == CLIPC_OK) rc = bring_up_to_date(u);
+    json_decref(remembered);
+    free(u->exclude);
+    return rc;
 }
 
 int clipc_index_update(clipc_index *x, clipc_ctx *ctx, const char *path,
@@ -205,4 +250,49 @@ int clipc_index_update(clipc_index *x, clipc_ctx *ctx, const char *path,
     buf_free(&u.todo.text);
     buf_free(&u.lost.text);
     return rc;
+}
+
+/* Of each remembered folder in turn. */
+typedef struct all_folders {
+    clipc_index *x;
+    clipc_ctx *ctx;
+    const clipc_index_update_options *options;
+    clipc_index_changes *sum;
+    clipc_err *err;
+} all_folders;
+
+static int update_folder(void *user, const char *folder)
+{
+    const all_folders *a = user;
+    clipc_index_changes c;
+    clipc_err why;
+    int rc = CLIPC_OK;
+
+    if (a->sum->stopped) return CLIPC_OK;
+    if (!file_is_dir(folder)) { /* a drive that is not there */
+        clipc_fail(&why, CLIPC_ERR_IO, "%s: no such folder now", folder);
+        if (a->options && a->options->on_failed)
+            a->options->on_failed(a->options->user, folder, &why);
+        return CLIPC_OK;
+    }
+    rc = clipc_index_update(a->x, a->ctx, folder, a->options, &c, a->err);
+    a->sum->unchanged += c.unchanged;
+    a->sum->embedded += c.embedded;
+    a->sum->known += c.known;
+    a->sum->removed += c.removed;
+    a->sum->failed += c.failed;
+    a->sum->busy += c.busy;
+    a->sum->stopped |= c.stopped;
+    return rc;
+}
+
+int clipc_index_update_all(clipc_index *x, clipc_ctx *ctx,
+                           const clipc_index_update_options *options,
+                           clipc_index_changes *out, clipc_err *err)
+{
+    clipc_index_changes unused;
+    all_folders a = {x, ctx, options, out ? out : &unused, err};
+
+    *a.sum = (clipc_index_changes){0};
+    return clipc_index_each_folder(x, update_folder, &a, err);
 }
