@@ -224,6 +224,13 @@ typedef struct clipc_crop_options {
 CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
                               const clipc_crop_options *options, clipc_err *err);
 
+/* A picture in a file's bytes as a small JPEG for people to look at: upright, on white,
+ * its longer side at most `side` pixels.  *jpeg is malloc'd (free it).  name is for
+ * messages; max_megapixels 0: 256. */
+CLIPC_API int clipc_thumbnail(uint8_t **jpeg, size_t *jpeg_size, const void *data,
+                              size_t size, const char *name, size_t side,
+                              double max_megapixels, clipc_err *err);
+
 /* n texts of lens [n] bytes, which may hold NUL; lens NULL: they end in NUL.  Out
  * [n,embed_dim].  Together they cost less than one by one: what they begin with in common
  * is computed once.  Long ones: options.long_texts. */

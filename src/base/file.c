@@ -149,6 +149,8 @@ int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err
     *a = (atomic_file){0};
     if (!overwrite && file_exists(path))
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", path);
+    if (file_is_dir(path))
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: is a folder", path);
     a->path = strdup(path);
     if (!a->path || asprintf(&a->tmp, "%s.XXXXXX", path) < 0) {
         a->tmp = NULL;

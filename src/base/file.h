@@ -48,7 +48,8 @@ typedef struct atomic_file {
     char *path, *tmp;
 } atomic_file;
 
-/* `overwrite` false: fails with CLIPC_ERR_EXISTS when the target is there. */
+/* `overwrite` false: fails with CLIPC_ERR_EXISTS when the target is there; a folder is
+ * never overwritten. */
 int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err);
 int atomic_write(atomic_file *a, const void *data, size_t size, clipc_err *err);
 int atomic_commit(atomic_file *a, clipc_err *err);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/page.h"
 #include "base/permute.h"
 #include "base/sizes.h"
 #include "text/bpe.h"
@@ -309,7 +310,7 @@ static int show_some(contact_sheet *s, const report *r)
     const sources *from = &r->v.s;
     rng random = rng_seed(1, 0);
     const permutation p = permute_make(&random, from->n);
-    int rc = sheet_section(s, "Pictures, drawn at random", "", r->err);
+    int rc = page_section(&s->html, "Pictures, drawn at random", NULL, r->err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < from->n && i < r->v.o->sheet; i++)
         rc = sheet_picture(s, from, &from->v[permute_at(&p, i)], NULL, r->err);
@@ -326,7 +327,8 @@ static int show_duplicates(contact_sheet *s, const report *r)
          at += len, shown++) {
         const sample *x = &r->v.s.v[r->order[at]];
         char note[48];
-        if (!shown) rc = sheet_section(s, "The same picture several times", "", r->err);
+        if (!shown)
+            rc = page_section(&s->html, "The same picture several times", NULL, r->err);
         snprintf(note, sizeof note, "%zu times", len);
         if (rc == CLIPC_OK) rc = sheet_picture(s, &r->v.s, x, note, r->err);
     }
@@ -340,7 +342,8 @@ static int show_near(contact_sheet *s, const report *r)
     int rc = survey_near(r->order, &n, v, r->err);
 
     if (rc == CLIPC_OK && n)
-        rc = sheet_section(s, "Near to an evaluation picture, which follows", "", r->err);
+        rc = page_section(&s->html, "Near to an evaluation picture, which follows", NULL,
+                          r->err);
     for (size_t i = 0; rc == CLIPC_OK && i < n && i < SHEET_PAIRS; i++) {
         const seen *x = &v->v[r->order[i]];
         char note[48];
@@ -357,14 +360,14 @@ static int make_page(char **html, const report *r)
 {
     contact_sheet s = {.max_megapixels = r->v.o->max_megapixels};
     char *numbers = json_dumps(r->root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    int rc = numbers ? sheet_begin(&s, "A training set", r->err)
+    int rc = numbers ? page_begin(&s.html, "A training set", SHEET_WIDTH, r->err)
                      : clipc_fail_memory(r->err, "page", 0);
 
     if (rc == CLIPC_OK) rc = show_some(&s, r);
     if (rc == CLIPC_OK) rc = show_duplicates(&s, r);
     if (rc == CLIPC_OK) rc = show_near(&s, r);
-    if (rc == CLIPC_OK) rc = sheet_section(&s, "Numbers", numbers, r->err);
-    if (rc == CLIPC_OK) rc = sheet_end(&s, r->err);
+    if (rc == CLIPC_OK) rc = page_section(&s.html, "Numbers", numbers, r->err);
+    if (rc == CLIPC_OK) rc = page_end(&s.html, r->err);
     if (rc == CLIPC_OK) *html = s.html.data, s.html = (buf){0};
     free(numbers);
     sheet_free(&s);

@@ -618,5 +618,6 @@ expect 'train: memory said, and limited' train_memory
 . tests/cli/resume.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/cli/faults.sh || status=1
+sh tests/cli/html.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status
