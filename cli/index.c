@@ -314,7 +314,6 @@ static const action actions[] = {
       "  clipc index remove ~/Pictures/scans\n"},
      TABLE(whose_table),
      .writes = true,
-     .writes = true,
      .needs_some = true,
      .run = run_remove},
     {{"index list", "[DIR...] [options]", "Lists what the index holds for a model.",
