@@ -86,9 +86,17 @@ enum { CATALOGUE_BUSY_MS = 10000 };
 /* The file of a space and how many slots of it are in use, as the catalogue has it. */
 int space_open(store *s, space_file **out, store_space *space, int64_t id,
                clipc_err *err);
+/* The catalogue's row; the name of the model lies in the store, until the next call. */
+int space_row(store *s, store_space *out, int64_t *generation, int64_t id,
+              clipc_err *err);
+/* CLIPC_ERR_FORMAT: a file holds other vectors than a space. */
+int space_fits(const vectors *v, const store_space *space, clipc_err *err);
 void spaces_close(store *s);
-/* "folder/ID.GENERATION.vectors", malloc'd; NULL when memory is out. */
-char *space_path(const store *s, int64_t id, int64_t generation);
+/* "folder/ID.GENERATION.vectors" and an ending, malloc'd; NULL when memory is out. */
+char *space_path(const store *s, int64_t id, int64_t generation, const char *ending);
+#define SPACE_UNFINISHED ".tmp" /* what compaction still writes */
+/* After a file was made there: its name outlives the machine's fall only so. */
+int space_sync_folder(const store *s, clipc_err *err);
 /* Calls fn for each file in the folder that is named so. */
 int spaces_each_file(const char *folder,
                      int (*fn)(void *arg, int64_t id, int64_t generation), void *arg,

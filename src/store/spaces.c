@@ -1,7 +1,9 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,11 +13,12 @@
 
 /* ---- files ---- */
 
-char *space_path(const store *s, int64_t id, int64_t generation)
+char *space_path(const store *s, int64_t id, int64_t generation, const char *ending)
 {
     char name[64];
 
-    snprintf(name, sizeof name, "%" PRId64 ".%" PRId64 ".vectors", id, generation);
+    snprintf(name, sizeof name, "%" PRId64 ".%" PRId64 ".vectors%s", id, generation,
+             ending);
     return path_join(s->folder, name);
 }
 
@@ -61,7 +64,7 @@ static int add_file(store *s, space_file **out, clipc_err *err)
     return CLIPC_OK;
 }
 
-static int same_as_catalogue(const vectors *v, const store_space *space, clipc_err *err)
+int space_fits(const vectors *v, const store_space *space, clipc_err *err)
 {
     if (v->head.dim == space->dim && v->head.type == space->type &&
         memcmp(&v->head.fingerprint, &space->fingerprint, sizeof space->fingerprint) == 0)
@@ -74,7 +77,7 @@ static int same_as_catalogue(const vectors *v, const store_space *space, clipc_e
 static int open_file(store *s, space_file *f, const store_space *space,
                      int64_t generation, clipc_err *err)
 {
-    char *path = space_path(s, space->id, generation);
+    char *path = space_path(s, space->id, generation, "");
     int rc = path ? CLIPC_OK : clipc_fail_memory(err, s->folder, 0);
 
     if (rc == CLIPC_OK) rc = vectors_open(&f->v, path, s->mode == STORE_WRITE, err);
@@ -82,7 +85,7 @@ static int open_file(store *s, space_file *f, const store_space *space,
     if (rc != CLIPC_OK) return rc;
     f->id = space->id;
     f->generation = generation;
-    if ((rc = same_as_catalogue(&f->v, space, err)) != CLIPC_OK) vectors_close(&f->v);
+    if ((rc = space_fits(&f->v, space, err)) != CLIPC_OK) vectors_close(&f->v);
     return rc;
 }
 
@@ -100,9 +103,7 @@ static void read_space(store_space *out, sqlite3_stmt *st)
     catalogue_hash(&out->fingerprint, st, 2);
 }
 
-/* The name of its model lies in the store, until the next call. */
-static int space_row(store *s, store_space *out, int64_t *generation, int64_t id,
-                     clipc_err *err)
+int space_row(store *s, store_space *out, int64_t *generation, int64_t id, clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_ready(s, SQL_SPACE_GET, err);
     bool row;
@@ -169,17 +170,29 @@ static int check_space(const store *s, const store_space *want, clipc_err *err)
     return CLIPC_OK;
 }
 
+int space_sync_folder(const store *s, clipc_err *err)
+{
+    const int fd = open(s->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool done = fd >= 0 && fsync(fd) == 0;
+    const int why = errno;
+
+    if (fd >= 0) close(fd);
+    return done ? CLIPC_OK
+                : clipc_fail(err, CLIPC_ERR_IO, "%s: %s", s->folder, strerror(why));
+}
+
 static int make_file(store *s, int64_t id, const store_space *want, clipc_err *err)
 {
     vectors_head head = {
         .fingerprint = want->fingerprint, .dim = want->dim, .type = want->type};
-    char *path = space_path(s, id, 1);
+    char *path = space_path(s, id, 1, "");
     space_file *f = NULL;
     int rc = path ? add_file(s, &f, err) : clipc_fail_memory(err, s->folder, 0);
 
     memcpy(head.model, want->model, strlen(want->model));
     if (rc == CLIPC_OK) rc = vectors_create(&f->v, path, &head, err);
     if (rc == CLIPC_OK) f->id = id, f->generation = 1, s->n_files++;
+    if (rc == CLIPC_OK) rc = space_sync_folder(s, err);
     free(path);
     return rc;
 }
@@ -343,17 +356,25 @@ int store_each_item_of(store *s, int64_t space, uint64_t slot, store_item_fn fn,
 
 /* ---- what is left over ---- */
 
+static void remove_file(const store *s, int64_t id, int64_t generation,
+                        const char *ending)
+{
+    char *path = space_path(s, id, generation, ending);
+
+    if (path) unlink(path);
+    free(path);
+}
+
 static int tidy_file(void *arg, int64_t id, int64_t generation)
 {
     store *s = arg;
     store_space space;
     int64_t named = 0;
     const int rc = space_row(s, &space, &named, id, NULL);
-    const bool left = rc == CLIPC_ERR_ARG || (rc == CLIPC_OK && named != generation);
-    char *path = left ? space_path(s, id, generation) : NULL;
 
-    if (path) unlink(path);
-    free(path);
+    if (rc == CLIPC_ERR_ARG || (rc == CLIPC_OK && named != generation))
+        remove_file(s, id, generation, "");
+    remove_file(s, id, generation + 1, SPACE_UNFINISHED);
     return CLIPC_OK;
 }
 

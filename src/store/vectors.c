@@ -163,14 +163,25 @@ int vectors_open(vectors *v, const char *path, bool write, clipc_err *err)
     return rc;
 }
 
-int vectors_create(vectors *v, const char *path, const vectors_head *head, clipc_err *err)
+static int open_with_head(vectors *v, const char *path, int flags,
+                          const vectors_head *head, clipc_err *err)
 {
-    int rc = open_with(v, path, O_RDWR | O_CREAT | O_TRUNC, err);
+    int rc = open_with(v, path, O_RDWR | O_CREAT | flags, err);
 
     v->head = *head;
     if (rc == CLIPC_OK) rc = write_head(v, err);
     if (rc != CLIPC_OK) vectors_close(v);
     return rc;
+}
+
+int vectors_create(vectors *v, const char *path, const vectors_head *head, clipc_err *err)
+{
+    return open_with_head(v, path, O_TRUNC, head, err);
+}
+
+int vectors_mend(vectors *v, const char *path, const vectors_head *head, clipc_err *err)
+{
+    return open_with_head(v, path, 0, head, err);
 }
 
 void vectors_close(vectors *v)
@@ -219,6 +230,19 @@ static int end_of(const vectors *v, size_t *end, uint64_t slots, clipc_err *err)
                        vectors_row_bytes(v)
                  : VECTORS_HEAD;
     return CLIPC_OK;
+}
+
+int vectors_extend(vectors *v, uint64_t slots, clipc_err *err)
+{
+    uint64_t bytes = 0;
+    size_t end = 0;
+    int rc = end_of(v, &end, slots, err);
+
+    if (rc == CLIPC_OK) rc = file_bytes(v, &bytes, err);
+    if (rc != CLIPC_OK || bytes >= end) return rc;
+    v->dirty = true;
+    return ftruncate(v->fd, (off_t)end) == 0 ? CLIPC_OK
+                                             : io_error(v, "extend", errno, err);
 }
 
 int vectors_reach(vectors *v, uint64_t slots, clipc_err *err)

@@ -47,6 +47,10 @@ int vectors_open(vectors *v, const char *path, bool write, clipc_err *err);
 /* A new one, whatever was there. */
 int vectors_create(vectors *v, const char *path, const vectors_head *head,
                    clipc_err *err);
+/* One with a damaged header, which is written anew, or an empty one if it is gone. */
+int vectors_mend(vectors *v, const char *path, const vectors_head *head, clipc_err *err);
+/* Makes it as long as so many slots need, with holes for those that are not there. */
+int vectors_extend(vectors *v, uint64_t slots, clipc_err *err);
 /* What is pending is forgotten. */
 void vectors_close(vectors *v);
 
