@@ -15,6 +15,7 @@ struct clipc_index {
     int64_t root;         /* of all items; 0: an empty index that is only read */
     int64_t space;        /* of the handle's model; 0: likewise */
     size_t dim;
+    bool read_only;
 };
 
 /* The root's path: keys are absolute paths, or what callers choose. */

@@ -20,7 +20,7 @@ void index_unlock(clipc_index *x)
 
 int index_write_begin(clipc_index *x, clipc_err *err)
 {
-    if (!x->root || !x->space)
+    if (x->read_only)
         return clipc_fail(err, CLIPC_ERR_ARG, "%s: the index was opened to be read",
                           x->folder);
     index_lock(x);
@@ -134,6 +134,7 @@ int clipc_index_open(clipc_index **out, const char *folder, const clipc_ctx *ctx
     if (!x) return clipc_fail_memory(err, "index", sizeof *x);
     pthread_mutex_init(&x->lock, NULL);
     rc = want_space(&want, name, sizeof name, ctx, &o, err);
+    x->read_only = o.read_only;
     if (rc == CLIPC_OK) rc = index_place(&x->folder, folder, err);
     if (rc == CLIPC_OK) rc = exec_new(&x->e, cpus_usable(), 0, err);
     if (rc == CLIPC_OK)
