@@ -189,14 +189,26 @@ static int check_spaces(care *c, clipc_err *err)
 
 /* ---- the catalogue ---- */
 
-/* CLIPC_ERR_FORMAT: it is broken; *err says how. */
+static bool has_catalogue(const store *s)
+{
+    char *path = path_join(s->folder, CATALOGUE_NAME);
+    const bool there = path && file_exists(path);
+
+    free(path);
+    return there;
+}
+
+/* CLIPC_ERR_FORMAT: it is broken or gone; *err says how. */
 static int check_catalogue(care *c, clipc_err *err)
 {
     sqlite3_stmt *st;
     bool row;
-    int rc = catalogue_open(c->s, false, err);
+    int rc = CLIPC_OK;
 
-    if (rc != CLIPC_OK) return rc;
+    if (!has_catalogue(c->s))
+        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s/%s: is gone", c->s->folder,
+                          CATALOGUE_NAME);
+    if ((rc = catalogue_open(c->s, false, err)) != CLIPC_OK) return rc;
     if (!(st = catalogue_prepare(c->s, "PRAGMA integrity_check(1)", err)))
         return catalogue_error(c->s, NULL);
     rc = catalogue_step(c->s, st, &row, err);
@@ -323,7 +335,7 @@ static int look_after(care *c, clipc_err *err)
     const int rc = check_catalogue(c, &why);
 
     if (rc == CLIPC_OK) return check_spaces(c, err);
-    if (rc != CLIPC_ERR_FORMAT && c->s->db) return clipc_fail(err, rc, "%s", why.msg);
+    if (rc != CLIPC_ERR_FORMAT) return clipc_fail(err, rc, "%s", why.msg);
     c->out->catalogue = true;
     tell(c, why.msg);
     return c->mend ? make_catalogue(c, err) : CLIPC_OK;

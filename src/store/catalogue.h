@@ -79,7 +79,7 @@ void catalogue_release(store *s, bool own);
 int catalogue_open(store *s, bool create, clipc_err *err);
 void catalogue_close(store *s);
 #define CATALOGUE_NAME "catalogue.db"
-enum { CATALOGUE_BUSY_MS = 10000 };
+enum { CATALOGUE_BUSY_MS = 5000 };
 
 /* ---- spaces.c ---- */
 

@@ -58,7 +58,7 @@ void store_close(store *s);
 /* Whether a folder holds an index, sound or not. */
 bool store_exists(const char *folder);
 
-/* CLIPC_ERR_EXISTS: another process has been writing for ten seconds. */
+/* CLIPC_ERR_EXISTS: another process has been writing for five seconds. */
 int store_begin(store *s, clipc_err *err);
 /* After a failure nothing of it is there, and the store as it was before. */
 int store_commit(store *s, clipc_err *err);
