@@ -108,9 +108,9 @@ $B/bench_%: $B/bench/bench_%.o $(LIB_O)
 	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 .PHONY: examples
-examples: $B/example_zero_shot
+examples: $B/example_zero_shot $B/example_find_pictures
 
-$B/example_%: examples/%.c $B/libclipc.a include/clipc.h
+$B/example_%: examples/%.c $B/libclipc.a include/clipc.h include/clipc_index.h
 	$(CC) -std=c11 -Iinclude -o $@ $< $B/libclipc.a $(LDFLAGS_ALL) $(PKG_LIBS)
 
 # ---- fuzzing ---------------------------------------------------------------------------

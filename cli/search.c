@@ -93,16 +93,21 @@ static int parse_score(finder *f, const char *value)
     return cli_usage("search", "--min-score wants a cosine, -1 to 1");
 }
 
-/* A glob that matches whole paths: of names anywhere, or below the working folder. */
+/* A glob of names as it is; one of paths becomes that of a whole path. */
 static int add_glob(finder *f, const char *value)
 {
     char here[PATH_MAX] = "";
     buf b = {0};
-    int rc;
+    int rc = CLIPC_OK;
 
-    if (!strchr(value, '/')) rc = buf_printf(&b, &f->g.s.err, "*/%s", value);
-    else if (*value == '/') rc = buf_puts(&b, value, &f->g.s.err);
-    else rc = buf_printf(&b, &f->g.s.err, "%s/%s", getcwd(here, sizeof here), value);
+    if (strchr(value, '/') && *value != '/') {
+        if (strncmp(value, "./", 2) == 0) value += 2;
+        if (!getcwd(here, sizeof here)) *here = '\0';
+        for (const char *p = here; rc == CLIPC_OK && *p; p++) /* no pattern itself */
+            rc = buf_printf(&b, &f->g.s.err, "%s%c", strchr("*?[\\", *p) ? "\\" : "", *p);
+        if (rc == CLIPC_OK) rc = buf_puts(&b, "/", &f->g.s.err);
+    }
+    if (rc == CLIPC_OK) rc = buf_puts(&b, value, &f->g.s.err);
     if (rc == CLIPC_OK) rc = strings_add(&f->globs, b.data, b.len, &f->g.s.err);
     buf_free(&b);
     return rc == CLIPC_OK ? 0 : cli_fail(&f->g.s.err);

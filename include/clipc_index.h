@@ -146,9 +146,11 @@ typedef struct clipc_index_search_options {
     const float *unless; /* [n_unless,dim] unit vectors: what fits one of these better
                             than the query is no hit */
     size_t n_unless;
-    const char *folder;       /* only what lies below */
-    const char *const *globs; /* [n_globs] only paths that match one, as fnmatch does with
-                                 '*' for any characters */
+    const char *folder; /* only what lies below */
+    /* [n_globs] only what matches one, as fnmatch does: names, or whole keys where it has
+     * a
+     * '/', which '*' may stand for too. */
+    const char *const *globs;
     size_t n_globs;
     int64_t after, before; /* seconds since 1970, taken at or after and before (EXIF, else
                               the file's time); 0: any */

@@ -83,8 +83,12 @@ static bool name_fits(search *q, const store_item *it)
     if (!q->o.n_globs) return true;
     buf_clear(&q->key);
     if (buf_add(&q->key, it->key.data, it->key.size, NULL) != CLIPC_OK) return false;
-    for (size_t i = 0; i < q->o.n_globs; i++)
-        if (fnmatch(q->o.globs[i], q->key.data, 0) == 0) return true;
+    for (size_t i = 0; i < q->o.n_globs; i++) {
+        const char *glob = q->o.globs[i];
+        if (fnmatch(glob, strchr(glob, '/') ? q->key.data : path_base(q->key.data), 0) ==
+            0)
+            return true;
+    }
     return false;
 }
 
@@ -109,11 +113,12 @@ static bool fits(void *arg, const store_item *it)
     return shape_fits(o->shape, it->width, it->height) && name_fits(q, it);
 }
 
-static bool filters(const search *q)
+/* Whether items are to be looked at, beside where they lie. */
+static bool looks(const search *q)
 {
     const clipc_index_search_options *o = &q->o;
 
-    return q->below || o->after || o->before || o->min_side || o->shape || o->n_globs;
+    return o->after || o->before || o->min_side || o->shape || o->n_globs;
 }
 
 /* ---- hits ---- */
@@ -206,13 +211,14 @@ static int scan(search *q, const slot_set *among)
 
 static int select_and_scan(search *q)
 {
-    store_filter f = {.root = q->x->root, .accept = fits, .arg = q};
+    store_filter f = {.root = q->x->root, .accept = looks(q) ? fits : NULL, .arg = q};
+    const bool all = !q->below && !looks(q);
     slot_set among = {0};
     int rc = CLIPC_OK;
 
     if (q->below) f.prefix = bytes_of(q->below, strlen(q->below));
-    if (filters(q)) rc = store_select(q->x->s, &among, q->x->space, &f, q->err);
-    if (rc == CLIPC_OK) rc = scan(q, filters(q) ? &among : NULL);
+    if (!all) rc = store_select(q->x->s, &among, q->x->space, &f, q->err);
+    if (rc == CLIPC_OK) rc = scan(q, all ? NULL : &among);
     slot_set_free(&among);
     return rc;
 }
