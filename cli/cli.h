@@ -36,6 +36,14 @@ int cmd_tokenize(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_vocab(int argc, char **argv);
 
+/* Of commands that read training sets: how tables among these are read. */
+#define TABLE_OPTS                                                               \
+    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"}, \
+        {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},    \
+    {                                                                            \
+        "csv-separator", 0, "C", "between columns (tab or comma, by the header)" \
+    }
+
 /* "clipc train status ..", "clipc train plot ..". */
 int train_status(int argc, char **argv);
 int train_plot(int argc, char **argv);

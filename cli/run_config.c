@@ -58,7 +58,8 @@ static int place_all(json_t *config, const char *cwd)
 {
     static const char *const of_data[] = {"data", "val", "order", "eval"};
     static const char *const models[] = {"init", "distill"};
-    static const char *const others[] = {"data_dir", "tokenizer", "cache_dir"};
+    static const char *const others[] = {"data_dir", "tokenizer", "cache_dir",
+                                         "dictionary"};
     int rc = 0;
 
     if (!json_object_get(config, "data_dir") &&
@@ -66,7 +67,7 @@ static int place_all(json_t *config, const char *cwd)
         rc = json_object_set_new(config, "data_dir", json_string(cwd));
     for (size_t i = 0; i < 4 && !json_object_get(config, "data_dir"); i++)
         rc |= place(config, of_data[i], cwd);
-    for (size_t i = 0; i < 3; i++) rc |= place(config, others[i], cwd);
+    for (size_t i = 0; i < 4; i++) rc |= place(config, others[i], cwd);
     for (size_t i = 0; i < 2; i++) {
         const char *model = json_string_value(json_object_get(config, models[i]));
         if (model && file_exists(model)) rc |= place(config, models[i], cwd);

@@ -30,13 +30,12 @@ static const opt table[] = {
     {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
     {"cache-texts", 0, NULL, "with --lock-text: each text is computed once"},
     {"cache-features", 0, "N", "with --lock-image: N views of each picture, once"},
+    {"cache-dir", 0, "FOLDER", "where these are kept (OUT/cache)"},
     {"distill", 0, "MODEL", "learn from a model too, by what it makes of each batch"},
     {"distill-loss", 0, "KIND", "of its logits or its embeddings (logits)"},
     {"distill-weight", 0, "X", "of that beside the contrastive loss (1)"},
-    {"cache-dir", 0, "FOLDER", "where these are kept (OUT/cache)"},
-    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
-    {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
-    {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
+    TABLE_OPTS,
+    {"dictionary", 0, "FILE", "say captions otherwise at times: see the manual"},
     {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
@@ -124,17 +123,14 @@ static int set_pair(settings *s, const char *value)
     return set_key(s, key, eq + 1);
 }
 
-/* Options whose value is a text, whatever it looks like. */
+/* Is an option's value a text, whatever it looks like?  Numbers are called so. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"data",         "val",         "eval",
-                                        "init",         "cache-dir",   "distill",
-                                        "tokenizer",    "csv-img-key", "csv-caption-key",
-                                        "csv-separator"};
+    const opt *o = table;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) return true;
-    return false;
+    while (strcmp(o->name, name) != 0) o++;
+    return o->arg && strcmp(o->arg, "N") != 0 && strcmp(o->arg, "X") != 0 &&
+           strcmp(o->arg, "SIZE") != 0;
 }
 
 static int on_option(void *user, const char *name, const char *value)

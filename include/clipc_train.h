@@ -69,6 +69,14 @@
  *   templates        list of "... {} ...": how captions become texts; also saved as the
  *                    model's own templates, in place of those of init
  *   alternative      .25: chance of drawing another than a picture's first caption
+ *   dictionary       a file by which captions are said otherwise at times: a word or
+ *                    phrase, a tab, a text that means the same, a line each.  Such
+ *                    synonyms take each other's place wherever a caption has one; a line
+ *                    with another tab and "gloss" explains a word, and its text stands
+ *                    alone for a caption that is just that word.  Of a caption one word
+ *                    is drawn, of that one text.  Captions are equal, for the loss, if
+ *                    they were so before
+ *   dictionary_prob  .25: chance of doing so
  *   augment          how pictures vary, each view drawn anew.
  *                    Those with alpha: "ground" [.45, .15, .30, .10], chances of white, a
  *                    grey, a colour, black under them; "rotate" 12 degrees; "scale" [.7,
@@ -349,10 +357,11 @@ CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
 typedef struct clipc_stats_options {
     const char *const *against; /* evaluation sets: paths, captions not needed */
     size_t n_against;
-    double near;           /* a picture nearer than that to one of them is told */
-    size_t sheet;          /* pictures of the contact sheet, drawn at random */
-    size_t threads;        /* 0: all that the process may use */
-    double max_megapixels; /* larger pictures are broken */
+    const char *dictionary; /* NULL allowed: count captions that it has entries for */
+    double near;            /* a picture nearer than that to one of them is told */
+    size_t sheet;           /* pictures of the contact sheet, drawn at random */
+    size_t threads;         /* 0: all that the process may use */
+    double max_megapixels;  /* larger pictures are broken */
     /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
     int (*on_progress)(void *user, size_t done, size_t total);
     void *user;
@@ -364,8 +373,10 @@ CLIPC_API clipc_stats_options clipc_stats_default(void);
 /* What is in a training set: every picture is decoded.  *json, malloc'd and the caller's
  * to free: {"samples", "broken", "broken_first", "bytes", "index_bytes", "sources",
  * "formats", "transparent", "tint", "width", "height", "captions", "duplicates", "near"};
- * lengths as {"least", "median", "p95", "most", "mean"}.  Duplicates have the same
- * pixels; near is the root mean square difference of 16 x 16 grey levels, on white.
+ * lengths as {"least", "median", "p95", "most", "mean"}; of captions,
+ * "dictionary" has {"words", "whole", "part"}: its words, and how many captions it could
+ * say otherwise as a whole or in part.  Duplicates have the same pixels; near is the root
+ * mean square difference of 16 x 16 grey levels, on white.
  * *html (NULL: none wanted), likewise: the contact sheet, with duplicates and what is
  * near, in one page that needs no other file. */
 CLIPC_API int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,

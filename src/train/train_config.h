@@ -20,7 +20,8 @@ typedef struct train_cfg {
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
     char *table_keys[TABLE_KEYS];
-    char *val; /* NULL: none */
+    dictionary *dictionary; /* NULL: none */
+    char *val;              /* NULL: none */
     eval_list evals;
     init_cfg init;
     objective objective;

@@ -615,6 +615,7 @@ expect 'train: memory said, and limited' train_memory
 . tests/cli/init.sh
 . tests/cli/objectives.sh
 . tests/cli/data.sh
+. tests/cli/dictionary.sh
 . tests/cli/resume.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/cli/faults.sh || status=1
