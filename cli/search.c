@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/gallery.h"
 #include "cli/indexing.h"
 #include "cli/query.h"
 
@@ -25,6 +26,8 @@ static const opt table[] = {
     {"min-size", 0, "PIXELS", "no side shorter"},
     {"shape", 0, "S", "landscape, portrait or square"},
     {"json", 'j', NULL, "one JSON object a line"},
+    {"html", 0, "FILE", "write a page too: the pictures found, their scores"},
+    {"force", 'f', NULL, "replace the file of --html"},
     {"print0", '0', NULL, "paths alone, a NUL behind each, for xargs -0"},
 };
 
@@ -44,13 +47,18 @@ static const opts_usage usage = {
     "  clipc search --like a.jpg --in photos/2024 --after 2024-05 --shape portrait\n"
     "  clipc search \"a red car\" -0 --min-score 0.25 | xargs -0 ls -l\n"};
 
+enum { FILE_LIMIT = 1 << 30 };
+
 typedef struct finder {
     indexing g;
     query query, unless;
     clipc_index_search_options o;
     strings globs;
     const char *scope; /* folder; NULL: this one */
-    bool all, no_update, json, print0;
+    const char *html;
+    buf asked; /* the query as it was typed: the page's title */
+    gallery page;
+    bool all, no_update, json, print0, force;
 } finder;
 
 /* The first moment of a year, month or day here. */
@@ -139,6 +147,8 @@ static int on_option(void *user, const char *name, const char *value)
 
     if (strcmp(name, "json") == 0) return f->json = true, 0;
     if (strcmp(name, "print0") == 0) return f->print0 = true, 0;
+    if (strcmp(name, "html") == 0) return f->html = value, 0;
+    if (strcmp(name, "force") == 0) return f->force = true, 0;
     if (strcmp(name, "all") == 0) return f->all = true, 0;
     if (strcmp(name, "no-update") == 0) return f->no_update = true, 0;
     if (strcmp(name, "like") == 0) return add_term(f, &f->query, value, true);
@@ -179,26 +189,79 @@ static void print_hits(const finder *f, const clipc_index_hits *hits)
     }
 }
 
+/* ---- the page ---- */
+
+static int add_to_page(finder *f, const clipc_index_hit *h, buf *file)
+{
+    page_bar bar = {.label = "cosine", .part = h->score > 0 ? (double)h->score : 0.0};
+    page_figure figure = {.bars = &bar, .n_bars = 1, .name = path_from_here(h->key)};
+    clipc_err why;
+
+    snprintf(bar.value, sizeof bar.value, "%.4f", (double)h->score);
+    if (file_read(file, h->key, FILE_LIMIT, &why) != CLIPC_OK) figure.instead = why.msg;
+    return gallery_add(&f->page, &figure, (span){(const uint8_t *)file->data, file->len},
+                       f->g.s.options.max_megapixels, &f->g.s.err);
+}
+
+static int write_page(finder *f, const clipc_index_hits *hits)
+{
+    buf file = {0};
+    int rc = CLIPC_OK;
+
+    if (!f->html) return CLIPC_OK;
+    for (size_t i = 0; rc == CLIPC_OK && i < hits->n && !cli_interrupted(); i++)
+        rc = add_to_page(f, &hits->v[i], &file);
+    buf_free(&file);
+    if (rc == CLIPC_OK && cli_interrupted())
+        rc = clipc_fail(&f->g.s.err, CLIPC_ERR_ARG, "stopped; not written: %s", f->html);
+    return rc == CLIPC_OK ? gallery_commit(&f->page, &f->g.s.err) : rc;
+}
+
+static int begin_page(finder *f, char **operands, size_t n)
+{
+    int rc = CLIPC_OK;
+
+    if (!f->html) return CLIPC_OK;
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++)
+        rc = buf_printf(&f->asked, &f->g.s.err, "%s%s", i ? " " : "", operands[i]);
+    if (rc == CLIPC_OK && !n)
+        rc = buf_printf(&f->asked, &f->g.s.err, "like %s", f->query.v[0].file);
+    return rc == CLIPC_OK ? gallery_open(&f->page, f->html, f->force, f->asked.data, NULL,
+                                         &f->g.s.err)
+                          : rc;
+}
+
+/* ---- all of it ---- */
+
+static int answer(finder *f)
+{
+    clipc_index_hits hits = {0};
+    int rc = clipc_index_search(&hits, f->g.x, f->g.s.ctx, f->query.v, f->query.n, &f->o,
+                                &f->g.s.err);
+
+    if (rc == CLIPC_OK) print_hits(f, &hits);
+    if (rc == CLIPC_OK && !hits.n) fputs("clipc: nothing found\n", stderr);
+    if (rc == CLIPC_OK && hits.n) rc = write_page(f, &hits);
+    rc = rc != CLIPC_OK ? cli_fail(&f->g.s.err) : hits.n ? EXIT_DONE : EXIT_SOME;
+    clipc_index_hits_free(&hits);
+    return rc;
+}
+
+/* Vectors of what --not says, then the search. */
 static int find(finder *f)
 {
-    float *unless = malloc((f->unless.n + 1) * f->g.s.info->embed_dim * sizeof *unless);
-    clipc_index_hits hits = {0};
+    const size_t E = f->g.s.info->embed_dim;
+    float *unless = malloc((f->unless.n + 1) * E * sizeof *unless);
     int rc = unless ? CLIPC_OK : clipc_fail_memory(&f->g.s.err, "query", f->unless.n);
 
     for (size_t i = 0; rc == CLIPC_OK && i < f->unless.n; i++)
-        rc = clipc_index_query(unless + i * f->g.s.info->embed_dim, f->g.s.ctx,
-                               &f->unless.v[i], 1, &f->g.s.err);
+        rc = clipc_index_query(unless + i * E, f->g.s.ctx, &f->unless.v[i], 1,
+                               &f->g.s.err);
     f->o.unless = unless;
     f->o.n_unless = f->unless.n;
     f->o.globs = (const char *const *)f->globs.v;
     f->o.n_globs = f->globs.n;
-    if (rc == CLIPC_OK)
-        rc = clipc_index_search(&hits, f->g.x, f->g.s.ctx, f->query.v, f->query.n, &f->o,
-                                &f->g.s.err);
-    if (rc == CLIPC_OK) print_hits(f, &hits);
-    if (rc == CLIPC_OK && !hits.n) fputs("clipc: nothing found\n", stderr);
-    rc = rc != CLIPC_OK ? cli_fail(&f->g.s.err) : hits.n ? EXIT_DONE : EXIT_SOME;
-    clipc_index_hits_free(&hits);
+    rc = rc == CLIPC_OK ? answer(f) : cli_fail(&f->g.s.err);
     free(unless);
     return rc;
 }
@@ -216,6 +279,9 @@ static int run(finder *f)
     if (!f->all) f->o.folder = scope;
     rc = rc == CLIPC_OK ? find(f) : cli_fail(&f->g.s.err);
     free(scope);
+    if (changes.failed)
+        fprintf(stderr, "clipc: %zu could not be read: clipc index list --failed\n",
+                changes.failed);
     if (!changes.stopped) return rc;
     fputs("clipc: stopped before all pictures were indexed; what is done is kept\n",
           stderr);
@@ -237,8 +303,12 @@ int cmd_search(int argc, char **argv)
         rc = cli_usage("search", "what for? give a text, or --like PICTURE");
     } else if (at >= 0) {
         cli_catch_interrupts();
-        rc = run(&f);
+        rc = begin_page(&f, argv + at, (size_t)(argc - at)) == CLIPC_OK
+                 ? run(&f)
+                 : cli_fail(&f.g.s.err);
     }
+    gallery_abort(&f.page);
+    buf_free(&f.asked);
     indexing_close(&f.g);
     query_free(&f.query);
     query_free(&f.unless);

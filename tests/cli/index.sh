@@ -87,6 +87,13 @@ without() { # --not takes away what fits the other better (logits of golden.json
     grep -q 'in/[pd][hr]' "$T/out" && return 1
     search in/photo.jpg --not 'a photo of waves.' -n 1 && [ "$(line 1 | cut -c10-)" = in/photo.jpg ]
 }
+page() { # the pictures found, in order; whole or not at all; nothing there is replaced
+    fresh && search 'a <b>' --html "$T/page.html" -n 2 && [ "$(grep -o 'src="data:image/jpeg' "$T/page.html" | wc -l)" = 2 ] &&
+        grep -q '<title>a &lt;b&gt;' "$T/page.html" && grep -q "$(line 1 | cut -c10-)" "$T/page.html" &&
+        run 3 search -m $M x --html "$T/page.html" && one_line && grep -q 'exists already' "$T/err" && [ ! -s "$T/out" ] &&
+        search x --html "$T/page.html" -f && grep -q '<title>x' "$T/page.html" &&
+        run 1 search -m $M x --min-score 0.99 --html "$T/none.html" && [ -z "$(ls "$T" | grep none)" ]
+}
 stays_true() { # new, unchanged, touched, moved, copied, changed, removed: embedded only where the content is new
     fresh && update 0 '5 embedded, 0 known by content, 0 unchanged, 0 removed' &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed' &&
@@ -170,7 +177,7 @@ SCALE=$("$CLIPC" similarity -m $M $M/photo.jpg -T x --json | sed -n 's/.*"logit_
 here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
-for test in golden itself sums cancels outputs filters without stays_true missing failures odd_names remembered \
+for test in golden itself sums cancels outputs filters without page stays_true missing failures odd_names remembered \
     models exports damage wrong; do
     expect "index: $test" $test
     cd "$here"
