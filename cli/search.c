@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/find_text.h"
 #include "cli/gallery.h"
 #include "cli/indexing.h"
 #include "cli/query.h"
@@ -25,6 +26,7 @@ static const opt table[] = {
     {"before", 0, "DATE", "taken before this day"},
     {"min-size", 0, "PIXELS", "no side shorter"},
     {"shape", 0, "S", "landscape, portrait or square"},
+    {"texts", 0, "FILE", "find the lines of a file that fit a picture, instead"},
     {"json", 'j', NULL, "one JSON object a line"},
     {"html", 0, "FILE", "write a page too: the pictures found, their scores"},
     {"force", 'f', NULL, "replace the file of --html"},
@@ -45,6 +47,7 @@ static const opts_usage usage = {
     "  clipc search horse + stripes - zoo\n"
     "  clipc search \"2:golden retriever\" + ./pool.jpg -n 3\n"
     "  clipc search --like a.jpg --in photos/2024 --after 2024-05 --shape portrait\n"
+    "  clipc search --texts captions.txt ./pool.jpg -n 3\n"
     "  clipc search \"a red car\" -0 --min-score 0.25 | xargs -0 ls -l\n"};
 
 enum { FILE_LIMIT = 1 << 30 };
@@ -55,7 +58,7 @@ typedef struct finder {
     clipc_index_search_options o;
     strings globs;
     const char *scope; /* folder; NULL: this one */
-    const char *html;
+    const char *html, *texts;
     buf asked; /* the query as it was typed: the page's title */
     gallery page;
     bool all, no_update, json, print0, force;
@@ -148,6 +151,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "json") == 0) return f->json = true, 0;
     if (strcmp(name, "print0") == 0) return f->print0 = true, 0;
     if (strcmp(name, "html") == 0) return f->html = value, 0;
+    if (strcmp(name, "texts") == 0) return f->texts = value, 0;
     if (strcmp(name, "force") == 0) return f->force = true, 0;
     if (strcmp(name, "all") == 0) return f->all = true, 0;
     if (strcmp(name, "no-update") == 0) return f->no_update = true, 0;
@@ -288,6 +292,19 @@ static int run(finder *f)
     return EXIT_SOME;
 }
 
+/* The query as a page's title, then the search; or the other way round. */
+static int start(finder *f, char **operands, size_t n)
+{
+    cli_catch_interrupts();
+    if (!f->texts)
+        return begin_page(f, operands, n) == CLIPC_OK ? run(f) : cli_fail(&f->g.s.err);
+    if (f->html) return cli_usage("search", "--texts finds no pictures for --html");
+    return session_open(&f->g.s) == CLIPC_OK
+               ? find_text(&f->g.s, f->texts, &f->query, f->o.k ? f->o.k : 10,
+                           f->o.min_score, f->json)
+               : cli_fail(&f->g.s.err);
+}
+
 int cmd_search(int argc, char **argv)
 {
     finder f = {.g = indexing_start("search")};
@@ -302,10 +319,7 @@ int cmd_search(int argc, char **argv)
     } else if (at >= 0 && !f.query.n) {
         rc = cli_usage("search", "what for? give a text, or --like PICTURE");
     } else if (at >= 0) {
-        cli_catch_interrupts();
-        rc = begin_page(&f, argv + at, (size_t)(argc - at)) == CLIPC_OK
-                 ? run(&f)
-                 : cli_fail(&f.g.s.err);
+        rc = start(&f, argv + at, (size_t)(argc - at));
     }
     gallery_abort(&f.page);
     buf_free(&f.asked);

@@ -94,6 +94,14 @@ page() { # the pictures found, in order; whole or not at all; nothing there is r
         search x --html "$T/page.html" -f && grep -q '<title>x' "$T/page.html" &&
         run 1 search -m $M x --min-score 0.99 --html "$T/none.html" && [ -z "$(ls "$T" | grep none)" ]
 }
+texts() { # lines that fit a picture, in the order of golden.json's logits, with their cosines
+    fresh && printf 'a photo of %s.\n' 'a cat' 'two dogs' 'the number 42' waves >"$T/lines" &&
+        search --texts "$T/lines" in/drawing.png && [ "$(cut -c10- "$T/out" | tr '\n' '|')" = \
+        'a photo of the number 42.|a photo of a cat.|a photo of waves.|a photo of two dogs.|' ] &&
+        [ "$(line 1 | awk -v scale="$SCALE" '{d = $1 - 5.44028 / scale; print (d < 1e-4 && d > -1e-4)}')" = 1 ] &&
+        search --texts "$T/lines" in/drawing.png --json -n 1 && grep -q '^{"text":"a photo of the number 42.","line":3,' "$T/out" &&
+        [ ! -e "$T/data" ] && run 3 search -m $M --texts "$T/none" in/drawing.png && one_line
+}
 stays_true() { # new, unchanged, touched, moved, copied, changed, removed: embedded only where the content is new
     fresh && update 0 '5 embedded, 0 known by content, 0 unchanged, 0 removed' &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed' &&
@@ -177,7 +185,7 @@ SCALE=$("$CLIPC" similarity -m $M $M/photo.jpg -T x --json | sed -n 's/.*"logit_
 here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
-for test in golden itself sums cancels outputs filters without page stays_true missing failures odd_names remembered \
+for test in golden itself sums cancels outputs filters without page texts stays_true missing failures odd_names remembered \
     models exports damage wrong; do
     expect "index: $test" $test
     cd "$here"
