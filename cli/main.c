@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
     {"classify", cmd_classify, "says which label fits a picture"},
     {"similarity", cmd_similarity, "how well texts fit pictures"},
+    {"search", cmd_search, "finds pictures by texts and pictures"},
+    {"index", cmd_index, "keeps the index that search looks into"},
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"data", cmd_data, "makes training sets and looks into them"},
