@@ -17,6 +17,7 @@ enum {
     EXIT_NONE = 3   /* every input failed, or nothing could be done */
 };
 
+int cmd_assemble(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_similarity(int argc, char **argv);

@@ -24,6 +24,7 @@ static const struct {
     {"doctor", cmd_doctor, "checks whether a model is sound"},
     {"bench", cmd_bench, "measures how fast a model is here"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
+    {"assemble", cmd_assemble, "makes a model of two pretrained towers"},
     {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},
     {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},
