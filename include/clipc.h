@@ -75,7 +75,7 @@ typedef struct clipc_model clipc_model;
  * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
  * PREFIX/share/clipc/models; or "org/name" or "org/name@revision" of a model that is in
  * the cache of Hugging Face models (clipc_hub.h fetches one).  `path` NULL or "": the
- * bundled model, "clipc-drawings". The caller frees *out by clipc_model_free; on failure
+ * bundled model, "clipc-default.clipc". The caller frees *out by clipc_model_free; on failure
  * *out is NULL. */
 CLIPC_API int clipc_model_open(clipc_model **out, const char *path, clipc_err *err);
 
@@ -436,7 +436,7 @@ typedef struct clipc_eval_options {
  * - a folder with one for each class, whose name is the class ('_': a blank); or with
  *   pictures and a .txt beside each that holds a caption a line;
  * - NULL: the shard that ships with the model (eval.tar.gz in its folder) or, where it
- * has none, with the bundled model. The JSON file:
+ * has none, with clipc-drawings. The JSON file:
  *     {"name": "..", "task": "zeroshot", "classes": ["cat", ..], "templates": ["{}"],
  *      "samples": "samples.tsv"}
  *     {"name": "..", "task": "retrieval", "samples": "captions.tsv"}

@@ -13,7 +13,8 @@
 #define CLIPC_PREFIX "/usr/local"
 #endif
 
-static const char bundled[] = "clipc-drawings", eval_set[] = "eval.tar.gz";
+static const char bundled[] = "clipc-default.clipc";
+static const char eval_set[] = "eval.tar.gz", with_eval_set[] = "clipc-drawings";
 static const char installed[] = CLIPC_PREFIX "/share/clipc/models";
 
 /* dir/name if it is there. */
@@ -179,7 +180,7 @@ int find_eval(char **out, const char *model, clipc_err *err)
 
     *out = in_folder(model, eval_set);
     if (*out) return CLIPC_OK;
-    rc = find_model(&folder, NULL, err);
+    rc = find_model(&folder, with_eval_set, err);
     if (rc != CLIPC_OK) return rc;
     *out = in_folder(folder, eval_set);
     if (!*out) rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no %s in it", folder, eval_set);

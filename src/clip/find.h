@@ -9,7 +9,7 @@
  * bundled model.  CLIPC_ERR_IO says where it was looked for. */
 int find_model(char **out, const char *name, clipc_err *err);
 /* *out = malloc'd path of the evaluation set in the folder of a model or, where that has
- * none, of the bundled model. */
+ * none, of clipc-drawings. */
 int find_eval(char **out, const char *model, clipc_err *err);
 
 /* Calls on(user, folder) for the folders of the search path in turn, until it returns
