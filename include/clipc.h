@@ -75,8 +75,8 @@ typedef struct clipc_model clipc_model;
  * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
  * PREFIX/share/clipc/models; or "org/name" or "org/name@revision" of a model that is in
  * the cache of Hugging Face models (clipc_hub.h fetches one).  `path` NULL or "": the
- * bundled model, "clipc-default.clipc". The caller frees *out by clipc_model_free; on failure
- * *out is NULL. */
+ * bundled model, "clipc-default.clipc". The caller frees *out by clipc_model_free; on
+ * failure *out is NULL. */
 CLIPC_API int clipc_model_open(clipc_model **out, const char *path, clipc_err *err);
 
 /* Zeroed means as the model says; NULL means all of it. */
