@@ -480,8 +480,9 @@ typedef struct clipc_checkup {
 
 /* Checks a model (path as for clipc_model_open): its tensors and their values, what its
  * files say against each other and against what is usual for its kind, and what it makes
- * of pictures and texts that are made here.  on_finding hears of each check in turn.
- * CLIPC_OK whatever was found: a model that cannot be opened is a finding. */
+ * of pictures and texts that are made here.  on_finding (NULL allowed) hears of each
+ * check in turn. CLIPC_OK whatever was found: a model that cannot be opened is a finding.
+ */
 CLIPC_API int clipc_check_model(clipc_checkup *out, const char *path,
                                 const clipc_check_options *options,
                                 void (*on_finding)(void *user, const clipc_finding *f),
