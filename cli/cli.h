@@ -17,6 +17,7 @@ enum {
     EXIT_NONE = 3   /* every input failed, or nothing could be done */
 };
 
+int cmd_assemble(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_similarity(int argc, char **argv);
@@ -25,14 +26,24 @@ int cmd_data(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_index(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_preprocess(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
+int cmd_search(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_vocab(int argc, char **argv);
+
+/* Of commands that read training sets: how tables among these are read. */
+#define TABLE_OPTS                                                               \
+    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"}, \
+        {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},    \
+    {                                                                            \
+        "csv-separator", 0, "C", "between columns (tab or comma, by the header)" \
+    }
 
 /* "clipc train status ..", "clipc train plot ..". */
 int train_status(int argc, char **argv);

@@ -11,6 +11,8 @@ static const struct {
 } commands[] = {
     {"classify", cmd_classify, "says which label fits a picture"},
     {"similarity", cmd_similarity, "how well texts fit pictures"},
+    {"search", cmd_search, "finds pictures by texts and pictures"},
+    {"index", cmd_index, "keeps the index that search looks into"},
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"data", cmd_data, "makes training sets and looks into them"},
@@ -22,6 +24,7 @@ static const struct {
     {"doctor", cmd_doctor, "checks whether a model is sound"},
     {"bench", cmd_bench, "measures how fast a model is here"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
+    {"assemble", cmd_assemble, "makes a model of two pretrained towers"},
     {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},
     {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},

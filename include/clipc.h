@@ -355,6 +355,24 @@ typedef struct clipc_convert_options {
 CLIPC_API int clipc_convert(const char *in, const char *out,
                             const clipc_convert_options *options, clipc_err *err);
 
+/* Two pretrained towers that become one model. */
+typedef struct clipc_assemble_options {
+    const char *image;   /* a file of an EfficientNet-Lite with its classifier */
+    const char *text;    /* a BERT of sentence-transformers: a folder, or a name */
+    const char *classes; /* what the classifier's classes are called: a file with a line
+                            for each, words with commas between them and, behind a tab, a
+                            gloss */
+    uint64_t seed;       /* of the first weights of what is to learn */
+    const char *license, *origin; /* kept in the file; NULL: not told */
+    int overwrite;                /* 0: CLIPC_ERR_EXISTS when `out` is there */
+} clipc_assemble_options;
+
+/* Writes one file of clipc's own format, float32, of a model whose head knows the classes
+ * by name and has learned nothing yet: the trainer makes it more (clipc_train.h, locks).
+ */
+CLIPC_API int clipc_assemble(const char *out, const clipc_assemble_options *options,
+                             clipc_err *err);
+
 /* How far a rewritten model is from the one that it came from, over built-in inputs: 64
  * pictures (gradients, noise, edges) and, where clipc has the tokenizer, 64 texts. */
 typedef struct clipc_drift {

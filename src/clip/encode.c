@@ -483,17 +483,6 @@ void clipc_softmax(float *x, size_t rows, size_t cols)
     }
 }
 
-/* Appends a prompt. */
-static int fill_template(buf *out, const char *template, const char *label,
-                         clipc_err *err)
-{
-    const char *hole = strstr(template, "{}");
-    int rc = buf_add(out, template, (size_t)(hole - template), err);
-
-    if (rc == CLIPC_OK) rc = buf_puts(out, label, err);
-    return rc == CLIPC_OK ? buf_puts(out, hole + 2, err) : rc;
-}
-
 /* What a classifier is made of. */
 typedef struct prompts {
     const char *const *labels, *const *templates;
@@ -510,7 +499,7 @@ static int fill_prompts(clipc_ctx *c, const prompts *p, size_t first, size_t n,
 
     buf_clear(&c->text);
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
-        rc = fill_template(&c->text, p->templates[(first + i) / p->n_labels],
+        rc = template_fill(&c->text, p->templates[(first + i) / p->n_labels],
                            p->labels[(first + i) % p->n_labels], err);
         c->texts[i].len = c->text.len - at;
         at = c->text.len;

@@ -10,6 +10,7 @@
 #include "base/sizes.h"
 #include "text/bpe.h"
 #include "train/contact_sheet.h"
+#include "train/reword.h"
 #include "train/survey.h"
 
 enum { MOST = 10, GROUPS = 100, PAIRS = 1000, SHEET_GROUPS = 25, SHEET_PAIRS = 50 };
@@ -17,7 +18,8 @@ enum { MOST = 10, GROUPS = 100, PAIRS = 1000, SHEET_GROUPS = 25, SHEET_PAIRS = 5
 typedef struct report {
     survey v;
     json_t *root;
-    size_t *order; /* [s.n] sample numbers, for whoever sorts */
+    size_t *order;     /* [s.n] sample numbers, for whoever sorts */
+    dictionary *words; /* or NULL */
     clipc_err *err;
 } report;
 
@@ -174,6 +176,25 @@ static int add_lengths(report *r, json_t *to, const char *const *texts, size_t n
     return rc;
 }
 
+/* Of n texts, those that a dictionary has something to say for, as a whole or in part. */
+static int add_words(report *r, json_t *to, const char *const *texts, size_t n)
+{
+    size_t whole = 0, part = 0;
+    reword_work w = {0};
+    int rc = reword_work_new(&w, r->err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
+        rc = reword_find(&w, r->words, texts[i], r->err);
+        if (reword_whole(&w)) whole++;
+        else part += w.n > 0;
+    }
+    reword_work_free(&w);
+    put(to, "dictionary",
+        json_pack("{s:I, s:I, s:I}", "words", (json_int_t)trie_words(r->words->spellings),
+                  "whole", (json_int_t)whole, "part", (json_int_t)part));
+    return rc;
+}
+
 static int add_captions(report *r)
 {
     const sources *s = &r->v.s;
@@ -195,6 +216,7 @@ static int add_captions(report *r)
         put(to, "a_picture", spread(each, s->n));
         add_most(to, texts, n);
         rc = add_lengths(r, to, texts, n);
+        if (rc == CLIPC_OK && r->words) rc = add_words(r, to, texts, n);
     } else {
         rc = clipc_fail_memory(r->err, "captions", n * sizeof *texts);
     }
@@ -383,10 +405,12 @@ int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
                      const clipc_stats_options *options, clipc_err *err)
 {
     report r = {.err = err};
-    int rc = survey_run(&r.v, of, options, err);
+    int rc = CLIPC_OK;
 
     *json = NULL;
     if (html) *html = NULL;
+    if (options->dictionary) rc = dictionary_read(&r.words, options->dictionary, err);
+    if (rc == CLIPC_OK) rc = survey_run(&r.v, of, options, err);
     if (rc == CLIPC_OK) rc = make_report(&r, of);
     if (rc == CLIPC_OK && html) rc = make_page(html, &r);
     if (rc == CLIPC_OK && !(*json = json_dumps(r.root, JSON_PRESERVE_ORDER))) {
@@ -395,6 +419,7 @@ int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
     }
     json_decref(r.root);
     free(r.order);
+    dictionary_free(r.words);
     survey_free(&r.v);
     return rc;
 }
