@@ -428,8 +428,8 @@ typedef struct clipc_eval_options {
  *   the embeddings, not brought to unit length, of labelled pictures.
  *
  * `path` is a set of pictures or a JSON file that says more.  Sets:
- * - a list, NAME.tsv: a line for each picture, its path (if relative, to the list), a tab and
- *   the name of its class, or a caption; as many lines as it has captions;
+ * - a list, NAME.tsv: a line for each picture, its path (if relative, to the list), a tab
+ * and the name of its class, or a caption; as many lines as it has captions;
  * - a WebDataset shard (NAME.tar, NAME.tar.gz ..): each picture with a .txt that holds
  * its class, or a caption a line.  For zero-shot classification the classes of a picture
  *   are those of its folder in the shard;
