@@ -7,7 +7,7 @@ mkdir -p build
 T=$PWD/$(mktemp -d build/index.XXXXXX)
 trap 'chmod -R u+rwx "$T"; rm -rf "$T"' EXIT
 M=$PWD/tests/golden/models/e2e
-PIXELS=$PWD/tests/golden/pixels DATED=$PWD/tests/golden/dated
+PIXELS=$PWD/tests/golden/pixels DATED=$PWD/tests/golden/dated BURST=$PWD/tests/golden/burst
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
 status=0
@@ -102,6 +102,15 @@ texts() { # lines that fit a picture, in the order of golden.json's logits, with
         search --texts "$T/lines" in/drawing.png --json -n 1 && grep -q '^{"text":"a photo of the number 42.","line":3,' "$T/out" &&
         [ ! -e "$T/data" ] && run 3 search -m $M --texts "$T/none" in/drawing.png && one_line
 }
+copies() { # the same bytes, resized, recompressed, a burst by EXIF; no group of what is alike a year later
+    fresh && rm -r ./* && cp $BURST/*.jpg . && cp first.jpg same.jpg && run 0 dedup -m $M --json &&
+        [ "$(wc -l <"$T/out")" = 1 ] && ! grep -q later "$T/out" && grep -q 'first.jpg","bytes":1315,"width":96,"height":64},' "$T/out" &&
+        grep -q 'same.jpg",[^}]*"reason":"bytes","of":0}' "$T/out" && grep -q 'small.jpg",[^}]*"width":48,"height":32,"reason":"copy","of":0' "$T/out" &&
+        grep -q 'hard.jpg",[^}]*"reason":"copy","of":0' "$T/out" && grep -q 'second.jpg",[^}]*"reason":"burst",.*"seconds":2}' "$T/out" &&
+        [ "$(ls | wc -l)" = 6 ] && run 0 dedup -m $M --exact && [ "$(grep -c '^  ' "$T/out")" = 2 ] && grep -q 'same.jpg.*the same bytes' "$T/out" &&
+        run 0 dedup -m $M --burst 1 && ! grep -q second "$T/out" && run 0 dedup -m $M --difference 0.5 --burst 1 &&
+        [ "$(grep -c '^  ' "$T/out")" = 2 ] && run 2 dedup -m $M --burst no && one_line && run 3 dedup -m $M none && one_line
+}
 stays_true() { # new, unchanged, touched, moved, copied, changed, removed: embedded only where the content is new
     fresh && update 0 '5 embedded, 0 known by content, 0 unchanged, 0 removed' &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed' &&
@@ -185,7 +194,7 @@ SCALE=$("$CLIPC" similarity -m $M $M/photo.jpg -T x --json | sed -n 's/.*"logit_
 here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
-for test in golden itself sums cancels outputs filters without page texts stays_true missing failures odd_names remembered \
+for test in golden itself sums cancels outputs filters without page texts copies stays_true missing failures odd_names remembered \
     models exports damage wrong; do
     expect "index: $test" $test
     cd "$here"
