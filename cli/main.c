@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ static const struct {
     {"doctor", cmd_doctor, "checks whether a model is sound"},
     {"bench", cmd_bench, "measures how fast a model is here"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
+    {"assemble", cmd_assemble, "makes a model of two pretrained towers"},
     {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},
     {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},
@@ -39,7 +41,20 @@ static void help(FILE *to)
     fprintf(to, "\nclipc COMMAND --help tells more; clipc --version tells the build.\n");
 }
 
-int main(int argc, char **argv)
+/* What did not reach its reader (a full disk) was not done; but who closes a pipe has
+ * read enough. */
+static int flush_output(int rc)
+{
+    const bool failed = ferror(stdout) != 0;
+
+    errno = 0;
+    if ((fflush(stdout) == 0 && !failed) || errno == EPIPE) return rc;
+    fprintf(stderr, "clipc: standard output: %s\n",
+            errno ? strerror(errno) : "not all of it could be written");
+    return EXIT_NONE;
+}
+
+static int run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
@@ -60,4 +75,9 @@ int main(int argc, char **argv)
     if (argc > 1) fprintf(stderr, "clipc: no command \"%.60s\"\n", name);
     help(stderr);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    return flush_output(run(argc, argv));
 }

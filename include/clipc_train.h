@@ -50,7 +50,14 @@
  *   distill_loss     "logits": its probabilities of the batch's texts for each picture,
  *                    and of its pictures for each text, are targets (open_clip's
  *                    DistillClipLoss); "embeddings": its directions, where they have as
- *                    many numbers; distill_weight 1, beside the contrastive loss
+ *                    many numbers; "features": what linear maps, which learn at 1e-3 or
+ *                    lr, the higher, make of the student's directions is to be its
+ *                    (CLIP-KD's FD, arXiv:2307.12732); "classes": its probabilities of
+ *                    classes for each picture.  distill_weight 1, beside the contrastive
+ *                    loss
+ *   distill_classes  with "classes": a file, JSON with "classes" and "templates" as for
+ *                    clipc_eval, or a class a line; without templates the model's.  A
+ *                    text tower that is not locked learns from them too
  *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
  *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
@@ -113,7 +120,8 @@
  *                    ResNet the stem, each bottleneck, the pool) to the one below; the
  *                    projection has the whole rate
  *   ema              0: decay of a moving average of the weights (.999), which is kept
- *                    beside the model in out_dir/ema; in the beginning it is less
+ *                    beside the model in out_dir/ema; in the beginning it is less.
+ *                    Validation is of it too, and out_dir/best is chosen by it
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
  *   loss             "softmax", CLIP's, or "sigmoid", SigLIP's (arXiv:2303.15343): the
@@ -180,6 +188,7 @@ typedef struct clipc_val_stats {
     size_t pictures, captions; /* captions: distinct ones, the candidates */
     double top1, top5;         /* a picture's own caption among the best; parts of 1 */
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
+    int averaged; /* nonzero: of the moving average of the weights */
 } clipc_val_stats;
 
 /* What to do with a run, or a model, that out_dir holds already. */
@@ -239,7 +248,8 @@ CLIPC_API int clipc_trainer_wants_val(const clipc_trainer *t);
 CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
 
 /* On the held-out data; CLIPC_ERR_FEATURE if the config names none.  The best model so
- * far is also written to out_dir/best. */
+ * far is also written to out_dir/best.  With "ema" both the weights and their average are
+ * logged; *stats and the best are the average's. */
 CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 

@@ -10,11 +10,12 @@
 #define CLIPC_TRAIN_PASS_H
 
 #include "clip/net.h"
+#include "train/classes.h"
 #include "train/data.h"
+#include "train/distill.h"
 #include "train/frozen.h"
 #include "train/loss.h"
 #include "train/neighbours.h"
-#include "train/teacher.h"
 
 typedef struct pass_cfg {
     size_t batch;   /* B, pairs that the loss sees */
@@ -24,9 +25,10 @@ typedef struct pass_cfg {
     frozen *texts,
         *pictures;    /* where features of a locked tower are kept; NULL: nowhere */
     neighbours *near; /* what keeps the pictures' unit features; NULL: nothing */
-    teacher *teacher; /* what the loss is added to; NULL: none */
-    distill_kind distill;
-    float distill_weight;
+    teacher *teacher; /* NULL: none */
+    distillation distill;
+    classes *classes; /* with DISTILL_CLASSES */
+    uint64_t seed;    /* of dropout */
 } pass_cfg;
 
 typedef struct pass {
@@ -37,6 +39,9 @@ typedef struct pass {
     void *image_acts, *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */
+    /* [B,F]: what the first of a tower's two parts makes, once; F is 0 of a whole one. */
+    float *img_first, *txt_first;
+    size_t img_F, txt_F;
     loss_room room;
     distill_room distill_room;
 } pass;

@@ -15,7 +15,7 @@ static const char *const keys[] = {
     "init", "image_size", "context_length", "embed_dim", "new_head",
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
     "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
-    "distill", "distill_loss", "distill_weight",
+    "distill", "distill_loss", "distill_classes", "distill_weight",
     "data", "data_dir", "order", "shuffle", "hard_negatives", "alternative", "dictionary", "dictionary_prob",
     "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
@@ -44,6 +44,7 @@ void train_config_free(train_cfg *c)
     free(c->init.model);
     free(c->cache_dir);
     free(c->distill);
+    free(c->distill_classes);
     data_config_free(c);
     memset(c, 0, sizeof *c);
 }

@@ -614,12 +614,14 @@ expect 'train: memory said, and limited' train_memory
 . tests/cli/vocab.sh
 . tests/cli/init.sh
 . tests/cli/objectives.sh
+. tests/cli/distill.sh
 . tests/cli/data.sh
 . tests/cli/dictionary.sh
 . tests/cli/resume.sh
 sh tests/cli/kill_resume.sh || status=1
 sh tests/cli/faults.sh || status=1
 sh tests/cli/html.sh || status=1
+sh tests/cli/outputs.sh || status=1
 sh tests/cli/index.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status
