@@ -1,4 +1,4 @@
-/* index add, update, remove, list, verify, stats, export. */
+/* index add, update, remove, list, verify, stats, export, import. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "cli/indexing.h"
+#include "cli/vectors_folder.h"
 
 typedef struct keeper {
     indexing g;
@@ -209,71 +210,30 @@ static int run_verify(keeper *k, char **operands, size_t n)
     return r.bad && !k->repair ? EXIT_SOME : EXIT_DONE;
 }
 
-/* ---- export ---- */
-
-typedef struct exporting {
-    keeper *k;
-    float *rows;
-    size_t n, cap, dim;
-    buf about;
-} exporting;
-
-static int export_entry(void *user, const clipc_index_entry *e)
-{
-    exporting *x = user;
-    clipc_err *err = &x->k->g.s.err;
-
-    if (!e->vector) return CLIPC_OK;
-    if (x->n == x->cap) {
-        const size_t cap = x->cap ? 2 * x->cap : 1024;
-        float *rows = realloc(x->rows, cap * x->dim * sizeof *rows);
-        if (!rows) return clipc_fail_memory(err, "vectors", cap * x->dim * sizeof *rows);
-        x->rows = rows, x->cap = cap;
-    }
-    memcpy(x->rows + x->n * x->dim, e->vector, x->dim * sizeof *x->rows);
-    json_t *line =
-        json_pack("{s:o, s:I}", "key", json_text(e->key), "row", (json_int_t)x->n);
-    if (line && e->meta)
-        json_object_set_new(line, "meta", json_loads(e->meta, JSON_DECODE_ANY, NULL));
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    const int rc = text ? buf_printf(&x->about, err, "%s\n", text)
-                        : clipc_fail_memory(err, e->key, 0);
-    free(text);
-    json_decref(line);
-    x->n++;
-    return rc;
-}
-
-static int write_export(exporting *x, const char *folder)
-{
-    clipc_err *err = &x->k->g.s.err;
-    char *npy = path_join(folder, "vectors.npy"),
-         *about = path_join(folder, "keys.jsonl");
-    int rc = npy && about ? file_mkdirs(folder, err) : clipc_fail_memory(err, folder, 0);
-
-    if (rc == CLIPC_OK && file_exists(about))
-        rc = clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", about);
-    if (rc == CLIPC_OK) rc = clipc_write_npy(npy, x->rows, x->n, x->dim, 0, err);
-    if (rc == CLIPC_OK) rc = file_replace(about, x->about.data, x->about.len, err);
-    free(npy);
-    free(about);
-    return rc;
-}
+/* ---- export, import ---- */
 
 static int run_export(keeper *k, char **operands, size_t n)
 {
-    exporting x = {.k = k, .dim = k->g.s.info->embed_dim};
-    int rc = CLIPC_OK;
+    size_t rows = 0;
 
     if (n != 1) return cli_usage("index export", "wants one folder to write to");
-    rc = clipc_index_each(k->g.x, NULL, export_entry, &x, &k->g.s.err);
-    if (rc == CLIPC_OK && !x.n)
-        rc = clipc_fail(&k->g.s.err, CLIPC_ERR_ARG, "the index has no vector to export");
-    if (rc == CLIPC_OK) rc = write_export(&x, operands[0]);
-    if (rc == CLIPC_OK) printf("%s: %zu vectors\n", operands[0], x.n);
-    free(x.rows);
-    buf_free(&x.about);
-    return rc == CLIPC_OK ? EXIT_DONE : cli_fail(&k->g.s.err);
+    if (vectors_export(&rows, k->g.x, k->g.s.info->embed_dim, operands[0], &k->g.s.err) !=
+        CLIPC_OK)
+        return cli_fail(&k->g.s.err);
+    printf("%s: %zu vectors\n", operands[0], rows);
+    return EXIT_DONE;
+}
+
+static int run_import(keeper *k, char **operands, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t rows = 0;
+        if (vectors_import(&rows, k->g.x, k->g.s.info->embed_dim, operands[i],
+                           &k->g.s.err) != CLIPC_OK)
+            return cli_fail(&k->g.s.err);
+        printf("%s: %zu vectors\n", operands[i], rows);
+    }
+    return EXIT_DONE;
 }
 
 /* ---- which one ---- */
@@ -338,6 +298,15 @@ static const action actions[] = {
      TABLE(whose_table),
      .needs_some = true,
      .run = run_export},
+    {{"index import", "DIR... [options]",
+      "Puts the vectors of DIR/vectors.npy under the keys of DIR/keys.jsonl, as index "
+      "export\n"
+      "writes them: of the same model, though from elsewhere.",
+      "  clipc index import vectors/\n"},
+     TABLE(whose_table),
+     .writes = true,
+     .needs_some = true,
+     .run = run_import},
 };
 
 enum { N_ACTIONS = sizeof actions / sizeof actions[0] };
@@ -381,5 +350,6 @@ int cmd_index(int argc, char **argv)
             return run_action(&actions[i], argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(stdout), EXIT_DONE;
-    return cli_usage("index", "wants add, update, remove, list, verify, stats or export");
+    return cli_usage("index",
+                     "wants add, update, remove, list, verify, stats, export or import");
 }

@@ -172,6 +172,14 @@ exports() {
         grep -q '"key":"/.*/in/photo.jpg","row":' "$T/vectors/keys.jsonl" && [ -s "$T/vectors/vectors.npy" ] &&
         run 3 index export -m $M "$T/vectors" && one_line && grep -q 'exists already' "$T/err"
 }
+imports() { # what was exported answers the same in another index; wrong rows and keys are told
+    fresh && search in/photo.jpg --json && sed 's/,"width".*//' "$T/out" >"$T/before" && rm -rf "$T/vectors" &&
+        run 0 index export -m $M "$T/vectors" && run 0 index import -m $M -i "$T/other" "$T/vectors" &&
+        search -i "$T/other" in/photo.jpg --json --all && sed 's/}$//' "$T/out" | cmp -s - "$T/before" || return 1
+    rm -rf "$T/other" && echo '{"key":"x","row":5}' >"$T/vectors/keys.jsonl" && run 3 index import -m $M "$T/vectors" &&
+        one_line && grep -q 'keys.jsonl: line 1: row 5 of 5' "$T/err" && echo '{"row":0}' >"$T/vectors/keys.jsonl" &&
+        run 3 index import -m $M "$T/vectors" && one_line && grep -q 'no "key"' "$T/err"
+}
 damage() { # is noticed and mended
     fresh && search x && run 0 index verify && grep -q '^5 vectors checked, 0 damaged$' "$T/out" || return 1
     vectors=$(ls -S "$XDG_DATA_HOME"/clipc/*vectors* "$XDG_DATA_HOME"/clipc/*/* 2>/dev/null | head -1)
@@ -195,7 +203,7 @@ here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
 for test in golden itself sums cancels outputs filters without page texts copies stays_true missing failures odd_names remembered \
-    models exports damage wrong; do
+    models exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
 done
