@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "cli/folder_watch.h"
 #include "cli/indexing.h"
 #include "cli/vectors_folder.h"
 
 typedef struct keeper {
     indexing g;
-    bool json, print0, failed, repair;
+    bool json, print0, failed, repair, watch;
+    int watched; /* folder_watch */
     size_t told;
 } keeper;
 
@@ -21,6 +24,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "json") == 0) return k->json = true, 0;
     if (strcmp(name, "print0") == 0) return k->print0 = true, 0;
     if (strcmp(name, "failed") == 0) return k->failed = true, 0;
+    if (strcmp(name, "watch") == 0) return k->watch = true, 0;
     if (strcmp(name, "repair") == 0) return k->repair = true, 0;
     return indexing_option(&k->g, name, value);
 }
@@ -74,7 +78,7 @@ static int run_add(keeper *k, char **operands, size_t n)
     return update_paths(k, operands, n);
 }
 
-static int run_update(keeper *k, char **operands, size_t n)
+static int update_once(keeper *k, char **operands, size_t n)
 {
     clipc_index_changes c;
 
@@ -82,6 +86,42 @@ static int run_update(keeper *k, char **operands, size_t n)
     if (indexing_update(&k->g, NULL, &c) != CLIPC_OK) return cli_fail(&k->g.s.err);
     print_changes(&c, "all folders");
     return code_of(&c);
+}
+
+static int watch_folder(void *user, const char *folder)
+{
+    keeper *k = user;
+
+    return folder_watch_add(k->watched, folder, &k->g.s.err);
+}
+
+/* New folders are watched, too, before they are looked into. */
+static int watch_folders(keeper *k, char **operands, size_t n)
+{
+    int rc = n ? CLIPC_OK : clipc_index_each_folder(k->g.x, watch_folder, k, &k->g.s.err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) rc = watch_folder(k, operands[i]);
+    return rc;
+}
+
+/* Updates again whenever something has changed, until Ctrl-C. */
+static int keep_watching(keeper *k, char **operands, size_t n)
+{
+    int code = EXIT_DONE, rc = folder_watch_open(&k->watched, &k->g.s.err);
+
+    if (rc != CLIPC_OK) return cli_fail(&k->g.s.err);
+    do {
+        if ((rc = watch_folders(k, operands, n)) != CLIPC_OK) break;
+        code = update_once(k, operands, n);
+        fflush(stdout);
+    } while (!cli_interrupted() && folder_watch_wait(k->watched));
+    close(k->watched);
+    return rc == CLIPC_OK ? code : cli_fail(&k->g.s.err);
+}
+
+static int run_update(keeper *k, char **operands, size_t n)
+{
+    return k->watch ? keep_watching(k, operands, n) : update_once(k, operands, n);
 }
 
 /* ---- remove ---- */
@@ -239,6 +279,9 @@ static int run_import(keeper *k, char **operands, size_t n)
 /* ---- which one ---- */
 
 static const opt write_table[] = {INDEXING_OPTS};
+static const opt update_table[] = {
+    INDEXING_OPTS,
+    {"watch", 'w', NULL, "go on whenever something changes, until Ctrl-C"}};
 static const opt whose_table[] = {WHOSE_OPTS};
 static const opt stats_table[] = {WHOSE_OPTS, {"json", 'j', NULL, "one JSON object"}};
 static const opt list_table[] = {
@@ -264,8 +307,8 @@ static const action actions[] = {
       "Brings the index up to what is there now: all remembered folders, or these. A "
       "folder\n"
       "that is missing or empty loses nothing.",
-      "  clipc index update\n"},
-     TABLE(write_table),
+      "  clipc index update --watch\n"},
+     TABLE(update_table),
      .writes = true,
      .run = run_update},
     {{"index remove", "DIR|KEY... [options]",

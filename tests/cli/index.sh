@@ -167,6 +167,16 @@ models() { # two models side by side; the same one elsewhere is the same; its op
         run 0 index stats -m $M --json && grep -q '"models":2' "$T/out" &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed'
 }
+watches() { # a new folder with a picture is found while it watches; Ctrl-C ends it in good order
+    fresh || return 1
+    "$CLIPC" index update -m $M --watch . >"$T/watched" 2>"$T/err" &
+    watcher=$!
+    seen() { for i in $(seq 100); do grep -q "$1" "$T/watched" && return 0; sleep 0.2; done; return 1; }
+    seen '^\.: 5 embedded' && mkdir -p new/er && cp $PIXELS/grey.png new/er/ && seen '^\.: 1 embedded, 0 known by content, 5 unchanged'
+    found=$?
+    kill -TERM $watcher # as Ctrl-C, which a shell's background ignores
+    wait $watcher && [ $found = 0 ]
+}
 exports() {
     fresh && search x && run 0 index export -m $M "$T/vectors" && [ "$(wc -l <"$T/vectors/keys.jsonl")" = 5 ] &&
         grep -q '"key":"/.*/in/photo.jpg","row":' "$T/vectors/keys.jsonl" && [ -s "$T/vectors/vectors.npy" ] &&
@@ -203,7 +213,7 @@ here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
 for test in golden itself sums cancels outputs filters without page texts copies stays_true missing failures odd_names remembered \
-    models exports imports damage wrong; do
+    models watches exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
 done
