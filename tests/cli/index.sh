@@ -111,6 +111,14 @@ copies() { # the same bytes, resized, recompressed, a burst by EXIF; no group of
         run 0 dedup -m $M --burst 1 && ! grep -q second "$T/out" && run 0 dedup -m $M --difference 0.5 --burst 1 &&
         [ "$(grep -c '^  ' "$T/out")" = 2 ] && run 2 dedup -m $M --burst no && one_line && run 3 dedup -m $M none && one_line
 }
+clusters() { # what is alike is together; every picture once; groups named by the list
+    fresh && rm -r ./* && cp $BURST/*.jpg . && cp $M/drawing.png $M/picture.webp . && printf 'a ball\nthe number 42\nwaves\n' >"$T/words" &&
+        run 0 cluster -m $M -l "$T/words" -k 3 --json && [ "$(grep -o '\.jpg"\|\.png"\|\.webp"' "$T/out" | wc -l)" = 7 ] &&
+        grep 'first.jpg' "$T/out" | grep 'hard.jpg' | grep -q 'small.jpg' && ! grep 'first.jpg' "$T/out" | grep -q drawing.png &&
+        ! sed 's/^{"name":"\(a ball\|the number 42\|waves\)".*//' "$T/out" | grep -q . &&
+        run 0 cluster -m $M -l "$T/words" -k 1 && [ "$(grep -c '^[atw]' "$T/out")" = 1 ] && [ "$(grep -c '^  ' "$T/out")" = 7 ] &&
+        run 2 cluster -m $M && one_line && mkdir "$T/photos/empty" && run 3 cluster -m $M -l "$T/words" empty && one_line
+}
 stays_true() { # new, unchanged, touched, moved, copied, changed, removed: embedded only where the content is new
     fresh && update 0 '5 embedded, 0 known by content, 0 unchanged, 0 removed' &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed' &&
@@ -212,7 +220,7 @@ SCALE=$("$CLIPC" similarity -m $M $M/photo.jpg -T x --json | sed -n 's/.*"logit_
 here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
-for test in golden itself sums cancels outputs filters without page texts copies stays_true missing failures odd_names remembered \
+for test in golden itself sums cancels outputs filters without page texts copies clusters stays_true missing failures odd_names remembered \
     models watches exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
