@@ -58,7 +58,8 @@ static int place_all(json_t *config, const char *cwd)
 {
     static const char *const of_data[] = {"data", "val", "order", "eval"};
     static const char *const models[] = {"init", "distill"};
-    static const char *const others[] = {"data_dir", "tokenizer", "cache_dir"};
+    static const char *const others[] = {"data_dir", "tokenizer", "cache_dir",
+                                         "dictionary", "distill_classes"};
     int rc = 0;
 
     if (!json_object_get(config, "data_dir") &&
@@ -66,7 +67,7 @@ static int place_all(json_t *config, const char *cwd)
         rc = json_object_set_new(config, "data_dir", json_string(cwd));
     for (size_t i = 0; i < 4 && !json_object_get(config, "data_dir"); i++)
         rc |= place(config, of_data[i], cwd);
-    for (size_t i = 0; i < 3; i++) rc |= place(config, others[i], cwd);
+    for (size_t i = 0; i < 5; i++) rc |= place(config, others[i], cwd);
     for (size_t i = 0; i < 2; i++) {
         const char *model = json_string_value(json_object_get(config, models[i]));
         if (model && file_exists(model)) rc |= place(config, models[i], cwd);
@@ -97,8 +98,16 @@ static bool is_default(const char *key, const json_t *v)
     return !v || json_is_false(v) || (json_is_number(v) && json_number_value(v) == 0.0);
 }
 
+/* Distillation by features has maps that learn. */
+static bool by_features(const json_t *distill_loss)
+{
+    const char *name = json_string_value(distill_loss);
+    return name && strcmp(name, "features") == 0;
+}
+
 static bool is_same(const char *key, const json_t *a, const json_t *b)
 {
+    if (strcmp(key, "distill_loss") == 0) return by_features(a) == by_features(b);
     if (is_default(key, a) || is_default(key, b))
         return is_default(key, a) == is_default(key, b);
     return strcmp(key, "ema") == 0 || json_equal(a, b); /* its decay may change */
@@ -116,6 +125,7 @@ static int check_kept(const json_t *config, const char *own, clipc_err *err)
                                        "lock_text",
                                        "lock_text_unlocked_layers",
                                        "loss",
+                                       "distill_loss",
                                        "ema"};
     json_t *began = NULL;
     int rc = file_exists(own) ? json_read(&began, own, err) : CLIPC_OK;

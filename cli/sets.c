@@ -7,15 +7,11 @@
 #include "cli/cli.h"
 #include "clipc_train.h"
 
-#define SOURCE_OPTS                                                              \
-    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"}, \
-        {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},    \
-        {"csv-separator", 0, "C",                                                \
-         "character between columns (tab or comma, by header)"},                 \
-        {"threads", 't', "N", "threads that decode (all it may use)"},           \
-        {"json", 'j', NULL, "one JSON object"},                                  \
-    {                                                                            \
-        "max-megapixels", 0, "X", "larger pictures are broken (256)"             \
+#define SOURCE_OPTS                                                            \
+    TABLE_OPTS, {"threads", 't', "N", "threads that decode (all it may use)"}, \
+        {"json", 'j', NULL, "one JSON object"},                                \
+    {                                                                          \
+        "max-megapixels", 0, "X", "larger pictures are broken (256)"           \
     }
 
 static const opt make_table[] = {
@@ -44,6 +40,7 @@ static const opts_usage make_usage = {
 static const opt stats_table[] = {
     {"against", 'a', "PATH",
      "evaluation set: tell which pictures are near to its (repeatable)"},
+    {"dictionary", 0, "FILE", "tell how many captions it could say otherwise"},
     {"near", 0, "X", "how near, in grey levels of 16 x 16 pixels (9)"},
     {"html", 0, "FILE", "write a contact sheet, with duplicates and what is near"},
     {"sheet", 0, "N", "pictures on it (100)"},
@@ -69,8 +66,9 @@ typedef struct work {
     clipc_make_options make;
     clipc_stats_options stats;
     strings against;
-    bool force;
-    bool json;
+    bool force, json;
+    size_t *threads;        /* of make or stats */
+    double *max_megapixels; /* likewise */
     progress progress;
     clipc_err err;
 } work;
@@ -88,7 +86,7 @@ static int real(double *out, const work *w, const char *name, const char *value,
     return cli_usage(w->command, what);
 }
 
-/* -1: none of these. */
+/* Of SOURCE_OPTS; -1: none of these. */
 static int source_option(work *w, const char *name, const char *value)
 {
     if (strcmp(name, "csv-img-key") == 0) return w->from.csv_img_key = value, 0;
@@ -100,6 +98,10 @@ static int source_option(work *w, const char *name, const char *value)
                    ? 0
                    : cli_usage(w->command, "--csv-separator wants one character");
     }
+    if (strcmp(name, "threads") == 0)
+        return cli_number(w->threads, w->command, name, value, 1, 1024);
+    if (strcmp(name, "max-megapixels") == 0)
+        return real(w->max_megapixels, w, name, value, 0.001);
     return -1;
 }
 
@@ -112,11 +114,7 @@ static int on_make_option(void *user, const char *name, const char *value)
 
     if (rc != -1) return rc;
     if (strcmp(name, "out") == 0) return w->out = value, 0;
-    if (strcmp(name, "max-megapixels") == 0)
-        return real(&o->max_megapixels, w, name, value, 0.001);
     if (strcmp(name, "max-broken") == 0) return real(&o->max_broken, w, name, value, 0.0);
-    if (strcmp(name, "threads") == 0)
-        return cli_number(&o->threads, w->command, name, value, 1, 1024);
     if (strcmp(name, "per-shard") == 0)
         return cli_number(&o->per_shard, w->command, name, value, 1, 100000000);
     if (strcmp(name, "side") == 0)
@@ -184,7 +182,10 @@ static int parse(work *w, int argc, char **argv, const opt *table, size_t n,
 
 static int data_make(int argc, char **argv)
 {
-    work w = {.command = "data make", .make = clipc_make_default()};
+    work w = {.command = "data make",
+              .make = clipc_make_default(),
+              .threads = &w.make.threads,
+              .max_megapixels = &w.make.max_megapixels};
     clipc_make_stats stats;
     int rc = parse(&w, argc, argv, make_table, sizeof make_table / sizeof make_table[0],
                    &make_usage, on_make_option);
@@ -214,11 +215,8 @@ static int on_stats_option(void *user, const char *name, const char *value)
     if (rc != -1) return rc;
     if (strcmp(name, "html") == 0) return w->html = value, 0;
     if (strcmp(name, "force") == 0) return w->force = true, 0;
-    if (strcmp(name, "max-megapixels") == 0)
-        return real(&o->max_megapixels, w, name, value, 0.001);
+    if (strcmp(name, "dictionary") == 0) return o->dictionary = value, 0;
     if (strcmp(name, "near") == 0) return real(&o->near, w, name, value, 0.0);
-    if (strcmp(name, "threads") == 0)
-        return cli_number(&o->threads, w->command, name, value, 1, 1024);
     if (strcmp(name, "sheet") == 0)
         return cli_number(&o->sheet, w->command, name, value, 0, 100000);
     return strings_add(&w->against, value, strlen(value), &w->err) == CLIPC_OK
@@ -255,7 +253,8 @@ static void print_pictures(const json_t *r)
 
 static void print_captions(const json_t *c)
 {
-    const json_t *most = json_object_get(c, "most");
+    const json_t *most = json_object_get(c, "most"),
+                 *words = json_object_get(c, "dictionary");
 
     printf("%-22s %lld, %lld different\n", "captions", whole(c, "all"),
            whole(c, "different"));
@@ -263,6 +262,10 @@ static void print_captions(const json_t *c)
     print_spread("their length", json_object_get(c, "characters"), " characters");
     print_spread("", json_object_get(c, "tokens"), " of OpenAI's tokens");
     printf("%-22s %lld\n", "longer than 77 tokens", whole(c, "over_77"));
+    if (words)
+        printf("%-22s %lld captions as a whole, %lld in part, by %lld words\n",
+               "said otherwise", whole(words, "whole"), whole(words, "part"),
+               whole(words, "words"));
     for (size_t i = 0; i < json_array_size(most); i++) {
         const json_t *x = json_array_get(most, i);
         printf("%-22s %lld times: %s\n", i ? "" : "most frequent", whole(x, "times"),
@@ -332,8 +335,7 @@ static int survey(work *w)
     json_t *r = NULL;
     int rc = CLIPC_OK;
 
-    if (w->html && !w->force && file_exists(w->html))
-        rc = clipc_fail(&w->err, CLIPC_ERR_EXISTS, "%s: exists already", w->html);
+    if (w->html) rc = atomic_check(w->html, w->force, &w->err);
     if (rc == CLIPC_OK)
         rc =
             clipc_data_stats(&json, w->html ? &html : NULL, &w->from, &w->stats, &w->err);
@@ -351,7 +353,10 @@ static int survey(work *w)
 
 static int data_stats(int argc, char **argv)
 {
-    work w = {.command = "data stats", .stats = clipc_stats_default()};
+    work w = {.command = "data stats",
+              .stats = clipc_stats_default(),
+              .threads = &w.stats.threads,
+              .max_megapixels = &w.stats.max_megapixels};
     int rc =
         parse(&w, argc, argv, stats_table, sizeof stats_table / sizeof stats_table[0],
               &stats_usage, on_stats_option);

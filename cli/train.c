@@ -30,13 +30,15 @@ static const opt table[] = {
     {"lock-text-unlocked-layers", 0, "N", "but for its last N groups of layers"},
     {"cache-texts", 0, NULL, "with --lock-text: each text is computed once"},
     {"cache-features", 0, "N", "with --lock-image: N views of each picture, once"},
-    {"distill", 0, "MODEL", "learn from a model too, by what it makes of each batch"},
-    {"distill-loss", 0, "KIND", "of its logits or its embeddings (logits)"},
-    {"distill-weight", 0, "X", "of that beside the contrastive loss (1)"},
     {"cache-dir", 0, "FOLDER", "where these are kept (OUT/cache)"},
-    {"csv-img-key", 0, "NAME", "column of a table that holds paths (filepath)"},
-    {"csv-caption-key", 0, "NAME", "column that holds captions (title)"},
-    {"csv-separator", 0, "C", "character between columns (tab or comma, by the header)"},
+    {"distill", 0, "MODEL", "learn from a model too, by what it makes of each batch"},
+    {"distill-loss", 0, "KIND",
+     "by its logits, embeddings, features or classes (logits)"},
+    {"distill-classes", 0, "FILE",
+     "those classes, one a line or as in a JSON file of eval"},
+    {"distill-weight", 0, "X", "of that beside the contrastive loss (1)"},
+    TABLE_OPTS,
+    {"dictionary", 0, "FILE", "say captions otherwise at times: see the manual"},
     {"tokenizer", 0, "FOLDER", "vocabulary of clipc vocab train (OpenAI's)"},
     {"out", 'o', "FOLDER", "where model, checkpoints and log go"},
     {"resume", 0, NULL, "go on from the newest checkpoint in --out"},
@@ -90,17 +92,20 @@ static json_t *short_number(const char *value)
     return value[0] == '.' && !*end && isfinite(x) ? json_real(x) : NULL;
 }
 
+static int set_text(settings *s, const char *key, const char *value)
+{
+    if (json_object_set_new(s->given, key, json_string(value)) == 0) return 0;
+    fprintf(stderr, "clipc train: %s: no UTF-8\n", key);
+    return EXIT_USAGE;
+}
+
 /* Option values are JSON where they parse as such, else strings; true without one. */
 static int set_key(settings *s, const char *key, const char *value)
 {
     json_t *v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
 
     if (!v) v = short_number(value);
-    if (!v) v = json_string(value);
-    if (!v) {
-        fprintf(stderr, "clipc train: %s: no UTF-8\n", key);
-        return EXIT_USAGE;
-    }
+    if (!v) return set_text(s, key, value);
     return json_object_set_new(s->given, key, v) ? EXIT_USAGE : 0;
 }
 
@@ -124,17 +129,14 @@ static int set_pair(settings *s, const char *value)
     return set_key(s, key, eq + 1);
 }
 
-/* Options whose value is a text, whatever it looks like. */
+/* Is an option's value a text, whatever it looks like?  Numbers are called so. */
 static bool is_text(const char *name)
 {
-    static const char *const names[] = {"data",         "val",         "eval",
-                                        "init",         "cache-dir",   "distill",
-                                        "tokenizer",    "csv-img-key", "csv-caption-key",
-                                        "csv-separator"};
+    const opt *o = table;
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) return true;
-    return false;
+    while (strcmp(o->name, name) != 0) o++;
+    return o->arg && strcmp(o->arg, "N") != 0 && strcmp(o->arg, "X") != 0 &&
+           strcmp(o->arg, "SIZE") != 0;
 }
 
 static int on_option(void *user, const char *name, const char *value)
@@ -153,9 +155,7 @@ static int on_option(void *user, const char *name, const char *value)
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)
         if (*p == '-') *p = '_';
-    if (is_text(name))
-        return json_object_set_new(s->given, key, json_string(value)) ? EXIT_USAGE : 0;
-    return set_key(s, key, value);
+    return (is_text(name) ? set_text : set_key)(s, key, value);
 }
 
 /* A run under way, as its user follows it. */
@@ -205,9 +205,10 @@ static int validate(watched *w, clipc_err *err)
     fprintf(stderr, "%sstep %zu: ", clean_line(), clipc_trainer_steps(w->t));
     if (w->steps) fprintf(stderr, "loss %.4f; ", w->stats.loss);
     fprintf(stderr,
-            "held out: %zu pictures among %zu captions, top-1 %.2f %%, top-5 %.2f %%, "
+            "held out%s: %zu pictures among %zu captions, top-1 %.2f %%, top-5 %.2f %%, "
             "text to image R@1 %.2f %%\n",
-            v.pictures, v.captions, 100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
+            v.averaged ? ", by the moving average" : "", v.pictures, v.captions,
+            100 * v.top1, 100 * v.top5, 100 * v.text_to_image[0]);
     return CLIPC_OK;
 }
 

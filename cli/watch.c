@@ -51,10 +51,11 @@ static void print_status(const char *folder, const clipc_train_state *s)
         printf("  faults       %zu steps skipped, %zu samples broken\n", s->skipped,
                s->broken);
     if (s->val_step)
-        printf("  held out     step %zu: top-1 %.2f %%, top-5 %.2f %%, text to image R@1 "
-               "%.2f %%\n",
-               s->val_step, 100 * s->val.top1, 100 * s->val.top5,
-               100 * s->val.text_to_image[0]);
+        printf(
+            "  held out     step %zu%s: top-1 %.2f %%, top-5 %.2f %%, text to image R@1 "
+            "%.2f %%\n",
+            s->val_step, s->val.averaged ? ", moving average" : "", 100 * s->val.top1,
+            100 * s->val.top5, 100 * s->val.text_to_image[0]);
     for (size_t i = 0; i < s->n_evals; i++) {
         printf("  evaluation   step %zu: ", s->eval_step);
         eval_print(stdout, &s->evals[i]);
@@ -82,8 +83,8 @@ static void print_status_json(const char *folder, const clipc_train_state *s)
     else printf("null");
     printf(",\"skipped_steps\":%zu,\"broken_samples\":%zu", s->skipped, s->broken);
     if (s->val_step) {
-        printf(",\"val\":{\"step\":%zu,\"top1\":%.6f,\"top5\":%.6f", s->val_step,
-               s->val.top1, s->val.top5);
+        printf(",\"val\":{\"step\":%zu,\"averaged\":%s,\"top1\":%.6f,\"top5\":%.6f",
+               s->val_step, s->val.averaged ? "true" : "false", s->val.top1, s->val.top5);
         json_print_recall("image_to_text", s->val.image_to_text);
         json_print_recall("text_to_image", s->val.text_to_image);
         putchar('}');

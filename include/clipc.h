@@ -69,7 +69,8 @@ typedef struct clipc_err {
 typedef struct clipc_model clipc_model;
 
 /* Opens a model for inference: a folder in Hugging Face's CLIP layout (config.json,
- * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors),
+ * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors);
+ * a file, known by content: clipc's own, safetensors, PyTorch's (OpenAI's too), GGUF;
  * or the name of one that is looked up in the folders of the environment variable
  * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
  * PREFIX/share/clipc/models; or "org/name" or "org/name@revision" of a model that is in
@@ -93,7 +94,8 @@ CLIPC_API void clipc_model_free(clipc_model *m);
 /* What a model is.  All strings live as long as the model. */
 typedef struct clipc_model_info {
     const char *path;      /* where it was found */
-    const char *format;    /* "hf", "open_clip", "clipc", "openai", "efficientnet" */
+    const char *format;    /* "hf", "open_clip", "sentence-transformers", "clipc",
+                              "checkpoint", "openai", "efficientnet", "gguf" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
     const char *family;     /* of the image tower: "vit", "resnet", "convnext", "fastvit",
@@ -139,7 +141,8 @@ typedef struct clipc_ctx clipc_ctx;
 /* Zeroed means default; NULL means all defaults. */
 typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
-    size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
+    size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it);
+                         at most 65536 */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
     int auto_orient; /* turn JPEG, PNG and WebP as their EXIF says, which the reference
                         does not; TIFF, HEIF, AVIF and JPEG XL are upright anyway */
@@ -223,6 +226,13 @@ typedef struct clipc_crop_options {
  * recipe. */
 CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
                               const clipc_crop_options *options, clipc_err *err);
+
+/* A picture in a file's bytes as a small JPEG for people to look at: upright, on white,
+ * its longer side at most `side` pixels.  *jpeg is malloc'd (free it).  name is for
+ * messages; max_megapixels 0: 256. */
+CLIPC_API int clipc_thumbnail(uint8_t **jpeg, size_t *jpeg_size, const void *data,
+                              size_t size, const char *name, size_t side,
+                              double max_megapixels, clipc_err *err);
 
 /* n texts of lens [n] bytes, which may hold NUL; lens NULL: they end in NUL.  Out
  * [n,embed_dim].  Together they cost less than one by one: what they begin with in common
@@ -324,7 +334,7 @@ typedef struct clipc_share {
     float share;
 } clipc_share;
 
-/* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
+/* How to rewrite a model.  Zeroed or NULL: an open_clip folder in float32. */
 typedef struct clipc_convert_options {
     const char *to; /* a folder, "hf" (what transformers' CLIPModel and SiglipModel hold)
                        or "open_clip", or one file, "clipc" (FORMAT.md), of any model */
@@ -381,7 +391,7 @@ CLIPC_API int clipc_measure_drift(clipc_drift *out, clipc_ctx *a, clipc_ctx *b,
 
 enum { CLIPC_EVAL_ZEROSHOT, CLIPC_EVAL_RETRIEVAL, CLIPC_EVAL_LINEAR_PROBE };
 
-/* "zeroshot", "retrieval", "linear_probe". */
+/* "zeroshot", "retrieval", "linear_probe"; NULL for no task. */
 CLIPC_API const char *clipc_eval_task(int task);
 
 typedef struct clipc_eval_result {

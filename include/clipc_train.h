@@ -50,7 +50,14 @@
  *   distill_loss     "logits": its probabilities of the batch's texts for each picture,
  *                    and of its pictures for each text, are targets (open_clip's
  *                    DistillClipLoss); "embeddings": its directions, where they have as
- *                    many numbers; distill_weight 1, beside the contrastive loss
+ *                    many numbers; "features": what linear maps, which learn at 1e-3 or
+ *                    lr, the higher, make of the student's directions is to be its
+ *                    (CLIP-KD's FD, arXiv:2307.12732); "classes": its probabilities of
+ *                    classes for each picture.  distill_weight 1, beside the contrastive
+ *                    loss
+ *   distill_classes  with "classes": a file, JSON with "classes" and "templates" as for
+ *                    clipc_eval, or a class a line; without templates the model's.  A
+ *                    text tower that is not locked learns from them too
  *   data             a path, or a list of paths or {"path", "weight"}.  A path is a tar
  *                    shard, a table (.csv, .tsv), a list (.txt, .list: a path a line,
  *                    relative to the list), a folder of shards or tables, of pictures
@@ -69,6 +76,14 @@
  *   templates        list of "... {} ...": how captions become texts; also saved as the
  *                    model's own templates, in place of those of init
  *   alternative      .25: chance of drawing another than a picture's first caption
+ *   dictionary       a file by which captions are said otherwise at times: a word or
+ *                    phrase, a tab, a text that means the same, a line each.  Such
+ *                    synonyms take each other's place wherever a caption has one; a line
+ *                    with another tab and "gloss" explains a word, and its text stands
+ *                    alone for a caption that is just that word.  Of a caption one word
+ *                    is drawn, of that one text.  Captions are equal, for the loss, if
+ *                    they were so before
+ *   dictionary_prob  .25: chance of doing so
  *   augment          how pictures vary, each view drawn anew.
  *                    Those with alpha: "ground" [.45, .15, .30, .10], chances of white, a
  *                    grey, a colour, black under them; "rotate" 12 degrees; "scale" [.7,
@@ -105,7 +120,8 @@
  *                    ResNet the stem, each bottleneck, the pool) to the one below; the
  *                    projection has the whole rate
  *   ema              0: decay of a moving average of the weights (.999), which is kept
- *                    beside the model in out_dir/ema; in the beginning it is less
+ *                    beside the model in out_dir/ema; in the beginning it is less.
+ *                    Validation is of it too, and out_dir/best is chosen by it
  *   grad_clip        1: highest norm of the gradients, 0: any
  *   logit_scale_max  100; the least is 1
  *   loss             "softmax", CLIP's, or "sigmoid", SigLIP's (arXiv:2303.15343): the
@@ -172,6 +188,7 @@ typedef struct clipc_val_stats {
     size_t pictures, captions; /* captions: distinct ones, the candidates */
     double top1, top5;         /* a picture's own caption among the best; parts of 1 */
     double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
+    int averaged; /* nonzero: of the moving average of the weights */
 } clipc_val_stats;
 
 /* What to do with a run, or a model, that out_dir holds already. */
@@ -231,7 +248,8 @@ CLIPC_API int clipc_trainer_wants_val(const clipc_trainer *t);
 CLIPC_API int clipc_trainer_save(clipc_trainer *t, clipc_err *err);
 
 /* On the held-out data; CLIPC_ERR_FEATURE if the config names none.  The best model so
- * far is also written to out_dir/best. */
+ * far is also written to out_dir/best.  With "ema" both the weights and their average are
+ * logged; *stats and the best are the average's. */
 CLIPC_API int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats,
                                      clipc_err *err);
 
@@ -349,10 +367,11 @@ CLIPC_API int clipc_data_make(clipc_make_stats *stats, const char *folder,
 typedef struct clipc_stats_options {
     const char *const *against; /* evaluation sets: paths, captions not needed */
     size_t n_against;
-    double near;           /* a picture nearer than that to one of them is told */
-    size_t sheet;          /* pictures of the contact sheet, drawn at random */
-    size_t threads;        /* 0: all that the process may use */
-    double max_megapixels; /* larger pictures are broken */
+    const char *dictionary; /* NULL allowed: count captions that it has entries for */
+    double near;            /* a picture nearer than that to one of them is told */
+    size_t sheet;           /* pictures of the contact sheet, drawn at random */
+    size_t threads;         /* 0: all that the process may use */
+    double max_megapixels;  /* larger pictures are broken */
     /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
     int (*on_progress)(void *user, size_t done, size_t total);
     void *user;
@@ -364,8 +383,10 @@ CLIPC_API clipc_stats_options clipc_stats_default(void);
 /* What is in a training set: every picture is decoded.  *json, malloc'd and the caller's
  * to free: {"samples", "broken", "broken_first", "bytes", "index_bytes", "sources",
  * "formats", "transparent", "tint", "width", "height", "captions", "duplicates", "near"};
- * lengths as {"least", "median", "p95", "most", "mean"}.  Duplicates have the same
- * pixels; near is the root mean square difference of 16 x 16 grey levels, on white.
+ * lengths as {"least", "median", "p95", "most", "mean"}; of captions,
+ * "dictionary" has {"words", "whole", "part"}: its words, and how many captions it could
+ * say otherwise as a whole or in part.  Duplicates have the same pixels; near is the root
+ * mean square difference of 16 x 16 grey levels, on white.
  * *html (NULL: none wanted), likewise: the contact sheet, with duplicates and what is
  * near, in one page that needs no other file. */
 CLIPC_API int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,

@@ -197,6 +197,115 @@ static void test_batches(void **state)
     tokenizer_free(&tokens);
 }
 
+/* How many of a run's texts, and of its samples and pixels, are others than in another's.
+ */
+static void compare(size_t *texts, size_t *rest, const data_cfg *x, const data_cfg *y)
+{
+    const data_cfg *const cfgs[2] = {x, y};
+    const batch *b[2];
+    dataset *d[2];
+    double waited;
+    clipc_err err;
+
+    *texts = *rest = 0;
+    for (int i = 0; i < 2; i++) CHECK_OK(dataset_open(&d[i], cfgs[i], 0, &err), err);
+    for (size_t step = 0; step < BATCHES; step++) {
+        for (int i = 0; i < 2; i++)
+            CHECK_OK(dataset_next(&b[i], d[i], &waited, &err), err);
+        for (size_t k = 0; k < BATCH; k++) {
+            *texts += memcmp(b[0]->ids + 16 * k, b[1]->ids + 16 * k, 16 * 4) != 0;
+            *rest += b[0]->sample[k] != b[1]->sample[k] ||
+                     b[0]->caption[k] != b[1]->caption[k] ||
+                     memcmp(b[0]->pixels + 768 * k, b[1]->pixels + 768 * k, 768 * 4) != 0;
+        }
+    }
+    for (int i = 0; i < 2; i++) dataset_close(d[i]);
+}
+
+/* data: a dictionary says some texts otherwise and changes nothing else; likewise by any
+ * number of workers and from any step on; at chance 0 it changes nothing */
+static void test_dictionary(void **state)
+{
+    static const char words[] = "thing\tobject\n";
+    static const char *const templates[] = {"a {}.", "one {}"};
+    uint64_t whole[BATCHES], other[BATCHES];
+    size_t texts, rest;
+    dictionary *words_of;
+    clipc_err err;
+    tokenizer tokens = {0};
+
+    (void)state;
+    write_table(false);
+    CHECK_OK(bpe_new(&tokens.bpe, &err), err);
+    CHECK_OK(dictionary_parse(&words_of, words, strlen(words), "words", &err), err);
+    data_cfg plain = config(&tokens, 2), reworded;
+    plain.templates = templates;
+    plain.n_templates = 2;
+    reworded = plain;
+    reworded.dictionary = words_of;
+    compare(&texts, &rest, &plain, &reworded);
+    assert_int_equal(texts, 0);
+    reworded.dictionary_prob = 0.5f;
+    compare(&texts, &rest, &plain, &reworded);
+    assert_in_range(texts, 12, 33); /* of 45, with a deviation of 3.4 */
+    assert_int_equal(rest, 0);
+    run(whole, NULL, &reworded, 0);
+    reworded.workers = 3;
+    run(other, NULL, &reworded, 4);
+    assert_memory_equal(other + 4, whole + 4, (BATCHES - 4) * sizeof *whole);
+    dictionary_free(words_of);
+    tokenizer_free(&tokens);
+}
+
+/* How many of a run's texts begin with a token. */
+static size_t count_ids(const data_cfg *cfg, int32_t id)
+{
+    const batch *b;
+    dataset *d;
+    double waited;
+    clipc_err err;
+    size_t n = 0;
+
+    CHECK_OK(dataset_open(&d, cfg, 0, &err), err);
+    for (size_t step = 0; step < BATCHES; step++) {
+        CHECK_OK(dataset_next(&b, d, &waited, &err), err);
+        for (size_t k = 0; k < BATCH; k++) n += b->ids[16 * k + 1] == id;
+    }
+    dataset_close(d);
+    return n;
+}
+
+/* data: a synonym goes into the template, a gloss does without */
+static void test_gloss(void **state)
+{
+    static const char *const templates[] = {"a {}."};
+    buf words = {0};
+    dictionary *synonyms, *glosses;
+    clipc_err err;
+    tokenizer tokens = {0};
+
+    (void)state;
+    write_table(false);
+    CHECK_OK(bpe_new(&tokens.bpe, &err), err);
+    for (size_t i = 0; i < PICTURES; i++)
+        CHECK_OK(buf_printf(&words, &err, "thing %zu\tobject\tgloss\n", i), err);
+    CHECK_OK(dictionary_parse(&synonyms, "thing\tobject", 12, "words", &err), err);
+    CHECK_OK(dictionary_parse(&glosses, words.data, words.len, "words", &err), err);
+    data_cfg cfg = config(&tokens, 2);
+    cfg.templates = templates;
+    cfg.n_templates = 1;
+    cfg.dictionary_prob = 1.0f;
+    cfg.dictionary = synonyms;
+    const int32_t a = 320, object = 14115; /* "a</w>", "object</w>" */
+    assert_int_equal(count_ids(&cfg, a), BATCH * BATCHES);
+    cfg.dictionary = glosses;
+    assert_int_equal(count_ids(&cfg, object), BATCH * BATCHES);
+    dictionary_free(synonyms);
+    dictionary_free(glosses);
+    buf_free(&words);
+    tokenizer_free(&tokens);
+}
+
 /* Batches of one worker or three, until the limit; the message it ends with. */
 static size_t count_broken(char *message, const data_cfg *cfg)
 {
@@ -253,6 +362,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_permutation), cmocka_unit_test(test_permutation_fair),
         cmocka_unit_test(test_epochs),      cmocka_unit_test(test_mixture),
-        cmocka_unit_test(test_batches),     cmocka_unit_test(test_broken)};
+        cmocka_unit_test(test_batches),     cmocka_unit_test(test_broken),
+        cmocka_unit_test(test_dictionary),  cmocka_unit_test(test_gloss)};
     return cmocka_run_group_tests_name("data", tests, NULL, remove_table);
 }

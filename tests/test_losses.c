@@ -137,7 +137,7 @@ static void test_not_finite(void **state)
         float x[2 * B * E] = {0}, d[2 * B * E], dlogit[2], block[B * B];
         size_t next[B];
         double loss[B], sum[B];
-        const loss_room room = {block, next, loss, sum};
+        const loss_room room = {{block, NULL, loss}, next, sum};
         const objective o = {i % 2 ? LOSS_SOFTMAX : LOSS_SIGMOID, EQUAL_MASKED, 0};
         x[i / 3] = (i / 2) % 3 == 0 ? NAN : (i / 2) % 3 == 1 ? INFINITY : -INFINITY;
         assert_false(

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/rng.h"
 #include "clipc_train.h"
 #include "train_rig.h"
@@ -170,11 +171,74 @@ static void test_sigmoid(void **state)
     make_pairs(NULL);
 }
 
+/* Of a model as it is. */
+static clipc_val_stats validated(const char *model)
+{
+    clipc_trainer *t;
+    clipc_val_stats v;
+    clipc_err err;
+    char json[256];
+
+    snprintf(json, sizeof json,
+             "{\"init\":\"%s\",\"data\":\"%s\",\"val\":\"%s\",\"batch_size\":4,"
+             "\"threads\":2}",
+             model, pairs, pairs);
+    CHECK_OK(
+        clipc_trainer_open(&t, json, "test", "build/test_run2", CLIPC_TRAIN_FORCE, &err),
+        err);
+    CHECK_OK(clipc_trainer_validate(t, &v, &err), err);
+    clipc_trainer_free(t);
+    return v;
+}
+
+static void check_same(const clipc_val_stats *a, const clipc_val_stats *b)
+{
+    assert_memory_equal(a->image_to_text, b->image_to_text, sizeof a->image_to_text);
+    assert_memory_equal(a->text_to_image, b->text_to_image, sizeof a->text_to_image);
+}
+
+/* ema: what validation says, the log, and the best are the average's; the log has the
+ * weights' too */
+static void test_validated_average(void **state)
+{
+    clipc_train_state s;
+    clipc_trainer *t;
+    clipc_val_stats v;
+    clipc_err err;
+    char more[128], want[64];
+    buf log = {0};
+
+    (void)state;
+    snprintf(more, sizeof more, ",\"ema\":0.99,\"precision\":\"f32\",\"val\":\"%s\"",
+             pairs);
+    CHECK_OK(clipc_trainer_open(&t, config(300, more), "test", out, 0, &err), err);
+    train_rig_steps(t, 60);
+    CHECK_OK(clipc_trainer_validate(t, &v, &err), err);
+    CHECK_OK(clipc_trainer_save(t, &err), err);
+    clipc_trainer_free(t);
+    const clipc_val_stats own = validated("build/test_run"),
+                          averaged = validated("build/test_run/ema"),
+                          best = validated("build/test_run/best");
+    assert_int_equal(v.averaged, 1);
+    check_same(&v, &averaged);
+    check_same(&v, &best);
+    assert_true(own.top1 != averaged.top1);
+    CHECK_OK(clipc_train_status(&s, out, &err), err);
+    assert_int_equal(s.val.averaged, 1);
+    CHECK_NEAR(s.val.top1, averaged.top1, 1e-5);
+    CHECK_OK(file_read(&log, "build/test_run/log.jsonl", 1 << 20, &err), err);
+    snprintf(want, sizeof want, "\"val_top1\":%.5f", own.top1);
+    assert_non_null(strstr(log.data, want));
+    buf_free(&log);
+    remove_all(NULL);
+    make_pairs(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_config), cmocka_unit_test(test_lock),
-        cmocka_unit_test(test_sigmoid), cmocka_unit_test(test_repeat),
-        cmocka_unit_test(test_overfit)};
+        cmocka_unit_test(test_sigmoid),    cmocka_unit_test(test_repeat),
+        cmocka_unit_test(test_overfit),    cmocka_unit_test(test_validated_average)};
     return cmocka_run_group_tests_name("train", tests, make_pairs, remove_all);
 }

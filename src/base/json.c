@@ -130,6 +130,19 @@ int json_get_string(const char **out, const json_t *o, const char *key, const ch
     return CLIPC_OK;
 }
 
+int json_get_choice(size_t *choice, const char *const *names, const char *wanted,
+                    const json_t *o, const char *key, const char *where, clipc_err *err)
+{
+    const char *name = names[0];
+    const int rc = json_get_string(&name, o, key, where, err);
+
+    if (rc != CLIPC_OK) return rc;
+    for (*choice = 0; names[*choice]; ++*choice)
+        if (strcmp(name, names[*choice]) == 0) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"%s\" is \"%.40s\", wanted %s", where,
+                      key, name, wanted);
+}
+
 int json_get_floats(float *out, size_t n, const json_t *o, const char *key,
                     const char *where, clipc_err *err)
 {

@@ -40,6 +40,10 @@ int json_get_bool(bool *out, const json_t *o, const char *key, const char *where
 /* *out points into the JSON value and lives as long. */
 int json_get_string(const char **out, const json_t *o, const char *key, const char *where,
                     clipc_err *err);
+/* *choice: the place of the value in the NULL-terminated `names`, 0 if there is none;
+ * `wanted` lists them for the message. */
+int json_get_choice(size_t *choice, const char *const *names, const char *wanted,
+                    const json_t *o, const char *key, const char *where, clipc_err *err);
 /* Exactly n numbers. */
 int json_get_floats(float *out, size_t n, const json_t *o, const char *key,
                     const char *where, clipc_err *err);

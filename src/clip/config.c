@@ -89,6 +89,15 @@ int template_check(const char *text, clipc_err *err)
                       text);
 }
 
+int template_fill(buf *out, const char *text, const char *label, clipc_err *err)
+{
+    const char *hole = strstr(text, "{}");
+    int rc = buf_add(out, text, (size_t)(hole - text), err);
+
+    if (rc == CLIPC_OK) rc = buf_puts(out, label, err);
+    return rc == CLIPC_OK ? buf_puts(out, hole + 2, err) : rc;
+}
+
 int config_templates(clip_cfg *cfg, const json_t *list, const char *where, clipc_err *err)
 {
     const size_t n = json_array_size(list);

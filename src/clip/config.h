@@ -86,5 +86,7 @@ int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_e
 
 /* "{}" once, and nothing that would surprise; CLIPC_ERR_ARG names the template. */
 int template_check(const char *text, clipc_err *err);
+/* Appends what it makes of a label. */
+int template_fill(buf *out, const char *text, const char *label, clipc_err *err);
 
 #endif

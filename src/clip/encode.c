@@ -52,6 +52,20 @@ static void take_buffers(clipc_ctx *c, arena *a)
     c->windows = ARENA_FLOATS(a, B * c->m->source.cfg.image.embed_dim);
 }
 
+enum { BATCH_LIMIT = 65536 }; /* keeps products of sizes far from where they overflow */
+
+static int check_options(const clipc_ctx_options *o, clipc_err *err)
+{
+    if (o->precision < 0 || o->precision > CLIPC_PRECISION_INT8)
+        return clipc_fail(err, CLIPC_ERR_ARG, "no precision %d", o->precision);
+    if (o->long_texts < 0 || o->long_texts > CLIPC_LONG_MAX)
+        return clipc_fail(err, CLIPC_ERR_ARG, "no way %d with long texts", o->long_texts);
+    if (o->max_batch > BATCH_LIMIT)
+        return clipc_fail(err, CLIPC_ERR_ARG, "max_batch is %zu, at most %d",
+                          o->max_batch, BATCH_LIMIT);
+    return CLIPC_OK;
+}
+
 static int make_buffers(clipc_ctx *c, clipc_err *err)
 {
     const net *n = c->m->n;
@@ -59,11 +73,7 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     const size_t a = n->image ? n->ops->scratch(n->image) : 0;
     const size_t b = n->text ? n->text_ops->scratch(n->text) : 0;
     arena measure = arena_measure();
-    int rc;
-
-    if (c->options.precision < 0 || c->options.precision > CLIPC_PRECISION_INT8)
-        return clipc_fail(err, CLIPC_ERR_ARG, "no precision %d", c->options.precision);
-    rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
+    int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
 
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
@@ -93,7 +103,8 @@ int clipc_ctx_new(clipc_ctx **out, const clipc_model *m, const clipc_ctx_options
     if (!c->options.threads) c->options.threads = 1;
     if (!c->options.max_batch) c->options.max_batch = 8;
     if (!(c->options.max_megapixels > 0)) c->options.max_megapixels = 256;
-    rc = make_buffers(c, err);
+    rc = check_options(&c->options, err);
+    if (rc == CLIPC_OK) rc = make_buffers(c, err);
     if (rc == CLIPC_OK) *out = c;
     else clipc_ctx_free(c);
     return rc;
@@ -472,17 +483,6 @@ void clipc_softmax(float *x, size_t rows, size_t cols)
     }
 }
 
-/* Appends a prompt. */
-static int fill_template(buf *out, const char *template, const char *label,
-                         clipc_err *err)
-{
-    const char *hole = strstr(template, "{}");
-    int rc = buf_add(out, template, (size_t)(hole - template), err);
-
-    if (rc == CLIPC_OK) rc = buf_puts(out, label, err);
-    return rc == CLIPC_OK ? buf_puts(out, hole + 2, err) : rc;
-}
-
 /* What a classifier is made of. */
 typedef struct prompts {
     const char *const *labels, *const *templates;
@@ -499,7 +499,7 @@ static int fill_prompts(clipc_ctx *c, const prompts *p, size_t first, size_t n,
 
     buf_clear(&c->text);
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
-        rc = fill_template(&c->text, p->templates[(first + i) / p->n_labels],
+        rc = template_fill(&c->text, p->templates[(first + i) / p->n_labels],
                            p->labels[(first + i) % p->n_labels], err);
         c->texts[i].len = c->text.len - at;
         at = c->text.len;

@@ -209,17 +209,26 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
 /* docs/pixels.md has what others cost and how far they move the vectors. */
 enum { FAST_MARGIN = 2 };
 
+int picture_open(image *out, const void *data, size_t size, const char *name,
+                 const open_cfg *open, size_t side, clipc_err *err)
+{
+    int rc = image_decode_fast(out, data, size, name, open->fast ? FAST_MARGIN * side : 0,
+                               open->max_megapixels, err);
+
+    if (rc == CLIPC_OK && open->auto_orient &&
+        (rc = image_orient(out, orient_of_file(data, size), name, err)) != CLIPC_OK)
+        image_free(out);
+    return rc;
+}
+
 int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,
                     const char *name, const open_cfg *open, const preprocess_cfg *cfg,
                     clipc_err *err)
 {
-    const size_t side = cfg->h > cfg->w ? cfg->h : cfg->w;
     image im = {0};
-    int rc = image_decode_fast(&im, data, size, name, open->fast ? FAST_MARGIN * side : 0,
-                               open->max_megapixels, err);
+    int rc =
+        picture_open(&im, data, size, name, open, cfg->h > cfg->w ? cfg->h : cfg->w, err);
 
-    if (rc == CLIPC_OK && open->auto_orient)
-        rc = image_orient(&im, orient_of_file(data, size), name, err);
     if (rc == CLIPC_OK) rc = preprocess_u8(crop, work, &im, cfg, err);
     image_free(&im);
     return rc;

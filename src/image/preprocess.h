@@ -38,8 +38,13 @@ int preprocess_u8(uint8_t *crop, resize_work *work, const image *im,
 typedef struct open_cfg {
     double max_megapixels;
     bool auto_orient; /* as EXIF or XMP says */
-    bool fast;        /* image_decode_fast, to no less than twice the crop's sides */
+    bool fast;        /* image_decode_fast, to no less than twice the sides wanted */
 } open_cfg;
+
+/* The picture in a file's bytes, which shall become one of `side` pixels; name is for
+ * messages.  Free with image_free. */
+int picture_open(image *out, const void *data, size_t size, const char *name,
+                 const open_cfg *open, size_t side, clipc_err *err);
 
 /* crop [h,w,3] of the picture in a file's bytes; name is for messages. */
 int preprocess_file(uint8_t *crop, resize_work *work, const void *data, size_t size,

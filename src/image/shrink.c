@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/sizes.h"
-#include "image/preprocess.h"
 
 bool image_has_alpha(const image *im)
 {
@@ -63,6 +62,23 @@ void shrink_on_white(image *im)
                 (uint8_t)((im->px[4 * i + c] * alpha + 255 * (255 - alpha) + 127) / 255);
     }
     im->mode = IMAGE_RGB;
+}
+
+int shrink_jpeg(buf *out, resize_work *work, const void *data, size_t size,
+                const char *name, const open_cfg *open, size_t side, clipc_err *err)
+{
+    enum { QUALITY = 80 };
+    image im = {0}, small = {0};
+    int rc = picture_open(&im, data, size, name, open, side, err);
+
+    if (rc == CLIPC_OK) rc = shrink(&small, work, &im, side, err);
+    if (rc == CLIPC_OK) {
+        shrink_on_white(&small);
+        rc = jpeg_encode(out, small.px, small.w, small.h, QUALITY, err);
+    }
+    image_free(&im);
+    image_free(&small);
+    return rc;
 }
 
 /* Which of n pixels cell i of THUMB is the mean of. */

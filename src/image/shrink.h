@@ -3,7 +3,8 @@
 #ifndef CLIPC_IMAGE_SHRINK_H
 #define CLIPC_IMAGE_SHRINK_H
 
-#include "image/resize.h"
+#include "base/buf.h"
+#include "image/preprocess.h"
 
 enum { THUMB = 16 };
 
@@ -16,6 +17,11 @@ int shrink(image *out, resize_work *work, const image *im, size_t side, clipc_er
 
 /* RGBA becomes RGB, with white where it is transparent. */
 void shrink_on_white(image *im);
+
+/* The picture in a file's bytes as a JPEG of that size for people to look at, on white,
+ * appended to out.  name is for messages. */
+int shrink_jpeg(buf *out, resize_work *work, const void *data, size_t size,
+                const char *name, const open_cfg *open, size_t side, clipc_err *err);
 
 /* 16 x 16 grey levels of an RGB picture, each the mean of those pixels whose middle falls
  * into it (Pillow's box filter). */

@@ -97,7 +97,7 @@ static int check(const trie_word *w, size_t n, const char *name, clipc_err *err)
         bytes += w[i].len;
     }
     if (n > TRIE_BYTES_MAX || bytes > TRIE_BYTES_MAX)
-        return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: tokens of %zu bytes, more than %d",
+        return clipc_fail(err, CLIPC_ERR_LIMIT, "%s: words of %zu bytes, more than %d",
                           name, bytes, TRIE_BYTES_MAX);
     return CLIPC_OK;
 }

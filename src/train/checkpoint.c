@@ -102,7 +102,7 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 {
     const int64_t counters[COUNTERS] = {c->step, c->skipped, c->threads,
                                         (int64_t)(c->best * 1e9)};
-    tensor t[8] = {
+    tensor t[9] = {
         {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
         {"adam_m", DT_F32, 1, {c->learned}, c->learned, c->m},
         {"adam_v", DT_F32, 1, {c->learned}, c->learned, c->v},
@@ -114,6 +114,7 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
     int rc = file_mkdirs(folder, err);
 
     if (c->ema) t[n++] = (tensor){"ema", DT_F32, 1, {c->floats}, c->floats, c->ema};
+    if (c->n_maps) t[n++] = (tensor){"maps", DT_F32, 1, {c->n_maps}, c->n_maps, c->maps};
     if (c->near) {
         t[n++] = (tensor){"near", DT_F16, 1, {c->nears}, c->nears, c->near};
         t[n++] = (tensor){"groups", DT_I64, 1, {c->n_groups}, c->n_groups, c->groups};
@@ -157,6 +158,8 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     if (rc == CLIPC_OK) rc = copy(c->v, f, "adam_v", DT_F32, c->learned, path, err);
     if (rc == CLIPC_OK && c->ema)
         rc = copy(c->ema, f, "ema", DT_F32, c->floats, path, err);
+    if (rc == CLIPC_OK && c->n_maps)
+        rc = copy(c->maps, f, "maps", DT_F32, c->n_maps, path, err);
     if (rc == CLIPC_OK && c->near)
         rc = copy(c->near, f, "near", DT_F16, c->nears, path, err);
     if (rc == CLIPC_OK && c->near)

@@ -14,7 +14,8 @@ typedef struct checkpoint {
     float *ema;      /* [floats] the weights' moving average, or NULL */
     uint16_t *near;  /* [nears] and */
     int64_t *groups; /* [n_groups], of train/neighbours.h, or NULL */
-    size_t nears, n_groups;
+    float *maps;     /* [n_maps] what learns beside the weights (train/distill.h) */
+    size_t nears, n_groups, n_maps;
     size_t floats, learned;
     int64_t step, skipped, threads;
     double best;  /* best validation so far, -1 for none */

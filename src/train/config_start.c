@@ -13,7 +13,8 @@ static const char *const of_init[] = {"image_size", "context_length", "embed_dim
 static const char *const without_init[] = {"model", "preprocess_cfg", "tokenizer"};
 
 /* With a teacher. */
-static const char *const of_teacher[] = {"distill_loss", "distill_weight"};
+static const char *const of_teacher[] = {"distill_loss", "distill_classes",
+                                         "distill_weight"};
 
 /* Of batch norm, which move even where nothing learns. */
 static bool has_statistics(const clip_cfg *c)
@@ -170,19 +171,42 @@ int config_start_caches(train_cfg *c, const json_t *root, const char *where,
     return c->cache_dir ? CLIPC_OK : clipc_fail_memory(err, where, 0);
 }
 
+static int get_kind(train_cfg *c, const json_t *root, const char *where, clipc_err *err)
+{
+    static const char *const names[] = {[DISTILL_LOGITS] = "logits",
+                                        [DISTILL_EMBEDDINGS] = "embeddings",
+                                        [DISTILL_FEATURES] = "features",
+                                        [DISTILL_CLASSES] = "classes",
+                                        NULL};
+    const char *classes = NULL;
+    size_t kind = 0;
+    int rc = json_get_choice(&kind, names, "logits, embeddings, features or classes",
+                             root, "distill_loss", where, err);
+
+    if (rc == CLIPC_OK)
+        rc = json_get_string(&classes, root, "distill_classes", where, err);
+    if (rc != CLIPC_OK) return rc;
+    c->distill_kind = (distill_kind)kind;
+    if ((kind == DISTILL_CLASSES) != (classes != NULL))
+        return clipc_fail(err, CLIPC_ERR_ARG,
+                          classes
+                              ? "%s: \"distill_classes\" wants \"distill_loss\": "
+                                "\"classes\""
+                              : "%s: \"distill_loss\" of classes wants a file of them, "
+                                "\"distill_classes\"",
+                          where);
+    if (!classes) return CLIPC_OK;
+    c->distill_classes = strdup(classes);
+    return c->distill_classes ? CLIPC_OK : clipc_fail_memory(err, where, 0);
+}
+
 int config_start_distill(train_cfg *c, const json_t *root, const char *where,
                          clipc_err *err)
 {
-    const char *model = NULL, *kind = "logits";
+    const char *model = NULL;
     int rc = json_get_string(&model, root, "distill", where, err);
 
-    if (rc == CLIPC_OK) rc = json_get_string(&kind, root, "distill_loss", where, err);
     if (rc != CLIPC_OK) return rc;
-    c->distill_kind =
-        strcmp(kind, "embeddings") == 0 ? DISTILL_EMBEDDINGS : DISTILL_LOGITS;
-    if (c->distill_kind == DISTILL_LOGITS && strcmp(kind, "logits") != 0)
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: \"distill_loss\" is none of logits, embeddings", where);
     for (size_t i = 0; !model && i < sizeof of_teacher / sizeof *of_teacher; i++)
         if (json_object_get(root, of_teacher[i]))
             return clipc_fail(err, CLIPC_ERR_ARG,
@@ -195,5 +219,5 @@ int config_start_distill(train_cfg *c, const json_t *root, const char *where,
                           "see no picture",
                           where);
     c->distill = strdup(model);
-    return c->distill ? CLIPC_OK : clipc_fail_memory(err, where, 0);
+    return c->distill ? get_kind(c, root, where, err) : clipc_fail_memory(err, where, 0);
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/sizes.h"
+#include "train/reword.h"
 
 enum {
     AHEAD = 3, /* batches in flight: one in use, two being made */
@@ -52,9 +53,24 @@ typedef struct maker {
     tokens_work tokens, teacher_tokens;
     resize_work resize;
     uint8_t *view; /* [S,S,3], of the larger model */
-    buf picture, text;
+    buf picture, text, said;
+    reword_work words;
     pthread_t thread;
 } maker;
+
+static void maker_free(maker *m)
+{
+    if (!m) return;
+    tokens_work_free(&m->tokens);
+    tokens_work_free(&m->teacher_tokens);
+    resize_work_free(&m->resize);
+    reword_work_free(&m->words);
+    buf_free(&m->picture);
+    buf_free(&m->text);
+    buf_free(&m->said);
+    free(m->view);
+    free(m);
+}
 
 static size_t nth(const dataset *d, size_t i)
 {
@@ -86,26 +102,43 @@ static int make_ids(maker *m, const batch *b, size_t k, const char *where, clipc
                          text, false, where, err);
 }
 
+/* One of a sample's captions. */
+static const char *draw_caption(const maker *m, const sample *s, rng *r)
+{
+    const bool other = rng_uniform(r) < m->d->cfg.alternative && s->captions > 1;
+
+    return sources_caption(&m->d->sources, s,
+                           other ? 1 + rng_below(r, s->captions - 1u) : 0);
+}
+
+/* The caption, or what the dictionary says instead, in its template; a gloss is a text of
+ * its own. */
+static int say(maker *m, const char *caption, const char *template, rng *r,
+               clipc_err *err)
+{
+    const data_cfg *c = &m->d->cfg;
+    bool gloss = false;
+    int rc = CLIPC_OK;
+
+    buf_clear(&m->text);
+    buf_clear(&m->said);
+    if (c->dictionary && rng_uniform(r) < c->dictionary_prob)
+        rc = reword_caption(&m->said, &gloss, &m->words, c->dictionary, caption, r, err);
+    if (m->said.len) caption = m->said.data;
+    if (rc != CLIPC_OK) return rc;
+    return template && !gloss ? template_fill(&m->text, template, caption, err)
+                              : buf_puts(&m->text, caption, err);
+}
+
 static int make_text(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                      const char *where, clipc_err *err)
 {
     const data_cfg *c = &m->d->cfg;
-    const bool other = rng_uniform(r) < c->alternative && s->captions > 1;
-    const char *caption = sources_caption(&m->d->sources, s,
-                                          other ? 1 + rng_below(r, s->captions - 1u) : 0);
+    const char *caption = draw_caption(m, s, r);
     const size_t t = c->n_templates ? (size_t)rng_below(r, c->n_templates) : 0;
-    int rc = CLIPC_OK;
+    const int rc = say(m, caption, c->n_templates ? c->templates[t] : NULL, r, err);
 
     b->caption[k] = hash_text(0, caption);
-    buf_clear(&m->text);
-    if (c->n_templates) {
-        const char *hole = strstr(c->templates[t], "{}");
-        rc = buf_add(&m->text, c->templates[t], (size_t)(hole - c->templates[t]), err);
-        if (rc == CLIPC_OK) rc = buf_puts(&m->text, caption, err);
-        if (rc == CLIPC_OK) rc = buf_puts(&m->text, hole + 2, err);
-    } else {
-        rc = buf_puts(&m->text, caption, err);
-    }
     return rc == CLIPC_OK ? make_ids(m, b, k, where, err) : rc;
 }
 
@@ -247,13 +280,7 @@ static void *work(void *arg)
         if (++s->done == d->cfg.batch || d->failed) pthread_cond_broadcast(&d->made);
     }
     pthread_mutex_unlock(&d->lock);
-    tokens_work_free(&m->tokens);
-    tokens_work_free(&m->teacher_tokens);
-    resize_work_free(&m->resize);
-    buf_free(&m->picture);
-    buf_free(&m->text);
-    free(m->view);
-    free(m);
+    maker_free(m);
     return NULL;
 }
 
@@ -266,6 +293,7 @@ static int start_worker(dataset *d, clipc_err *err)
                : clipc_fail_memory(err, "worker", sizeof *m);
 
     if (rc == CLIPC_OK && t) rc = tokens_work_new(&m->teacher_tokens, t->tokenizer, err);
+    if (rc == CLIPC_OK && d->cfg.dictionary) rc = reword_work_new(&m->words, err);
     if (rc == CLIPC_OK && !(m->view = malloc(S * S * 3)))
         rc = clipc_fail_memory(err, "worker", S * S * 3);
     if (rc == CLIPC_OK) {
@@ -276,12 +304,7 @@ static int start_worker(dataset *d, clipc_err *err)
         }
         rc = clipc_fail(err, CLIPC_ERR_MEMORY, "worker: cannot start a thread");
     }
-    if (m) {
-        tokens_work_free(&m->tokens);
-        tokens_work_free(&m->teacher_tokens);
-        free(m->view);
-    }
-    free(m);
+    maker_free(m);
     return rc;
 }
 

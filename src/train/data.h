@@ -10,6 +10,7 @@
 #include "clip/tokens.h"
 #include "image/augment.h"
 #include "image/preprocess.h"
+#include "train/dictionary.h"
 #include "train/order.h"
 #include "train/sampling.h"
 #include "train/sources.h"
@@ -33,9 +34,11 @@ typedef struct data_cfg {
     bool shuffle;      /* train/sampling.h: each sample once an epoch, not drawn */
     double max_broken; /* train/broken.h: more of them end the run */
     float alternative; /* .25: chance of another caption than the first */
-    bool in_order;     /* sample k of all, not one at random: for validation */
-    const sample_order *order;  /* of samples in order; it begins again at its end */
-    const tokenizer *tokenizer; /* with an id for each of vocab_size or fewer */
+    const dictionary *dictionary; /* or NULL; by which captions are said otherwise */
+    float dictionary_prob;        /* at that chance */
+    bool in_order;                /* sample k of all, not one at random: for validation */
+    const sample_order *order;    /* of samples in order; it begins again at its end */
+    const tokenizer *tokenizer;   /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
     size_t views;    /* of each picture; 0: it never looks the same twice */
@@ -49,7 +52,8 @@ typedef struct data_cfg {
 typedef struct batch {
     float *pixels;       /* [B,3,S,S]; NULL: no source has pictures */
     int32_t *ids;        /* [B,context_length] */
-    uint64_t *caption;   /* [B] equal for equal captions (before templates) */
+    uint64_t *caption;   /* [B] equal for equal captions (before templates and the
+                            dictionary) */
     uint64_t *view;      /* [B] with data_cfg.views: the number of a view of a picture */
     const float **ready; /* [B] with data_cfg.features: a row of them instead of a
                             picture, or NULL */

@@ -169,6 +169,21 @@ static int get_tables(train_cfg *c, const json_t *root, const char *where, clipc
     return rc;
 }
 
+static int get_dictionary(train_cfg *c, const json_t *root, const char *where,
+                          clipc_err *err)
+{
+    const char *path = NULL;
+    int rc = json_get_string(&path, root, "dictionary", where, err);
+
+    if (rc != CLIPC_OK) return rc;
+    if (path) rc = dictionary_read(&c->dictionary, path, err);
+    else if (json_object_get(root, "dictionary_prob"))
+        rc = clipc_fail(err, CLIPC_ERR_ARG,
+                        "%s: \"dictionary_prob\" wants a \"dictionary\"", where);
+    c->data.dictionary = c->dictionary;
+    return rc;
+}
+
 /* By epochs each sample comes once in one; by steps they are drawn, unless told. */
 static int get_sampling(train_cfg *c, const json_t *root, const char *where,
                         clipc_err *err)
@@ -206,6 +221,7 @@ int data_config_parse(train_cfg *c, const json_t *root, const char *where, clipc
     c->data.max_megapixels = 256;
     c->data.max_broken = 0.1;
     if (rc == CLIPC_OK) rc = get_tables(c, root, where, err);
+    if (rc == CLIPC_OK) rc = get_dictionary(c, root, where, err);
     if (rc == CLIPC_OK) rc = get_sampling(c, root, where, err);
     if (rc == CLIPC_OK)
         rc = get_augment(&c->data.augment, json_object_get(root, "augment"), where, err);
@@ -219,6 +235,7 @@ void data_config_free(train_cfg *c)
     for (size_t i = 0; i < c->data.n_sources; i++) free(c->paths[i]);
     for (size_t i = 0; i < TABLE_KEYS; i++) free(c->table_keys[i]);
     free(c->val);
+    dictionary_free(c->dictionary);
     eval_list_free(&c->evals);
     order_free(&c->order);
 }

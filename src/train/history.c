@@ -105,16 +105,22 @@ static int read_step(reading *r, const json_t *o, size_t step)
     return rc == CLIPC_OK ? add(r, "learning rate", "1", step, s->lr) : rc;
 }
 
+/* With "ema_" what is last is the average's, by which the best is chosen. */
 static int read_val(reading *r, const json_t *o, size_t step)
 {
+    const bool averaged = json_object_get(o, "ema_val_top1") != NULL;
     clipc_train_state *s = &r->h->last;
 
     s->val_step = step;
-    s->val.top1 = number(o, "val_top1");
-    s->val.top5 = number(o, "val_top5");
-    recalls(s->val.image_to_text, o, "i2t");
-    recalls(s->val.text_to_image, o, "t2i");
-    return add(r, "held-out top-1", "%", step, 100 * s->val.top1);
+    s->val.averaged = averaged;
+    s->val.top1 = number(o, averaged ? "ema_val_top1" : "val_top1");
+    s->val.top5 = number(o, averaged ? "ema_val_top5" : "val_top5");
+    recalls(s->val.image_to_text, o, averaged ? "ema_i2t" : "i2t");
+    recalls(s->val.text_to_image, o, averaged ? "ema_t2i" : "t2i");
+    const int rc = add(r, "held-out top-1", "%", step, 100 * number(o, "val_top1"));
+    return rc == CLIPC_OK && averaged ? add(r, "held-out top-1 of the moving average",
+                                            "%", step, 100 * s->val.top1)
+                                      : rc;
 }
 
 static void keep_eval(history *h, const clipc_eval_result *e, size_t step)

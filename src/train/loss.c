@@ -6,10 +6,8 @@
 #include "base/sizes.h"
 
 enum {
-    BLOCK_FLOATS = 1 << 20, /* of S at a time, if that is BLOCK_ROWS or more */
-    BLOCK_ROWS = 256,       /* enough for products to run at their full speed */
-    ROWS = 8,               /* a thread's piece */
-    FACTORS = 512           /* of 1/2 or more: their product is no denormal */
+    ROWS = 8,     /* a thread's piece */
+    FACTORS = 512 /* of 1/2 or more: their product is no denormal */
 };
 
 /* Far below every logit, and finite: as good as zero once exponentiated, cleared then. */
@@ -21,19 +19,13 @@ typedef struct direction {
     const objective *o;
     const loss_room *room;
     float scale, bias;
-    size_t B, first; /* which row the block begins with */
+    size_t B;
 } direction;
-
-static size_t block_rows(size_t B)
-{
-    return min_size(B, max_size(BLOCK_ROWS, BLOCK_FLOATS / B));
-}
 
 void loss_room_take(loss_room *r, arena *a, size_t B)
 {
-    r->block = ARENA_FLOATS(a, block_rows(B) * B);
+    pairs_room_take(&r->pairs, a, B, B, false);
     r->next = arena_take(a, B, sizeof *r->next);
-    r->loss = arena_take(a, B, sizeof *r->loss);
     r->sum = arena_take(a, B, sizeof *r->sum);
 }
 
@@ -156,41 +148,12 @@ static double sigmoid_row(const direction *d, float *s, size_t i)
     return loss;
 }
 
-static void some_rows(void *arg, size_t thread, size_t begin, size_t end)
+static double one_row(const void *arg, float *s, float *t, size_t i)
 {
     const direction *d = arg;
 
-    (void)thread;
-    for (size_t r = begin; r < end; r++) {
-        const size_t i = d->first + r;
-        float *s = d->room->block + r * d->B;
-        d->room->loss[i] =
-            d->o->loss == LOSS_SIGMOID ? sigmoid_row(d, s, i) : softmax_row(d, s, i);
-    }
-}
-
-/* Adds to dx and dy, not yet times the scale; returns the rows' loss.  The columns of S
- * are the rows of the other direction, multiplied anew: beside the towers that is little,
- * and neither transposes nor B x B numbers are held. */
-static double one_direction(exec *e, direction *d, float *dx, float *dy, const float *x,
-                            const float *y, size_t E)
-{
-    const size_t B = d->B, most = block_rows(B);
-    float *s = d->room->block;
-    double loss = 0.0;
-
-    for (size_t at = 0; at < B; at += most) {
-        const size_t n = min_size(most, B - at);
-        d->first = at;
-        gemm(e, s, B, mat_of(x + at * E, E), mat_t(y, E), n, B, E, (gemm_opts){0});
-        exec_range(e, some_rows, d, n, ROWS);
-        gemm(e, dx + at * E, E, mat_of(s, B), mat_of(y, E), n, E, B,
-             (gemm_opts){.accumulate = true});
-        gemm(e, dy, E, mat_t(s, B), mat_of(x + at * E, E), B, E, n,
-             (gemm_opts){.accumulate = true});
-    }
-    for (size_t i = 0; i < B; i++) loss += d->room->loss[i];
-    return loss;
+    (void)t;
+    return d->o->loss == LOSS_SIGMOID ? sigmoid_row(d, s, i) : softmax_row(d, s, i);
 }
 
 float contrastive_fwd_bwd(exec *e, const objective *o, float *dimg, float *dtxt,
@@ -201,14 +164,17 @@ float contrastive_fwd_bwd(exec *e, const objective *o, float *dimg, float *dtxt,
     const bool both = o->loss == LOSS_SOFTMAX;
     const double terms = (double)B * (both ? 2.0 : 1.0);
     link_job links = {room->next, B, o->equal == EQUAL_NEGATIVE ? NULL : caption};
-    direction d = {.k = e->k, .o = o, .room = room, .scale = scale, .bias = bias, .B = B};
+    const direction d = {e->k, o, room, scale, bias, B};
+    const two_sides to_text = {img, txt, E}, to_image = {txt, img, E};
     double loss, sum = 0.0;
 
     memset(dimg, 0, B * E * sizeof *dimg);
     memset(dtxt, 0, B * E * sizeof *dtxt);
     exec_range(e, link_equal, &links, B, ROWS);
-    loss = one_direction(e, &d, dimg, dtxt, img, txt, E);
-    if (both) loss += one_direction(e, &d, dtxt, dimg, txt, img, E);
+    loss = all_pairs(e, one_row, &d, dimg, dtxt, &room->pairs, &to_text, NULL, B, B);
+    if (both)
+        loss +=
+            all_pairs(e, one_row, &d, dtxt, dimg, &room->pairs, &to_image, NULL, B, B);
     else
         for (size_t i = 0; i < B; i++) sum += room->sum[i];
 

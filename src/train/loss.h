@@ -13,8 +13,7 @@
 #ifndef CLIPC_TRAIN_LOSS_H
 #define CLIPC_TRAIN_LOSS_H
 
-#include "base/arena.h"
-#include "tensor/gemm.h"
+#include "train/all_pairs.h"
 
 typedef enum loss_kind { LOSS_SOFTMAX, LOSS_SIGMOID } loss_kind;
 
@@ -31,12 +30,11 @@ typedef struct objective {
     float smoothing; /* below 1; LOSS_SOFTMAX alone */
 } objective;
 
-/* Scratch for batches of B pairs: a block of rows of S, a few megabytes however large B
- * is, not B x B. */
+/* Scratch for batches of B pairs. */
 typedef struct loss_room {
-    float *block;
-    size_t *next;       /* [B] the next of the same caption, at last the first again */
-    double *loss, *sum; /* [B] of each row, so that they are added in one order */
+    pairs_room pairs;
+    size_t *next; /* [B] the next of the same caption, at last the first again */
+    double *sum;  /* [B] of each row's gradients, so that they are added in one order */
 } loss_room;
 
 void loss_room_take(loss_room *r, arena *a, size_t B);

@@ -3,21 +3,6 @@
 #include <math.h>
 #include <string.h>
 
-/* *choice becomes the place of the key's value in `names`, which `wanted` lists. */
-static int get_choice(size_t *choice, const char *const *names, const char *wanted,
-                      const json_t *root, const char *key, const char *where,
-                      clipc_err *err)
-{
-    const char *name = names[0];
-    const int rc = json_get_string(&name, root, key, where, err);
-
-    if (rc != CLIPC_OK) return rc;
-    for (*choice = 0; names[*choice]; ++*choice)
-        if (strcmp(name, names[*choice]) == 0) return CLIPC_OK;
-    return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: \"%s\" is \"%.40s\", wanted %s", where,
-                      key, name, wanted);
-}
-
 static int get_smoothing(objective *o, const json_t *root, const char *where,
                          clipc_err *err)
 {
@@ -41,11 +26,12 @@ int objective_parse(objective *o, logit_start *start, const json_t *root,
     static const char *const losses[] = {"softmax", "sigmoid", NULL};
     static const char *const equals[] = {"mask", "negatives", "positives", NULL};
     size_t loss, equal;
-    int rc = get_choice(&loss, losses, "softmax or sigmoid", root, "loss", where, err);
+    int rc =
+        json_get_choice(&loss, losses, "softmax or sigmoid", root, "loss", where, err);
 
     if (rc == CLIPC_OK)
-        rc = get_choice(&equal, equals, "mask, negatives or positives", root,
-                        "equal_captions", where, err);
+        rc = json_get_choice(&equal, equals, "mask, negatives or positives", root,
+                             "equal_captions", where, err);
     if (rc != CLIPC_OK) return rc;
     *o = (objective){.loss = (loss_kind)loss, .equal = (equal_captions)equal};
     *start = (logit_start){

@@ -8,9 +8,12 @@
 
 enum { PIECE = 1 << 15 };
 
+/* What learns beside the net begins at random however the run does. */
+static const float MORE_RATE = 1e-3f;
+
 /* A net without memory for what does not learn.  Running statistics, which take little,
  * keep theirs: checkpoints of old have it. */
-int optimizer_shape(optimizer *o, net *n, clipc_err *err)
+int optimizer_shape(optimizer *o, net *n, size_t n_more, clipc_err *err)
 {
     const param_list *l = &n->params;
     bool *keep = calloc(l->n, sizeof *keep);
@@ -18,6 +21,7 @@ int optimizer_shape(optimizer *o, net *n, clipc_err *err)
                   : clipc_fail_memory(err, "optimizer", l->n);
 
     o->net = n;
+    o->n_more = n_more;
     for (size_t i = 0; keep && i < l->n; i++)
         keep[i] = l->v[i].kind == PARAM_STAT || group_learns(&n->cfg, &l->v[i]);
     if (rc == CLIPC_OK) rc = param_list_keep(&o->grads->params, keep, err);
@@ -25,13 +29,20 @@ int optimizer_shape(optimizer *o, net *n, clipc_err *err)
     return rc;
 }
 
+size_t optimizer_moments(const optimizer *o)
+{
+    return o->grads->params.floats + o->n_more;
+}
+
 static void take(optimizer *o, arena *a)
 {
-    const size_t floats = o->grads->params.floats;
+    const size_t floats = optimizer_moments(o);
 
     o->m = ARENA_FLOATS(a, floats);
     o->v = ARENA_FLOATS(a, floats);
-    o->rates = ARENA_FLOATS(a, o->net->params.n);
+    o->more = ARENA_FLOATS(a, o->n_more);
+    o->more_grads = ARENA_FLOATS(a, o->n_more);
+    o->slices = arena_take(a, o->net->params.n + 1, sizeof *o->slices);
     o->sums = arena_take(a, floats / PIECE + 1, sizeof *o->sums);
 }
 
@@ -44,7 +55,7 @@ size_t optimizer_bytes(const optimizer *o)
     return measure.used;
 }
 
-/* The rate of a parameter, as a part of the schedule's. */
+/* The rate of a parameter that learns, as a part of the schedule's. */
 static float rate_of(const train_cfg *c, const param *p)
 {
     const tower_side side = group_side(p);
@@ -53,19 +64,37 @@ static float rate_of(const train_cfg *c, const param *p)
                       : side == SIDE_TEXT ? c->lr_text
                                           : 0.0f;
 
-    if (!group_learns(&c->model, p)) return 0.0f;
     return (own > 0.0f ? own / c->lr : 1.0f) * powf(c->layer_decay, (float)below);
+}
+
+static void add_slice(optimizer *o, slice s)
+{
+    if (s.n && s.rate > 0.0f) o->slices[o->n_slices++] = s;
+}
+
+static void fill_slices(optimizer *o, const train_cfg *c)
+{
+    const size_t own = o->grads->params.floats;
+    const float more_rate = c->lr > 0.0f ? fmaxf(MORE_RATE / c->lr, 1.0f) : 1.0f;
+
+    for (size_t i = 0; i < o->net->params.n; i++) {
+        const param *p = &o->net->params.v[i], *g = &o->grads->params.v[i];
+        if (group_learns(&c->model, p))
+            add_slice(o, (slice){*p->slot, o->m + g->first, o->v + g->first, *g->slot,
+                                 p->n, rate_of(c, p), param_decays(p)});
+    }
+    add_slice(o, (slice){o->more, o->m + own, o->v + own, o->more_grads, o->n_more,
+                         more_rate, true});
 }
 
 int optimizer_room(optimizer *o, const train_cfg *c, clipc_err *err)
 {
-    const param_list *l = &o->net->params;
     int rc = net_room(o->grads, err);
 
     if (rc == CLIPC_OK) rc = arena_new(&o->memory, optimizer_bytes(o), "optimizer", err);
     if (rc != CLIPC_OK) return rc;
     take(o, &o->memory);
-    for (size_t i = 0; i < l->n; i++) o->rates[i] = rate_of(c, &l->v[i]);
+    fill_slices(o, c);
     return CLIPC_OK;
 }
 
@@ -80,9 +109,8 @@ size_t optimizer_learns(const optimizer *o)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < o->net->params.n; i++)
-        if (o->rates[i] > 0.0f) n += o->net->params.v[i].n;
-    return n;
+    for (size_t i = 0; i < o->n_slices; i++) n += o->slices[i].n;
+    return n - o->n_more;
 }
 
 static void zero_piece(void *arg, size_t thread, size_t begin, size_t end)
@@ -96,6 +124,7 @@ static void zero_piece(void *arg, size_t thread, size_t begin, size_t end)
 void optimizer_zero_grads(const optimizer *o, exec *e)
 {
     exec_range(e, zero_piece, o->grads->mem.mem, o->grads->params.floats, PIECE);
+    exec_range(e, zero_piece, o->more_grads, o->n_more, PIECE);
 }
 
 typedef struct norm_job {
@@ -117,12 +146,11 @@ double optimizer_norm(const optimizer *o, exec *e)
 {
     double sum = 0.0;
 
-    for (size_t i = 0; i < o->grads->params.n; i++) {
-        const param *p = &o->grads->params.v[i];
-        norm_job j = {e->k, *p->slot, o->sums};
-        if (o->rates[i] == 0.0f) continue;
-        exec_range(e, norm_piece, &j, p->n, PIECE);
-        for (size_t at = 0; at * PIECE < p->n; at++) sum += o->sums[at];
+    for (size_t i = 0; i < o->n_slices; i++) {
+        const slice *s = &o->slices[i];
+        norm_job j = {e->k, s->g, o->sums};
+        exec_range(e, norm_piece, &j, s->n, PIECE);
+        for (size_t at = 0; at * PIECE < s->n; at++) sum += o->sums[at];
     }
     return sqrt(sum);
 }
@@ -162,13 +190,11 @@ void optimizer_step(const optimizer *o, exec *e, const train_cfg *c, float lr,
     float *scale = o->net->logit_scale;
 
     if (c->grad_clip > 0.0f) s.gscale = clip_factor(norm, c->grad_clip);
-    for (size_t i = 0; i < o->net->params.n; i++) {
-        const param *p = &o->net->params.v[i];
-        const param *g = &o->grads->params.v[i];
-        if (o->rates[i] == 0.0f) continue;
-        adam_job j = {e->k, *p->slot, o->m + g->first, o->v + g->first, *g->slot, &s};
-        s.lr = lr * o->rates[i];
-        s.weight_decay = param_decays(p) ? c->weight_decay : 0.0f;
+    for (size_t i = 0; i < o->n_slices; i++) {
+        const slice *p = &o->slices[i];
+        adam_job j = {e->k, p->w, p->m, p->v, p->g, &s};
+        s.lr = lr * p->rate;
+        s.weight_decay = p->decays ? c->weight_decay : 0.0f;
         exec_range(e, adam_piece, &j, p->n, PIECE);
     }
     *scale = fminf(fmaxf(*scale, 0.0f), logf(c->logit_scale_max));

@@ -19,7 +19,7 @@ static void take_work(pass *p, arena *a)
     p->img_first = ARENA_FLOATS(a, B * p->img_F);
     p->txt_first = ARENA_FLOATS(a, B * p->txt_F);
     loss_room_take(&p->room, a, B);
-    if (p->cfg.teacher) distill_room_take(&p->distill_room, a, B, E);
+    if (p->cfg.teacher) distill_room_take(&p->distill_room, a, &p->cfg.distill, B);
 }
 
 /* A locked tower only runs, except that running statistics may still move: then without
@@ -152,11 +152,20 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 /* What the student owes its teacher. */
 static float taught(const pass *p, exec *e, const batch *b, float *dscale, float scale)
 {
-    const distill_side from = teacher_features(p->cfg.teacher, e, b);
-    const distill_side to = {p->img, p->txt, scale, p->net->cfg.image.embed_dim};
+    teacher *t = p->cfg.teacher;
+    classes *c = p->cfg.classes;
+    distill_side from = {teacher_pictures(t, e, b), NULL, teacher_scale(t)};
+    distill_side to = {p->img, p->txt, scale};
+    distill_grads grads = {p->dimg, p->dtxt, dscale};
 
-    return distill_fwd_bwd(e, p->cfg.distill, p->cfg.distill_weight, p->dimg, p->dtxt,
-                           dscale, &p->distill_room, &to, &from, p->cfg.batch);
+    if (c) {
+        from.txt = classes_teacher(c), to.txt = classes_student(c);
+        grads.txt = classes_grads(c);
+    } else {
+        from.txt = teacher_texts(t, e, b);
+    }
+    return distill_fwd_bwd(e, &p->cfg.distill, grads, &p->distill_room, &to, &from,
+                           p->cfg.batch);
 }
 
 /* The loss of all features, their gradients into dimg and dtxt. */
@@ -190,7 +199,9 @@ float pass_run(const pass *p, exec *e, const batch *b)
     const size_t B = p->cfg.batch, chunk = p->cfg.chunk;
     const bool pictures = tower_trains(p->image_mode);
     const bool texts = tower_trains(p->text_mode);
+    classes *c = p->cfg.classes;
 
+    if (c) classes_fwd(c, e, p->net, p->text_acts, chunk, p->text_learns);
     /* From the last chunk to the first, whose activations are there when the way back
      * begins. */
     for (size_t i = div_up(B, chunk); i-- > 0;) {
@@ -204,5 +215,6 @@ float pass_run(const pass *p, exec *e, const batch *b)
         if (at && texts) texts_fwd(p, e, b, at, true);
         chunk_bwd(p, e, b, at);
     }
+    if (c && p->text_learns) classes_bwd(c, e, p->net, p->grads, p->text_acts, chunk);
     return loss;
 }

@@ -10,11 +10,12 @@
 #define CLIPC_TRAIN_PASS_H
 
 #include "clip/net.h"
+#include "train/classes.h"
 #include "train/data.h"
+#include "train/distill.h"
 #include "train/frozen.h"
 #include "train/loss.h"
 #include "train/neighbours.h"
-#include "train/teacher.h"
 
 typedef struct pass_cfg {
     size_t batch;   /* B, pairs that the loss sees */
@@ -24,10 +25,10 @@ typedef struct pass_cfg {
     frozen *texts,
         *pictures;    /* where features of a locked tower are kept; NULL: nowhere */
     neighbours *near; /* what keeps the pictures' unit features; NULL: nothing */
-    teacher *teacher; /* what the loss is added to; NULL: none */
-    distill_kind distill;
-    float distill_weight;
-    uint64_t seed; /* of dropout */
+    teacher *teacher; /* NULL: none */
+    distillation distill;
+    classes *classes; /* with DISTILL_CLASSES */
+    uint64_t seed;    /* of dropout */
 } pass_cfg;
 
 typedef struct pass {

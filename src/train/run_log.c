@@ -70,7 +70,9 @@ int run_log_begin(const run_log *l, size_t step, size_t steps, size_t batch,
             "\"logit_scale\":\"1\",\"lr\":\"1\",\"grad_norm\":\"1\","
             "\"images_per_second\":\"1/s\",\"waited\":\"1\",\"skipped\":\"steps\","
             "\"broken\":\"samples\",\"val_top1\":\"1\",\"val_top5\":\"1\",\"i2t\":\"1\","
-            "\"t2i\":\"1\",\"top1\":\"1\",\"top5\":\"1\",\"image_to_text\":\"1\","
+            "\"t2i\":\"1\",\"ema_val_top1\":\"1\",\"ema_val_top5\":\"1\","
+            "\"ema_i2t\":\"1\",\"ema_t2i\":\"1\",\"top1\":\"1\",\"top5\":\"1\",\"image_"
+            "to_text\":\"1\","
             "\"text_to_image\":\"1\",\"C\":\"1\",\"seconds\":\"s\"}}\n",
             step, steps, batch);
     return flush(l, err);
@@ -108,14 +110,26 @@ int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *er
     return flush(l, err);
 }
 
-int run_log_val(run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err)
+/* With `of` in front of each name: "ema_". */
+static void print_val(const run_log *l, const char *of, const char *top,
+                      const clipc_val_stats *s)
 {
+    const double *i2t = s->image_to_text, *t2i = s->text_to_image;
+
     fprintf(l->file,
-            "{\"step\":%zu,\"val_top1\":%.5f,\"val_top5\":%.5f,\"i2t\":[%.5f,%.5f,%.5f],"
-            "\"t2i\":[%.5f,%.5f,%.5f]}\n",
-            step, s->top1, s->top5, s->image_to_text[0], s->image_to_text[1],
-            s->image_to_text[2], s->text_to_image[0], s->text_to_image[1],
-            s->text_to_image[2]);
+            ",\"%stop1\":%.5f,\"%stop5\":%.5f,\"%si2t\":[%.5f,%.5f,%.5f],"
+            "\"%st2i\":[%.5f,%.5f,%.5f]",
+            top, s->top1, top, s->top5, of, i2t[0], i2t[1], i2t[2], of, t2i[0], t2i[1],
+            t2i[2]);
+}
+
+int run_log_val(run_log *l, size_t step, const clipc_val_stats *s,
+                const clipc_val_stats *averaged, clipc_err *err)
+{
+    fprintf(l->file, "{\"step\":%zu", step);
+    print_val(l, "", "val_", s);
+    if (averaged) print_val(l, "ema_", "ema_val_", averaged);
+    fprintf(l->file, "}\n");
     l->val_step = step;
     return flush(l, err);
 }

@@ -28,7 +28,9 @@ int run_log_begin(const run_log *l, size_t step, size_t steps, size_t batch,
 int run_log_step(const run_log *l, const clipc_train_stats *s, clipc_err *err);
 /* A broken sample, by name and reason. */
 int run_log_broken(const run_log *l, size_t step, const char *why, clipc_err *err);
-int run_log_val(run_log *l, size_t step, const clipc_val_stats *s, clipc_err *err);
+/* Of the weights and, unless it is NULL, of their moving average. */
+int run_log_val(run_log *l, size_t step, const clipc_val_stats *s,
+                const clipc_val_stats *averaged, clipc_err *err);
 int run_log_eval(run_log *l, size_t step, const clipc_eval_result *r, clipc_err *err);
 
 #endif

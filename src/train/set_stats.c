@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/page.h"
 #include "base/permute.h"
 #include "base/sizes.h"
 #include "text/bpe.h"
 #include "train/contact_sheet.h"
+#include "train/reword.h"
 #include "train/survey.h"
 
 enum { MOST = 10, GROUPS = 100, PAIRS = 1000, SHEET_GROUPS = 25, SHEET_PAIRS = 50 };
@@ -16,7 +18,8 @@ enum { MOST = 10, GROUPS = 100, PAIRS = 1000, SHEET_GROUPS = 25, SHEET_PAIRS = 5
 typedef struct report {
     survey v;
     json_t *root;
-    size_t *order; /* [s.n] sample numbers, for whoever sorts */
+    size_t *order;     /* [s.n] sample numbers, for whoever sorts */
+    dictionary *words; /* or NULL */
     clipc_err *err;
 } report;
 
@@ -173,6 +176,25 @@ static int add_lengths(report *r, json_t *to, const char *const *texts, size_t n
     return rc;
 }
 
+/* Of n texts, those that a dictionary has something to say for, as a whole or in part. */
+static int add_words(report *r, json_t *to, const char *const *texts, size_t n)
+{
+    size_t whole = 0, part = 0;
+    reword_work w = {0};
+    int rc = reword_work_new(&w, r->err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
+        rc = reword_find(&w, r->words, texts[i], r->err);
+        if (reword_whole(&w)) whole++;
+        else part += w.n > 0;
+    }
+    reword_work_free(&w);
+    put(to, "dictionary",
+        json_pack("{s:I, s:I, s:I}", "words", (json_int_t)trie_words(r->words->spellings),
+                  "whole", (json_int_t)whole, "part", (json_int_t)part));
+    return rc;
+}
+
 static int add_captions(report *r)
 {
     const sources *s = &r->v.s;
@@ -194,6 +216,7 @@ static int add_captions(report *r)
         put(to, "a_picture", spread(each, s->n));
         add_most(to, texts, n);
         rc = add_lengths(r, to, texts, n);
+        if (rc == CLIPC_OK && r->words) rc = add_words(r, to, texts, n);
     } else {
         rc = clipc_fail_memory(r->err, "captions", n * sizeof *texts);
     }
@@ -309,7 +332,7 @@ static int show_some(contact_sheet *s, const report *r)
     const sources *from = &r->v.s;
     rng random = rng_seed(1, 0);
     const permutation p = permute_make(&random, from->n);
-    int rc = sheet_section(s, "Pictures, drawn at random", "", r->err);
+    int rc = page_section(&s->html, "Pictures, drawn at random", NULL, r->err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < from->n && i < r->v.o->sheet; i++)
         rc = sheet_picture(s, from, &from->v[permute_at(&p, i)], NULL, r->err);
@@ -326,7 +349,8 @@ static int show_duplicates(contact_sheet *s, const report *r)
          at += len, shown++) {
         const sample *x = &r->v.s.v[r->order[at]];
         char note[48];
-        if (!shown) rc = sheet_section(s, "The same picture several times", "", r->err);
+        if (!shown)
+            rc = page_section(&s->html, "The same picture several times", NULL, r->err);
         snprintf(note, sizeof note, "%zu times", len);
         if (rc == CLIPC_OK) rc = sheet_picture(s, &r->v.s, x, note, r->err);
     }
@@ -340,7 +364,8 @@ static int show_near(contact_sheet *s, const report *r)
     int rc = survey_near(r->order, &n, v, r->err);
 
     if (rc == CLIPC_OK && n)
-        rc = sheet_section(s, "Near to an evaluation picture, which follows", "", r->err);
+        rc = page_section(&s->html, "Near to an evaluation picture, which follows", NULL,
+                          r->err);
     for (size_t i = 0; rc == CLIPC_OK && i < n && i < SHEET_PAIRS; i++) {
         const seen *x = &v->v[r->order[i]];
         char note[48];
@@ -357,14 +382,14 @@ static int make_page(char **html, const report *r)
 {
     contact_sheet s = {.max_megapixels = r->v.o->max_megapixels};
     char *numbers = json_dumps(r->root, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
-    int rc = numbers ? sheet_begin(&s, "A training set", r->err)
+    int rc = numbers ? page_begin(&s.html, "A training set", SHEET_WIDTH, r->err)
                      : clipc_fail_memory(r->err, "page", 0);
 
     if (rc == CLIPC_OK) rc = show_some(&s, r);
     if (rc == CLIPC_OK) rc = show_duplicates(&s, r);
     if (rc == CLIPC_OK) rc = show_near(&s, r);
-    if (rc == CLIPC_OK) rc = sheet_section(&s, "Numbers", numbers, r->err);
-    if (rc == CLIPC_OK) rc = sheet_end(&s, r->err);
+    if (rc == CLIPC_OK) rc = page_section(&s.html, "Numbers", numbers, r->err);
+    if (rc == CLIPC_OK) rc = page_end(&s.html, r->err);
     if (rc == CLIPC_OK) *html = s.html.data, s.html = (buf){0};
     free(numbers);
     sheet_free(&s);
@@ -380,10 +405,12 @@ int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
                      const clipc_stats_options *options, clipc_err *err)
 {
     report r = {.err = err};
-    int rc = survey_run(&r.v, of, options, err);
+    int rc = CLIPC_OK;
 
     *json = NULL;
     if (html) *html = NULL;
+    if (options->dictionary) rc = dictionary_read(&r.words, options->dictionary, err);
+    if (rc == CLIPC_OK) rc = survey_run(&r.v, of, options, err);
     if (rc == CLIPC_OK) rc = make_report(&r, of);
     if (rc == CLIPC_OK && html) rc = make_page(html, &r);
     if (rc == CLIPC_OK && !(*json = json_dumps(r.root, JSON_PRESERVE_ORDER))) {
@@ -392,6 +419,7 @@ int clipc_data_stats(char **json, char **html, const clipc_data_sources *of,
     }
     json_decref(r.root);
     free(r.order);
+    dictionary_free(r.words);
     survey_free(&r.v);
     return rc;
 }

@@ -133,20 +133,34 @@ size_t teacher_bytes(const teacher *t)
     return t->bytes;
 }
 
-distill_side teacher_features(teacher *t, exec *e, const batch *b)
+const float *teacher_pictures(teacher *t, exec *e, const batch *b)
 {
-    const net *n = t->n;
     const size_t E = teacher_dim(t), S = t->input.preprocess.h;
-    const size_t T = t->input.context_length;
 
-    for (size_t at = 0; at < t->B; at += t->chunk) {
-        const size_t C = min_size(t->chunk, t->B - at);
-        n->ops->fwd(e, n->image, t->image_acts, t->img + at * E,
-                    b->teacher_pixels + at * 3 * S * S, C);
-        n->text_ops->fwd(e, n->text, t->text_acts, t->txt + at * E,
-                         b->teacher_ids + at * T, C);
-    }
+    for (size_t at = 0; at < t->B; at += t->chunk)
+        t->n->ops->fwd(e, t->n->image, t->image_acts, t->img + at * E,
+                       b->teacher_pixels + at * 3 * S * S, min_size(t->chunk, t->B - at));
     rows_normalize_fwd(e, t->img, NULL, t->img, t->B, E);
-    rows_normalize_fwd(e, t->txt, NULL, t->txt, t->B, E);
-    return (distill_side){t->img, t->txt, expf(*n->logit_scale), E};
+    return t->img;
+}
+
+void teacher_encode(teacher *t, exec *e, float *out, const int32_t *ids, size_t n)
+{
+    const size_t E = teacher_dim(t), T = t->input.context_length;
+
+    for (size_t at = 0; at < n; at += t->chunk)
+        t->n->text_ops->fwd(e, t->n->text, t->text_acts, out + at * E, ids + at * T,
+                            min_size(t->chunk, n - at));
+    rows_normalize_fwd(e, out, NULL, out, n, E);
+}
+
+const float *teacher_texts(teacher *t, exec *e, const batch *b)
+{
+    teacher_encode(t, e, t->txt, b->teacher_ids, t->B);
+    return t->txt;
+}
+
+float teacher_scale(const teacher *t)
+{
+    return expf(*t->n->logit_scale);
 }

@@ -6,7 +6,6 @@
 
 #include "clip/net.h"
 #include "train/data.h"
-#include "train/distill.h"
 
 typedef struct teacher teacher;
 
@@ -23,7 +22,14 @@ size_t teacher_scratch(const teacher *t);
 /* Memory that its passes take, beside its weights. */
 size_t teacher_bytes(const teacher *t);
 
-/* Its unit features of a batch, until the next call. */
-distill_side teacher_features(teacher *t, exec *e, const batch *b);
+/* Its unit features of a batch's pictures [B,E], until the next call. */
+const float *teacher_pictures(teacher *t, exec *e, const batch *b);
+/* Of its texts likewise. */
+const float *teacher_texts(teacher *t, exec *e, const batch *b);
+/* exp(logit_scale) */
+float teacher_scale(const teacher *t);
+
+/* out [n,E] = those of any number of texts, ids as it wants them. */
+void teacher_encode(teacher *t, exec *e, float *out, const int32_t *ids, size_t n);
 
 #endif

@@ -15,8 +15,9 @@ static const char *const keys[] = {
     "init", "image_size", "context_length", "embed_dim", "new_head",
     "lock_image", "lock_image_unlocked_groups", "lock_image_freeze_bn_stats",
     "lock_text", "lock_text_unlocked_layers", "cache_texts", "cache_features", "cache_dir",
-    "distill", "distill_loss", "distill_weight",
-    "data", "data_dir", "order", "shuffle", "hard_negatives", "alternative", "max_broken", "max_megapixels",
+    "distill", "distill_loss", "distill_classes", "distill_weight",
+    "data", "data_dir", "order", "shuffle", "hard_negatives", "alternative", "dictionary", "dictionary_prob",
+    "max_broken", "max_megapixels",
     "csv_img_key", "csv_caption_key", "csv_separator",
     "augment",
     "batch_size", "chunk", "recompute", "max_memory",
@@ -43,6 +44,7 @@ void train_config_free(train_cfg *c)
     free(c->init.model);
     free(c->cache_dir);
     free(c->distill);
+    free(c->distill_classes);
     data_config_free(c);
     memset(c, 0, sizeof *c);
 }
@@ -92,6 +94,7 @@ static const number reals[] = {
     {"grad_clip", AT(grad_clip), 0, 1e9},
     {"logit_scale_max", AT(logit_scale_max), 1, 1e6},
     {"alternative", AT(data.alternative), 0, 1},
+    {"dictionary_prob", AT(data.dictionary_prob), 0, 1},
 };
 
 static int out_of_range(const number *n, double x, const char *where, clipc_err *err)
@@ -271,7 +274,8 @@ static void set_defaults(train_cfg *c)
                      .weight_decay = 0.2f,
                      .grad_clip = 1.0f,
                      .logit_scale_max = 100.0f};
-    c->data = (data_cfg){.batch = 256, .workers = 2, .alternative = 0.25f};
+    c->data = (data_cfg){
+        .batch = 256, .workers = 2, .alternative = 0.25f, .dictionary_prob = 0.25f};
 }
 
 int train_config_parse(train_cfg *out, const char *json, const char *where,

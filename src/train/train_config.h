@@ -20,7 +20,8 @@ typedef struct train_cfg {
     char *paths[SOURCES_MAX];
     float weights[SOURCES_MAX];
     char *table_keys[TABLE_KEYS];
-    char *val; /* NULL: none */
+    dictionary *dictionary; /* NULL: none */
+    char *val;              /* NULL: none */
     eval_list evals;
     init_cfg init;
     objective objective;
@@ -33,6 +34,7 @@ typedef struct train_cfg {
     size_t lock_image_unlocked_groups, lock_text_unlocked_layers;
     char *distill; /* the teacher, or NULL */
     distill_kind distill_kind;
+    char *distill_classes; /* DISTILL_CLASSES: a file */
     float distill_weight;
     bool cache_texts;        /* data.views: so many views of each picture */
     char *cache_dir;         /* NULL: inside the run's folder */

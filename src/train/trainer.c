@@ -31,6 +31,8 @@ struct clipc_trainer {
     pass pass;
     frozen *texts, *pictures; /* NULL: not kept */
     teacher *teacher;         /* or NULL */
+    distillation distill;     /* with a teacher */
+    classes *classes;         /* or NULL */
     neighbours *near;         /* or NULL */
     dataset *data;
     validation *val;
@@ -51,6 +53,7 @@ void clipc_trainer_free(clipc_trainer *t)
     run_lock_release(t->lock);
     frozen_close(t->texts);
     frozen_close(t->pictures);
+    classes_free(t->classes);
     teacher_close(t->teacher);
     neighbours_free(t->near);
     pass_free(&t->pass);
@@ -71,7 +74,9 @@ static checkpoint checkpoint_of(clipc_trainer *t)
                     .v = t->optimizer.v,
                     .ema = t->ema ? (float *)(void *)t->ema->mem.mem : NULL,
                     .floats = t->net->params.floats,
-                    .learned = t->optimizer.grads->params.floats,
+                    .learned = optimizer_moments(&t->optimizer),
+                    .maps = t->optimizer.more,
+                    .n_maps = t->optimizer.n_more,
                     .step = (int64_t)t->step,
                     .skipped = (int64_t)t->skipped,
                     .threads = (int64_t)t->cfg.threads,
@@ -152,6 +157,27 @@ static int open_neighbours(clipc_trainer *t, clipc_err *err)
     return rc;
 }
 
+/* What is learned beside the net: maps of features, at random as projections are. */
+static void begin_maps(clipc_trainer *t)
+{
+    optimizer *o = &t->optimizer;
+    rng r = rng_seed(t->cfg.seed, ((uint64_t)1 << 63) + 1);
+
+    if (o->n_more)
+        rng_fill_normal(&r, o->more, o->n_more, 0.0f, 1.0f / sqrtf((float)t->distill.E));
+    t->pass_cfg.distill.maps = o->more;
+    t->pass_cfg.distill.maps_grads = o->more_grads;
+}
+
+static int begin_classes(clipc_trainer *t, clipc_err *err)
+{
+    const int rc = classes_make(t->classes, NULL, teacher_dim(t->teacher), err);
+
+    return rc == CLIPC_OK
+               ? classes_ask(t->classes, &t->cfg.tokenizer, t->teacher, t->e, err)
+               : rc;
+}
+
 /* What a run begins with, models and checkpoints, is read before what takes most memory
  * is there. */
 static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
@@ -164,6 +190,8 @@ static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
     if (rc == CLIPC_OK && !resume)
         rc = init_weights(t->net, &t->cfg.init, &t->cfg.logits, &r, t->e->k, err);
     if (rc == CLIPC_OK) rc = optimizer_room(&t->optimizer, &t->cfg, err);
+    if (rc == CLIPC_OK) begin_maps(t);
+    if (rc == CLIPC_OK && t->classes) rc = begin_classes(t, err);
     if (rc == CLIPC_OK && t->cfg.ema > 0.0f) rc = ema_make(&t->ema, t->net, err);
     if (rc == CLIPC_OK && t->cfg.hard_negatives) rc = open_neighbours(t, err);
     if (rc == CLIPC_OK && resume) rc = resume_from(t, note, note_size, err);
@@ -235,6 +263,17 @@ static void count_steps(clipc_trainer *t)
     if (pairs) t->cfg.steps = div_up(pairs, t->cfg.data.batch);
 }
 
+static int check_teacher(const clipc_trainer *t, clipc_err *err)
+{
+    const size_t E = t->cfg.model.image.embed_dim, own = teacher_dim(t->teacher);
+
+    if (t->cfg.distill_kind != DISTILL_EMBEDDINGS || own == E) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_ARG,
+                      "%s: embeddings of %zu numbers, the model's have %zu: distil by "
+                      "logits or features",
+                      t->cfg.distill, own, E);
+}
+
 static int open_teacher(clipc_trainer *t, clipc_err *err)
 {
     const train_cfg *c = &t->cfg;
@@ -243,15 +282,16 @@ static int open_teacher(clipc_trainer *t, clipc_err *err)
 
     if (rc != CLIPC_OK || !c->distill) return rc;
     rc = teacher_open(&t->teacher, c->distill, c->data.batch, k, err);
+    if (rc == CLIPC_OK) rc = check_teacher(t, err);
+    if (rc == CLIPC_OK && c->distill_classes)
+        rc = classes_open(&t->classes, c->distill_classes, &c->model, err);
     if (rc != CLIPC_OK) return rc;
     t->cfg.data.teacher = teacher_wants(t->teacher);
-    if (c->distill_kind == DISTILL_EMBEDDINGS &&
-        teacher_dim(t->teacher) != c->model.image.embed_dim)
-        return clipc_fail(
-            err, CLIPC_ERR_ARG,
-            "%s: embeddings of %zu numbers, the model's have %zu: distil by "
-            "logits",
-            c->distill, teacher_dim(t->teacher), c->model.image.embed_dim);
+    t->distill = (distillation){.kind = c->distill_kind,
+                                .weight = c->distill_weight,
+                                .classes = t->classes ? classes_count(t->classes) : 0,
+                                .E = c->model.image.embed_dim,
+                                .teacher_E = teacher_dim(t->teacher)};
     return CLIPC_OK;
 }
 
@@ -274,7 +314,8 @@ static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = open_teacher(t, err);
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, scratch(t), err);
-    if (rc == CLIPC_OK) rc = optimizer_shape(&t->optimizer, t->net, err);
+    if (rc == CLIPC_OK)
+        rc = optimizer_shape(&t->optimizer, t->net, distill_maps(&t->distill), err);
     if (rc == CLIPC_OK && t->cfg.data.views) t->cfg.data.features = kept_width(t->net);
     if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
     if (rc == CLIPC_OK) count_steps(t);
@@ -304,8 +345,8 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
                              .recompute = c->recompute,
                              .objective = c->objective,
                              .teacher = t->teacher,
-                             .distill = c->distill_kind,
-                             .distill_weight = c->distill_weight,
+                             .distill = t->distill,
+                             .classes = t->classes,
                              .seed = c->seed};
     if (rc == CLIPC_OK) rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
     if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
@@ -491,15 +532,20 @@ int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 
 int clipc_trainer_validate(clipc_trainer *t, clipc_val_stats *stats, clipc_err *err)
 {
+    clipc_val_stats own;
     int rc;
 
     if (!t->val)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "no held-out data: the config names no \"val\"");
-    if ((rc = validation_run(t->val, t->e, stats, err)) != CLIPC_OK) return rc;
-    if ((rc = run_log_val(&t->log, t->step, stats, err)) != CLIPC_OK) return rc;
+    validation_run(t->val, t->e, t->net, &own);
+    if (t->ema) validation_run(t->val, t->e, t->ema, stats);
+    else *stats = own;
+    stats->averaged = t->ema != NULL;
+    rc = run_log_val(&t->log, t->step, &own, t->ema ? stats : NULL, err);
+    if (rc != CLIPC_OK) return rc;
     if (stats->top1 <= t->best + 1e-8) return CLIPC_OK; /* as checkpoints round it */
-    rc = save_model(t, t->net, "best", err);
+    rc = save_model(t, t->ema ? t->ema : t->net, "best", err);
     if (rc == CLIPC_OK) t->best = stats->top1;
     return rc;
 }

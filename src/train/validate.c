@@ -160,13 +160,11 @@ static void count_recall(double *recall, size_t rank)
     for (int i = 0; i < 3; i++) recall[i] += rank < k[i];
 }
 
-int validation_run(validation *v, exec *e, clipc_val_stats *s, clipc_err *err)
+void validation_run(validation *v, exec *e, const net *n, clipc_val_stats *s)
 {
-    const net *n = v->n;
     const size_t E = n->cfg.image.embed_dim, S = n->cfg.image.image_size;
     const size_t T = n->cfg.text.context_length;
 
-    (void)err;
     for (size_t i = 0; i < v->count; i += BATCH)
         n->ops->fwd(e, n->image, v->image_acts, v->img + i * E, v->pixels + i * 3 * S * S,
                     v->count - i < BATCH ? v->count - i : BATCH);
@@ -191,5 +189,4 @@ int validation_run(validation *v, exec *e, clipc_val_stats *s, clipc_err *err)
     }
     s->top1 = s->image_to_text[0];
     s->top5 = s->image_to_text[1];
-    return CLIPC_OK;
 }

@@ -19,6 +19,7 @@ int validation_open(validation **out, size_t *bytes, const net *n,
 void validation_free(validation *v);
 /* Reads them. */
 int validation_read(validation *v, clipc_err *err);
-int validation_run(validation *v, exec *e, clipc_val_stats *stats, clipc_err *err);
+/* By the weights of n, a net of the same shape. */
+void validation_run(validation *v, exec *e, const net *n, clipc_val_stats *stats);
 
 #endif

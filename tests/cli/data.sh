@@ -111,8 +111,8 @@ data_counts() { # what is in a set, what is there twice, what is near to another
         grep -q '"duplicates": {"pictures": 1, "groups": \[\["[^"]*grey.png", "[^"]*zz.png"\]\]}' "$T/out" &&
         grep -q '"near": {"against": 1, "below": 9.0, "pictures": 1, "pairs": \[{"picture": "[^"]*rgb_41x29.png"' "$T/out" || return 1
     # 8 at random, one of the two that are the same, one with what it is near to
-    [ "$(grep -c '<figure><img src="data:image/jpeg;base64,/9j' "$T/sheet.html")" = 11 ] &&
-        grep -q 'a &lt;b> &amp; picture' "$T/sheet.html" && grep -q '2 times' "$T/sheet.html" || return 1
+    [ "$(grep -c '<figure><img alt="" src="data:image/jpeg;base64,/9j' "$T/sheet.html")" = 11 ] &&
+        grep -q 'a &lt;b&gt; &amp; picture' "$T/sheet.html" && grep -q '2 times' "$T/sheet.html" || return 1
     run 0 data stats "$T/set2" "$T/m1" && grep -q '^duplicates  *8 pictures' "$T/out" && grep -q '^captions  *17, 9 different' "$T/out" &&
         run 3 data stats "$T/set2" --html "$T/sheet.html" && one_line && grep -q 'exists already' "$T/err" &&
         run 3 data stats "$T/seen" && one_line && run 2 data stats && one_line &&

@@ -33,13 +33,6 @@ tunes_cached() { # LiT both ways: the second run finds what the first one comput
         same_model "$T/lit" "$T/lit2" && [ "$(ls "$T"/kept/texts-*.features | wc -l)" = 1 ] &&
         tuned "$T/tower" --lock-image --cache-features 2 && ls "$T"/tower/cache/pictures-*.features >"$T/out"
 }
-distils() { # the student sees what it would see without a teacher; by logits, of other sizes
-    tuned "$T/alone" && tuned "$T/taught0" --distill models/clipc-drawings --distill-weight 0 &&
-        same_model "$T/alone" "$T/taught0" && tuned "$T/taught" --distill models/clipc-drawings &&
-        ! same_model "$T/alone" "$T/taught" || return 1
-    run 3 train --init $M --data "$T/pairs" --out "$T/no" --distill $M --distill-loss x && one_line &&
-        grep -q 'distill_loss' "$T/err"
-}
 tunes_errors() {
     no="run 3 train --data $T/pairs --out $T/no --threads 1"
     $no --lock-text && one_line && grep -q '"lock_text" wants a model' "$T/err" &&
@@ -59,5 +52,4 @@ expect 'train --init: from a model, at its rate' tunes
 expect 'train --init: other sizes, a new head' tunes_sizes
 expect 'train --init: a locked BERT' tunes_bert
 expect 'train --init: features of locked towers kept' tunes_cached
-expect 'train --distill' distils
 expect 'train --init: errors' tunes_errors

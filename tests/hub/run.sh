@@ -106,7 +106,10 @@ lists() {
 m = json.load(sys.stdin)
 h = [x for x in m["here"] if x["name"] == "org/name"]
 assert len(h) == 1 and h[0]["revision"] == "main" and h[0]["bytes"] == 2206121, h
-assert all(k["license"] and k["source"] and 50 < k["imagenet_top1"] < 90 for k in m["known"])' <"$T/out"
+assert all(k["source"] and 50 < k["imagenet_top1"] < 90 for k in m["known"])
+assert [k["name"] for k in m["known"] if not k["license"]] == ["openai/clip-vit-base-patch32"]
+assert m["known"][0]["imagenet_top1"] == 63.2 and "2103.00020" in m["known"][0]["source"]' <"$T/out" &&
+        run 0 models && grep -q '^clipc pull openai/clip-vit-base-patch32 ' "$T/out"
 }
 stays() { # what is published stays while a newer commit cannot be had
     pull 3 newer && says 'wrong checksum' && no_partial && run 0 info org/name && [ "$(cat "$repo/refs/main")" = $COMMIT ]

@@ -1,4 +1,4 @@
-/* clip/assemble.c -- clipc_assemble: a model of two pretrained towers that were not
+/* clip/assembly.c -- clipc_assemble: a model of two pretrained towers that were not
  * trained with each other, and a head that brings them together. */
 #include <math.h>
 #include <stdlib.h>
