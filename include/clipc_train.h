@@ -179,8 +179,7 @@ typedef struct clipc_train_stats {
     double images_per_second; /* of this step */
     double waited;            /* part of this step's time spent waiting for data, 0..1 */
     size_t skipped;           /* steps with a loss or gradient that was no number */
-    size_t broken;            /* different samples that are no good, as far as is known
-                                 since the run was opened */
+    size_t broken;            /* different samples that are no good, as far as is known */
 } clipc_train_stats;
 
 /* Pictures against captions of the held-out data. */

@@ -80,6 +80,7 @@ static checkpoint checkpoint_of(clipc_trainer *t)
                     .learned = optimizer_moments(&t->optimizer),
                     .maps = t->optimizer.more,
                     .n_maps = t->optimizer.n_more,
+                    .broken = dataset_account(t->data),
                     .step = (int64_t)t->step,
                     .skipped = (int64_t)t->skipped,
                     .threads = (int64_t)t->cfg.threads,
@@ -104,6 +105,7 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     t->step = (size_t)c.step;
     t->skipped = (size_t)c.skipped;
     t->best = c.best;
+    t->broken_logged = min_size(c.broken.broken->n, BROKEN_TOLD);
     const bool same =
         strcmp(c.isa, t->e->k->name) == 0 && (size_t)c.threads == t->cfg.threads;
     snprintf(note, note_size, "; resumed at step %zu%s", t->step,
