@@ -23,6 +23,8 @@ int cmd_classify(int argc, char **argv);
 int cmd_similarity(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_data(int argc, char **argv);
+int cmd_dedup(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_eval(int argc, char **argv);

@@ -1,15 +1,19 @@
-/* index add, update, remove, list, verify, stats, export. */
+/* index add, update, remove, list, verify, stats, export, import. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
+#include "cli/folder_watch.h"
 #include "cli/indexing.h"
+#include "cli/vectors_folder.h"
 
 typedef struct keeper {
     indexing g;
-    bool json, print0, failed, repair;
+    bool json, print0, failed, repair, watch;
+    int watched; /* folder_watch */
     size_t told;
 } keeper;
 
@@ -20,6 +24,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "json") == 0) return k->json = true, 0;
     if (strcmp(name, "print0") == 0) return k->print0 = true, 0;
     if (strcmp(name, "failed") == 0) return k->failed = true, 0;
+    if (strcmp(name, "watch") == 0) return k->watch = true, 0;
     if (strcmp(name, "repair") == 0) return k->repair = true, 0;
     return indexing_option(&k->g, name, value);
 }
@@ -73,7 +78,7 @@ static int run_add(keeper *k, char **operands, size_t n)
     return update_paths(k, operands, n);
 }
 
-static int run_update(keeper *k, char **operands, size_t n)
+static int update_once(keeper *k, char **operands, size_t n)
 {
     clipc_index_changes c;
 
@@ -81,6 +86,42 @@ static int run_update(keeper *k, char **operands, size_t n)
     if (indexing_update(&k->g, NULL, &c) != CLIPC_OK) return cli_fail(&k->g.s.err);
     print_changes(&c, "all folders");
     return code_of(&c);
+}
+
+static int watch_folder(void *user, const char *folder)
+{
+    keeper *k = user;
+
+    return folder_watch_add(k->watched, folder, &k->g.s.err);
+}
+
+/* New folders are watched, too, before they are looked into. */
+static int watch_folders(keeper *k, char **operands, size_t n)
+{
+    int rc = n ? CLIPC_OK : clipc_index_each_folder(k->g.x, watch_folder, k, &k->g.s.err);
+
+    for (size_t i = 0; rc == CLIPC_OK && i < n; i++) rc = watch_folder(k, operands[i]);
+    return rc;
+}
+
+/* Updates again whenever something has changed, until Ctrl-C. */
+static int keep_watching(keeper *k, char **operands, size_t n)
+{
+    int code = EXIT_DONE, rc = folder_watch_open(&k->watched, &k->g.s.err);
+
+    if (rc != CLIPC_OK) return cli_fail(&k->g.s.err);
+    do {
+        if ((rc = watch_folders(k, operands, n)) != CLIPC_OK) break;
+        code = update_once(k, operands, n);
+        fflush(stdout);
+    } while (!cli_interrupted() && folder_watch_wait(k->watched));
+    close(k->watched);
+    return rc == CLIPC_OK ? code : cli_fail(&k->g.s.err);
+}
+
+static int run_update(keeper *k, char **operands, size_t n)
+{
+    return k->watch ? keep_watching(k, operands, n) : update_once(k, operands, n);
 }
 
 /* ---- remove ---- */
@@ -209,76 +250,38 @@ static int run_verify(keeper *k, char **operands, size_t n)
     return r.bad && !k->repair ? EXIT_SOME : EXIT_DONE;
 }
 
-/* ---- export ---- */
-
-typedef struct exporting {
-    keeper *k;
-    float *rows;
-    size_t n, cap, dim;
-    buf about;
-} exporting;
-
-static int export_entry(void *user, const clipc_index_entry *e)
-{
-    exporting *x = user;
-    clipc_err *err = &x->k->g.s.err;
-
-    if (!e->vector) return CLIPC_OK;
-    if (x->n == x->cap) {
-        const size_t cap = x->cap ? 2 * x->cap : 1024;
-        float *rows = realloc(x->rows, cap * x->dim * sizeof *rows);
-        if (!rows) return clipc_fail_memory(err, "vectors", cap * x->dim * sizeof *rows);
-        x->rows = rows, x->cap = cap;
-    }
-    memcpy(x->rows + x->n * x->dim, e->vector, x->dim * sizeof *x->rows);
-    json_t *line =
-        json_pack("{s:o, s:I}", "key", json_text(e->key), "row", (json_int_t)x->n);
-    if (line && e->meta)
-        json_object_set_new(line, "meta", json_loads(e->meta, JSON_DECODE_ANY, NULL));
-    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-    const int rc = text ? buf_printf(&x->about, err, "%s\n", text)
-                        : clipc_fail_memory(err, e->key, 0);
-    free(text);
-    json_decref(line);
-    x->n++;
-    return rc;
-}
-
-static int write_export(exporting *x, const char *folder)
-{
-    clipc_err *err = &x->k->g.s.err;
-    char *npy = path_join(folder, "vectors.npy"),
-         *about = path_join(folder, "keys.jsonl");
-    int rc = npy && about ? file_mkdirs(folder, err) : clipc_fail_memory(err, folder, 0);
-
-    if (rc == CLIPC_OK && file_exists(about))
-        rc = clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", about);
-    if (rc == CLIPC_OK) rc = clipc_write_npy(npy, x->rows, x->n, x->dim, 0, err);
-    if (rc == CLIPC_OK) rc = file_replace(about, x->about.data, x->about.len, err);
-    free(npy);
-    free(about);
-    return rc;
-}
+/* ---- export, import ---- */
 
 static int run_export(keeper *k, char **operands, size_t n)
 {
-    exporting x = {.k = k, .dim = k->g.s.info->embed_dim};
-    int rc = CLIPC_OK;
+    size_t rows = 0;
 
     if (n != 1) return cli_usage("index export", "wants one folder to write to");
-    rc = clipc_index_each(k->g.x, NULL, export_entry, &x, &k->g.s.err);
-    if (rc == CLIPC_OK && !x.n)
-        rc = clipc_fail(&k->g.s.err, CLIPC_ERR_ARG, "the index has no vector to export");
-    if (rc == CLIPC_OK) rc = write_export(&x, operands[0]);
-    if (rc == CLIPC_OK) printf("%s: %zu vectors\n", operands[0], x.n);
-    free(x.rows);
-    buf_free(&x.about);
-    return rc == CLIPC_OK ? EXIT_DONE : cli_fail(&k->g.s.err);
+    if (vectors_export(&rows, k->g.x, k->g.s.info->embed_dim, operands[0], &k->g.s.err) !=
+        CLIPC_OK)
+        return cli_fail(&k->g.s.err);
+    printf("%s: %zu vectors\n", operands[0], rows);
+    return EXIT_DONE;
+}
+
+static int run_import(keeper *k, char **operands, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t rows = 0;
+        if (vectors_import(&rows, k->g.x, k->g.s.info->embed_dim, operands[i],
+                           &k->g.s.err) != CLIPC_OK)
+            return cli_fail(&k->g.s.err);
+        printf("%s: %zu vectors\n", operands[i], rows);
+    }
+    return EXIT_DONE;
 }
 
 /* ---- which one ---- */
 
 static const opt write_table[] = {INDEXING_OPTS};
+static const opt update_table[] = {
+    INDEXING_OPTS,
+    {"watch", 'w', NULL, "go on whenever something changes, until Ctrl-C"}};
 static const opt whose_table[] = {WHOSE_OPTS};
 static const opt stats_table[] = {WHOSE_OPTS, {"json", 'j', NULL, "one JSON object"}};
 static const opt list_table[] = {
@@ -304,8 +307,8 @@ static const action actions[] = {
       "Brings the index up to what is there now: all remembered folders, or these. A "
       "folder\n"
       "that is missing or empty loses nothing.",
-      "  clipc index update\n"},
-     TABLE(write_table),
+      "  clipc index update --watch\n"},
+     TABLE(update_table),
      .writes = true,
      .run = run_update},
     {{"index remove", "DIR|KEY... [options]",
@@ -338,6 +341,15 @@ static const action actions[] = {
      TABLE(whose_table),
      .needs_some = true,
      .run = run_export},
+    {{"index import", "DIR... [options]",
+      "Puts the vectors of DIR/vectors.npy under the keys of DIR/keys.jsonl, as index "
+      "export\n"
+      "writes them: of the same model, though from elsewhere.",
+      "  clipc index import vectors/\n"},
+     TABLE(whose_table),
+     .writes = true,
+     .needs_some = true,
+     .run = run_import},
 };
 
 enum { N_ACTIONS = sizeof actions / sizeof actions[0] };
@@ -381,5 +393,6 @@ int cmd_index(int argc, char **argv)
             return run_action(&actions[i], argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(stdout), EXIT_DONE;
-    return cli_usage("index", "wants add, update, remove, list, verify, stats or export");
+    return cli_usage("index",
+                     "wants add, update, remove, list, verify, stats, export or import");
 }

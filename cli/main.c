@@ -13,6 +13,8 @@ static const struct {
     {"similarity", cmd_similarity, "how well texts fit pictures"},
     {"search", cmd_search, "finds pictures by texts and pictures"},
     {"index", cmd_index, "keeps the index that search looks into"},
+    {"dedup", cmd_dedup, "groups pictures that are there more than once"},
+    {"cluster", cmd_cluster, "groups the pictures of a folder and names the groups"},
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"data", cmd_data, "makes training sets and looks into them"},

@@ -428,8 +428,8 @@ typedef struct clipc_eval_options {
  *   the embeddings, not brought to unit length, of labelled pictures.
  *
  * `path` is a set of pictures or a JSON file that says more.  Sets:
- * - a list, NAME.tsv: a line for each picture, its path (relative to the list), a tab and
- *   the name of its class, or a caption; as many lines as it has captions;
+ * - a list, NAME.tsv: a line for each picture, its path (if relative, to the list), a tab
+ * and the name of its class, or a caption; as many lines as it has captions;
  * - a WebDataset shard (NAME.tar, NAME.tar.gz ..): each picture with a .txt that holds
  * its class, or a caption a line.  For zero-shot classification the classes of a picture
  *   are those of its folder in the shard;
@@ -498,8 +498,9 @@ typedef struct clipc_checkup {
 
 /* Checks a model (path as for clipc_model_open): its tensors and their values, what its
  * files say against each other and against what is usual for its kind, and what it makes
- * of pictures and texts that are made here.  on_finding hears of each check in turn.
- * CLIPC_OK whatever was found: a model that cannot be opened is a finding. */
+ * of pictures and texts that are made here.  on_finding (NULL allowed) hears of each
+ * check in turn. CLIPC_OK whatever was found: a model that cannot be opened is a finding.
+ */
 CLIPC_API int clipc_check_model(clipc_checkup *out, const char *path,
                                 const clipc_check_options *options,
                                 void (*on_finding)(void *user, const clipc_finding *f),

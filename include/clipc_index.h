@@ -178,6 +178,45 @@ CLIPC_API int clipc_index_search(clipc_index_hits *out, clipc_index *x, clipc_ct
                                  clipc_err *err);
 CLIPC_API void clipc_index_hits_free(clipc_index_hits *hits);
 
+/* ---- copies -------------------------------------------------------------------------
+ */
+
+enum {
+    CLIPC_TWIN_FIRST, /* of its group */
+    CLIPC_TWIN_BYTES, /* the same bytes */
+    CLIPC_TWIN_COPY,  /* the same picture: resized, recompressed or little changed */
+    CLIPC_TWIN_BURST  /* taken right after or before, as EXIF says, and much alike */
+};
+
+typedef struct clipc_index_twin {
+    const char *key;
+    int reason;       /* CLIPC_TWIN_*: what it is to twin number `of` of the group */
+    size_t of;        /* before it in the group */
+    float score;      /* cosine of these two; 1 of the same bytes */
+    float difference; /* of their pixels, mean of 0 to 255; 0 of the same bytes */
+    double seconds;   /* between them, of a burst */
+    int64_t bytes;
+    uint32_t width, height; /* 0: unknown */
+} clipc_index_twin;
+
+/* Zeroed means default; NULL means all of it. */
+typedef struct clipc_index_twin_options {
+    float min_score;      /* 0.9: pictures whose cosine is below are not compared */
+    float max_difference; /* 6: of copies */
+    double burst;         /* 3: seconds */
+    void (*on_progress)(void *user, size_t done, size_t total); /* NULL allowed */
+    int (*stop)(void *user);                                    /* NULL allowed */
+} clipc_index_twin_options;
+
+/* Groups of pictures, by the index alone but for the pixels of those that are near; each
+ * group in turn, until on returns another than CLIPC_OK, which is then returned.  A group
+ * begins with the picture of most pixels, then most bytes.  Nothing is changed. */
+CLIPC_API int clipc_index_twins(clipc_index *x, const char *folder,
+                                const clipc_index_twin_options *options,
+                                int (*on)(void *user, const clipc_index_twin *group,
+                                          size_t n),
+                                void *user, clipc_err *err);
+
 /* ---- what there is ------------------------------------------------------------------
  */
 

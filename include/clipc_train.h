@@ -178,9 +178,8 @@ typedef struct clipc_train_stats {
     double lr, grad_norm;     /* before clipping */
     double images_per_second; /* of this step */
     double waited;            /* part of this step's time spent waiting for data, 0..1 */
-    size_t skipped;           /* steps with a loss that was no number, so far */
-    size_t broken;            /* different samples that are no good, as far as is known
-                                 since the run was opened */
+    size_t skipped;           /* steps with a loss or gradient that was no number */
+    size_t broken;            /* different samples that are no good, as far as is known */
 } clipc_train_stats;
 
 /* Pictures against captions of the held-out data. */
@@ -228,8 +227,9 @@ CLIPC_API const char *clipc_trainer_summary(const clipc_trainer *t);
  * are not as many, and beyond the tenth. */
 CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 
-/* One optimizer step.  A loss that is not finite skips the update and counts; the tenth
- * ends with CLIPC_ERR_NUMBER, checkpoints untouched.  Appends to out_dir/log.jsonl. */
+/* One optimizer step.  Where the loss or a gradient is not finite nothing moves, running
+ * statistics neither, and it counts as skipped; the tenth ends with CLIPC_ERR_NUMBER,
+ * checkpoints untouched.  Appends to out_dir/log.jsonl. */
 CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
                                  clipc_err *err);
 

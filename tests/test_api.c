@@ -54,10 +54,23 @@ static void test_no_options(void **state)
     assert_int_equal(system("rm -rf " COPY), 0);
 }
 
+/* Counts are enough for some. */
+static void test_unheard(void **state)
+{
+    const clipc_check_options quick = {.files_only = 1};
+    clipc_checkup sum;
+    clipc_err err;
+
+    (void)state;
+    CHECK_OK(clipc_check_model(&sum, "no-such", &quick, NULL, NULL, &err), err);
+    assert_int_equal(sum.found[CLIPC_FOUND_PROBLEM], 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers),
-                                       cmocka_unit_test(test_no_options)};
+                                       cmocka_unit_test(test_no_options),
+                                       cmocka_unit_test(test_unheard)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -394,6 +394,93 @@ static void test_spaces(void **state)
     clipc_index_close(x);
 }
 
+/* ---- pictures ---- */
+
+#define MODEL   "tests/golden/models/e2e"
+#define PICTURE "tests/golden/pixels/rgb_64x64.png"
+
+/* Stops when it is asked for the second time: behind the first batch. */
+static int stop_second(void *user)
+{
+    int *asked = user;
+
+    return ++*asked == 2;
+}
+
+/* 40 pictures, each of other bytes: an end of its own. */
+static void make_pictures(const char *folder)
+{
+    buf b = {0};
+    char path[128];
+    clipc_err err;
+
+    remove_index(folder);
+    CHECK_OK(file_mkdirs(folder, &err), err);
+    CHECK_OK(file_read(&b, PICTURE, 1 << 20, &err), err);
+    CHECK_OK(buf_add(&b, "  ", 2, &err), err);
+    for (int i = 0; i < 40; i++) {
+        snprintf(path, sizeof path, "%s/%02d.png", folder, i);
+        snprintf(b.data + b.len - 2, 3, "%02d", i);
+        CHECK_OK(file_replace(path, b.data, b.len, &err), err);
+    }
+    buf_free(&b);
+}
+
+/* update: stopped between batches it keeps what is done, removes nothing, and goes on
+ * there; add_image: found by its key, and in place of what that had */
+static void test_update(void **state)
+{
+    clipc_index_update_options o = {.stop = stop_second};
+    clipc_model *model;
+    clipc_ctx *ctx;
+    clipc_index *x;
+    clipc_index_changes c;
+    clipc_index_hits h;
+    clipc_index_stats st;
+    buf b = {0};
+    int asked = 0;
+    clipc_err err;
+
+    (void)state;
+    remove_index(ROOT "update");
+    make_pictures(ROOT "pictures");
+    CHECK_OK(clipc_model_open(&model, MODEL, &err), err);
+    CHECK_OK(clipc_ctx_new(&ctx, model, NULL, &err), err);
+    CHECK_OK(clipc_index_open(&x, ROOT "update", ctx, NULL, &err), err);
+    o.user = &asked;
+    CHECK_OK(clipc_index_update(x, ctx, ROOT "pictures", &o, &c, &err), err);
+    assert_int_equal(c.stopped, 1);
+    assert_int_equal(c.embedded, 32);
+    CHECK_OK(clipc_index_update(x, ctx, ROOT "pictures", NULL, &c, &err), err);
+    assert_int_equal(c.stopped, 0);
+    assert_int_equal(c.unchanged, 32);
+    assert_int_equal(c.embedded, 8);
+
+    CHECK_OK(file_read(&b, MODEL "/photo.jpg", 1 << 20, &err), err);
+    for (int i = 0; i < 2; i++)
+        CHECK_OK(clipc_index_add_image(x, ctx, "mine", b.data, b.len, "[1]", &err), err);
+    const clipc_index_term term = {.weight = 1, .data = b.data, .size = b.len};
+    const clipc_index_search_options one = {.k = 1};
+    CHECK_OK(clipc_index_search(&h, x, ctx, &term, 1, &one, &err), err);
+    assert_int_equal(h.n, 1);
+    assert_string_equal(h.v[0].key, "mine");
+    assert_string_equal(h.v[0].meta, "[1]");
+    CHECK_NEAR(h.v[0].score, 1.0, 2e-3);
+    CHECK_OK(clipc_index_stats_of(&st, x, &err), err);
+    assert_int_equal(st.entries, 41);
+    clipc_index_hits_free(&h);
+    /* Damaged: an error, and what was there stays. */
+    assert_int_equal(clipc_index_add_image(x, ctx, "mine", b.data, 700, NULL, &err),
+                     CLIPC_ERR_FORMAT);
+    CHECK_OK(clipc_index_search(&h, x, ctx, &term, 1, &one, &err), err);
+    assert_string_equal(h.v[0].key, "mine");
+    clipc_index_hits_free(&h);
+    buf_free(&b);
+    clipc_index_close(x);
+    clipc_ctx_free(ctx);
+    clipc_model_free(model);
+}
+
 /* ---- several threads ---- */
 
 typedef struct shared {
@@ -459,7 +546,7 @@ int main(void)
         cmocka_unit_test(test_known),   cmocka_unit_test(test_steady),
         cmocka_unit_test(test_walk),    cmocka_unit_test(test_search),
         cmocka_unit_test(test_filters), cmocka_unit_test(test_spaces),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads), cmocka_unit_test(test_update),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "clipc.h"
 #include "clipc_train.h"
 #include "io/any_file.h"
+#include "io/safetensors.h"
 #include "train_rig.h"
 
 #define ROOT "build/test_init/"
@@ -202,6 +203,55 @@ static void test_frozen_statistics(void **state)
         tensor_file_free(after);
         assert_int_equal(system("rm -rf " ROOT "locked"), 0);
     }
+}
+
+/* The base ResNet with a projection that is all but nothing: unit rows, and so the loss,
+ * are what they were, but the gradients' squares are no numbers. */
+static void make_steep(const char *folder)
+{
+    tensor_file *f = weights(ROOT "resnet");
+    tensor t[512];
+    char path[256];
+    clipc_err err;
+    const size_t n = tensor_file_count(f);
+
+    assert_true(n <= sizeof t / sizeof t[0]);
+    snprintf(path, sizeof path, "cp -r " ROOT "resnet %s", folder);
+    assert_int_equal(system(path), 0);
+    for (size_t i = 0; i < n; i++) {
+        t[i] = *tensor_file_at(f, i);
+        if (strncmp(t[i].name, "visual.attnpool.c_proj.", 23) != 0) continue;
+        float *small = malloc(t[i].n * sizeof *small);
+        for (size_t k = 0; k < t[i].n; k++)
+            small[k] = 1e-19f * ((const float *)t[i].data)[k];
+        t[i].data = small;
+    }
+    snprintf(path, sizeof path, "%s/open_clip_model.safetensors", folder);
+    json_t *about = json_object();
+    CHECK_OK(safetensors_write(path, t, n, about, DT_F32, kernels_named("ref"), &err),
+             err);
+    json_decref(about);
+    for (size_t i = 0; i < n; i++)
+        if (t[i].data != tensor_file_at(f, i)->data) free((void *)(uintptr_t)t[i].data);
+    tensor_file_free(f);
+}
+
+/* a step that is skipped for its gradients, though its loss is a number, leaves running
+ * statistics as they were */
+static void test_skipped(void **state)
+{
+    clipc_train_stats s;
+    clipc_err err;
+
+    (void)state;
+    make_steep(ROOT "steep");
+    clipc_trainer *t = start("\"init\":\"" ROOT "steep\"", "", ROOT "skipped", 0);
+    CHECK_OK(clipc_trainer_step(t, &s, &err), err);
+    assert_int_equal(s.skipped, 1);
+    assert_true(isinf(s.grad_norm));
+    CHECK_OK(clipc_trainer_save(t, &err), err);
+    clipc_trainer_free(t);
+    same_models(ROOT "steep", ROOT "skipped");
 }
 
 /* Of the steps of a tensor, in the test with rates and in that without: the ratio. */
@@ -449,9 +499,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_locks),        cmocka_unit_test(test_moves),
         cmocka_unit_test(test_rates),        cmocka_unit_test(test_frozen_statistics),
-        cmocka_unit_test(test_resume),       cmocka_unit_test(test_ema),
-        cmocka_unit_test(test_average),      cmocka_unit_test(test_cached_texts),
-        cmocka_unit_test(test_cached_views), cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_skipped),      cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_ema),          cmocka_unit_test(test_average),
+        cmocka_unit_test(test_cached_texts), cmocka_unit_test(test_cached_views),
+        cmocka_unit_test(test_chunks),
     };
     return cmocka_run_group_tests_name("init", tests, make_models, remove_all);
 }

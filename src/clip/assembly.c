@@ -5,14 +5,16 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/sizes.h"
 #include "clip/class_names.h"
 #include "clip/find.h"
 #include "clip/net.h"
 #include "clip/tokens.h"
+#include "clip/vocab_cut.h"
 #include "clipc.h"
 #include "model/headed.h"
 
-enum { HIDDEN = 512, GATE = 64, TOP = 10 };
+enum { HIDDEN = 512, GATE = 64, TOP = 10, CONTEXT = 128 };
 #define DROPOUT     0.1f
 #define LOGIT_SCALE 14.285714f
 
@@ -23,6 +25,7 @@ typedef struct assembly {
     net *image_net, *text_net, *net; /* theirs, and what they become */
     tokenizer tokens;
     token_files files;
+    size_t *words, n_words; /* which of the text tower's tokens stay */
 } assembly;
 
 static void assembly_close(assembly *a)
@@ -30,6 +33,7 @@ static void assembly_close(assembly *a)
     net_free(a->image_net);
     net_free(a->text_net);
     net_free(a->net);
+    free(a->words);
     tokenizer_free(&a->tokens);
     token_files_free(&a->files);
     source_close(&a->image);
@@ -70,8 +74,35 @@ static int check_towers(const assembly *a, clipc_err *err)
     return CLIPC_OK;
 }
 
+/* Only what names of things are spelt with: the table of words is most of the model. */
+static int cut_words(assembly *a, clipc_err *err)
+{
+    buf *words = &a->files.bytes[TOKEN_WORDS];
+    const text_cfg *c = &a->text.cfg.text;
+    int rc;
+
+    if (!a->tokens.wordpiece || !a->files.kept[TOKEN_WORDS])
+        return clipc_fail(err, CLIPC_ERR_FEATURE, "%s: no vocabulary of WordPiece",
+                          a->text.path);
+    rc = vocab_cut(&a->words, &a->n_words, words, err);
+    if (rc == CLIPC_OK && (!a->n_words || a->words[a->n_words - 1] >= c->vocab_size))
+        rc =
+            clipc_fail(err, CLIPC_ERR_FORMAT, "%s: a vocabulary of other tokens than %zu",
+                       a->text.path, c->vocab_size);
+    return rc;
+}
+
+/* The number that a token has now; of one that went, the first. */
+static int32_t new_id(const assembly *a, int32_t id)
+{
+    for (size_t i = 0; i < a->n_words; i++)
+        if (a->words[i] == (size_t)id) return (int32_t)i;
+    return 0;
+}
+
 static clip_cfg config_of(const assembly *a)
 {
+    const size_t classes = classifier(a, "_fc.weight")->dims[0];
     clip_cfg c = a->text.cfg;
 
     c.layout = LAYOUT_OPEN_CLIP;
@@ -83,10 +114,13 @@ static clip_cfg config_of(const assembly *a)
     c.image.proj = PROJ_NONE;
     c.image.head = (head_cfg){.hidden = HIDDEN,
                               .gate = GATE,
-                              .classes = classifier(a, "_fc.weight")->dims[0],
-                              .top = TOP,
+                              .classes = classes,
+                              .top = min_size(TOP, classes),
                               .dropout = DROPOUT};
     c.text.proj = PROJ_BESIDE;
+    c.text.vocab_size = a->n_words;
+    c.text.pad_id = new_id(a, c.text.pad_id);
+    c.text.context_length = min_size(c.text.context_length, CONTEXT);
     c.text.positions = c.text.context_length; /* no text gets to the others */
     return c;
 }
@@ -100,6 +134,7 @@ static int open_towers(assembly *a, clipc_err *err)
     if (rc == CLIPC_OK) rc = check_towers(a, err);
     if (rc == CLIPC_OK)
         rc = tokenizer_copy(&a->tokens, &a->files, &a->text, "clipc", err);
+    if (rc == CLIPC_OK) rc = cut_words(a, err);
     if (rc == CLIPC_OK) rc = net_open(&a->text_net, &a->text, TOWER_EVAL, a->k, err);
     if (rc == CLIPC_OK) rc = net_open(&a->image_net, &a->image, TOWER_EVAL, a->k, err);
     if (rc != CLIPC_OK) return rc;
@@ -107,12 +142,21 @@ static int open_towers(assembly *a, clipc_err *err)
     return net_make(&a->net, &cfg, TOWER_EVAL, err);
 }
 
-/* What a tower has of its own; of a table the first rows. */
-static void take_tower(net *to, const net *from)
+static void take_words(const assembly *a, const param *to, const param *from)
+{
+    const size_t C = to->dims[1];
+
+    for (size_t i = 0; i < a->n_words; i++)
+        memcpy(*to->slot + i * C, *from->slot + a->words[i] * C, C * sizeof(float));
+}
+
+/* What a tower has of its own; of positions the first. */
+static void take_tower(const assembly *a, const net *from)
 {
     for (size_t i = 0; i < from->params.n; i++) {
-        const param *q = &from->params.v[i], *p = param_find(&to->params, q->name);
-        if (p && p->n <= q->n) memcpy(*p->slot, *q->slot, p->n * sizeof(float));
+        const param *q = &from->params.v[i], *p = param_find(&a->net->params, q->name);
+        if (p && p->kind == PARAM_TABLE) take_words(a, p, q);
+        else if (p && p->n <= q->n) memcpy(*p->slot, *q->slot, p->n * sizeof(float));
     }
 }
 
@@ -169,8 +213,8 @@ int clipc_assemble(const char *out, const clipc_assemble_options *options, clipc
     rc = kernels_pick(&a.k, err);
     if (rc == CLIPC_OK) rc = open_towers(&a, err);
     if (rc == CLIPC_OK) {
-        take_tower(a.net, a.text_net);
-        take_tower(a.net, a.image_net);
+        take_tower(&a, a.text_net);
+        take_tower(&a, a.image_net);
         rc = make_head(&a, err);
     }
     if (rc == CLIPC_OK) rc = save(&a, out, err);

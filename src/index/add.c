@@ -12,7 +12,7 @@ static int check_key(const char *key, clipc_err *err)
 int clipc_index_add_image(clipc_index *x, clipc_ctx *ctx, const char *key,
                           const void *data, size_t size, const char *meta, clipc_err *err)
 {
-    batch *b = malloc(sizeof *b);
+    batch *b = calloc(1, sizeof *b);
     int rc = check_key(key, err);
 
     if (rc == CLIPC_OK)
@@ -24,12 +24,13 @@ int clipc_index_add_image(clipc_index *x, clipc_ctx *ctx, const char *key,
     }
     if (rc == CLIPC_OK) {
         batch_look(b, 0);
-        rc = batch_put(b, x, ctx, meta, err);
+        rc = batch_encode(b, x, ctx, err);
     }
     if (rc == CLIPC_OK && b->v[0].state == BATCH_FAILED) {
         if (err) *err = b->v[0].why;
         rc = b->v[0].why.code;
     }
+    if (rc == CLIPC_OK) rc = batch_put(b, x, meta, err);
     if (b) batch_free(b);
     free(b);
     return rc;

@@ -97,6 +97,13 @@ static int encode_new(batch *b, clipc_index *x, clipc_ctx *ctx, clipc_err *err)
     return rc;
 }
 
+int batch_encode(batch *b, clipc_index *x, clipc_ctx *ctx, clipc_err *err)
+{
+    const int rc = find_known(b, x, err);
+
+    return rc == CLIPC_OK ? encode_new(b, x, ctx, err) : rc;
+}
+
 /* EXIF's time of the place where it was taken, as if that were here; else the file's. */
 static int64_t time_of(const batch_file *f)
 {
@@ -132,7 +139,7 @@ static store_item item_of(const batch_file *f, const clipc_index *x, const char 
     return it;
 }
 
-static int put_items(const batch *b, clipc_index *x, const char *meta, clipc_err *err)
+int batch_put(const batch *b, clipc_index *x, const char *meta, clipc_err *err)
 {
     int rc = index_write_begin(x, err);
 
@@ -146,12 +153,4 @@ static int put_items(const batch *b, clipc_index *x, const char *meta, clipc_err
         if (rc == CLIPC_OK) rc = store_item_put(x->s, NULL, &it, err);
     }
     return index_write_end(x, rc, err);
-}
-
-int batch_put(batch *b, clipc_index *x, clipc_ctx *ctx, const char *meta, clipc_err *err)
-{
-    int rc = find_known(b, x, err);
-
-    if (rc == CLIPC_OK) rc = encode_new(b, x, ctx, err);
-    return rc == CLIPC_OK ? put_items(b, x, meta, err) : rc;
 }

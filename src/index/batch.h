@@ -43,7 +43,9 @@ void batch_free(batch *b);
 void batch_read(batch *b, size_t i, const char *path);
 /* What the bytes of file i, which are there, tell. */
 void batch_look(batch *b, size_t i);
-/* Finds vectors or makes them, and puts the items, with `meta` (NULL: none). */
-int batch_put(batch *b, clipc_index *x, clipc_ctx *ctx, const char *meta, clipc_err *err);
+/* Finds the vectors of the files that were read, or makes them. */
+int batch_encode(batch *b, clipc_index *x, clipc_ctx *ctx, clipc_err *err);
+/* Puts the items, those that failed too, with `meta` (NULL: none), as one write. */
+int batch_put(const batch *b, clipc_index *x, const char *meta, clipc_err *err);
 
 #endif

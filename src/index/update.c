@@ -134,7 +134,8 @@ static int put_all(update *u, batch *b)
         b->n = min_size(BATCH, u->todo.n - done);
         for (size_t i = 0; i < b->n; i++, path += strlen(path) + 1)
             batch_read(b, i, path);
-        rc = batch_put(b, u->x, u->ctx, NULL, u->err);
+        rc = batch_encode(b, u->x, u->ctx, u->err);
+        if (rc == CLIPC_OK) rc = batch_put(b, u->x, NULL, u->err);
         for (size_t i = 0; rc == CLIPC_OK && i < b->n; i++) count_file(u, &b->v[i]);
     }
     return rc;

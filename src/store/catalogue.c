@@ -51,7 +51,8 @@ static const char *const texts[SQL_COUNT] = {
                       " slots) VALUES (?, ?, ?, ?, 1, 0)",
     [SQL_SPACE_GET] = "SELECT id, model, fingerprint, dim, type, slots, generation"
                       " FROM space WHERE id = ?",
-    [SQL_SPACE_USED] = "SELECT count(*) FROM vector WHERE space = ? AND used = 0",
+    [SQL_SPACE_USED] = "SELECT count(*) FROM vector INDEXED BY vector_unused"
+                       " WHERE space = ? AND used = 0",
     [SQL_SPACE_GROW] = "UPDATE space SET slots = ?2 WHERE id = ?1",
     [SQL_SPACE_REMOVE] = "DELETE FROM space WHERE id = ?",
     [SQL_SPACE_CLEAR] = "DELETE FROM vector WHERE space = ?",

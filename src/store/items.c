@@ -266,8 +266,10 @@ static int new_set(slot_set *set, uint64_t slots, clipc_err *err)
 /* All but the few that no item has. */
 static int select_used(store *s, slot_set *out, int64_t space, clipc_err *err)
 {
-    sqlite3_stmt *st =
-        catalogue_prepare(s, "SELECT slot FROM vector WHERE space = ? AND used = 0", err);
+    sqlite3_stmt *st = catalogue_prepare(
+        s,
+        "SELECT slot FROM vector INDEXED BY vector_unused WHERE space = ? AND used = 0",
+        err);
     bool row = true;
     int rc = st ? CLIPC_OK : catalogue_error(s, NULL);
 

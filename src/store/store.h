@@ -62,7 +62,7 @@ bool store_exists(const char *folder);
 int store_begin(store *s, clipc_err *err);
 /* After a failure nothing of it is there, and the store as it was before. */
 int store_commit(store *s, clipc_err *err);
-/* Also where nothing was begun. */
+/* What follows a failure between the two.  Also where nothing was begun. */
 void store_rollback(store *s);
 
 /* ---- roots ---- */
@@ -189,8 +189,8 @@ typedef struct store_hit {
  * first, equal ones by slot.  `among` (NULL: all that an item has) limits the slots.
  *   hits    [Q,k]  out
  *   n_hits  [Q]    out: how many there are, fewer than k where slots are
- * The same for any number of threads, and for any Q.  x may be the caller's for other
- * things as well. */
+ * The same for any number of threads; for any Q, but for slots at the end whose scores
+ * differ by rounding alone.  x may be the caller's for other things as well. */
 int store_scan(store *s, exec *x, store_hit *hits, size_t *n_hits, int64_t space,
                const float *queries, size_t Q, size_t k, const slot_set *among,
                clipc_err *err);
@@ -219,7 +219,8 @@ int store_repair(const char *folder, store_report *out,
                  void (*note)(void *arg, const char *line), void *arg, clipc_err *err);
 
 /* Writes a space's file anew without the vectors that no item has.  Slots are others
- * afterwards.  Outside of store_begin.  Readers that began before go on undisturbed. */
+ * afterwards.  Outside of store_begin.  Readers that have looked into the space since
+ * they began go on undisturbed. */
 int store_compact(store *s, int64_t space, clipc_err *err);
 
 #endif

@@ -71,6 +71,8 @@ static size_t row_at(const vectors *v, uint64_t slot)
 
 /* ---- the header ---- */
 
+_Static_assert(DT_F32 == 0 && DT_F16 == 1 && DT_I8 == 7, "as FORMAT.md has them");
+
 static uint64_t head_check(const raw_head *h)
 {
     return hash_bytes(1, h, offsetof(raw_head, check));

@@ -901,40 +901,38 @@ ATTR_INLINE vector some_i8(const char *p)
 
 ATTR_INLINE float vector_sum(vector v)
 {
-    float s[OPS_VECTOR];
+    float s[OPS_VECTOR], t[4] = {0};
 
     memcpy(s, &v, sizeof s);
-    for (size_t n = OPS_VECTOR / 2; n; n /= 2)
-        for (size_t i = 0; i < n; i++) s[i] += s[i + n];
-    return s[0];
+    ATTR_UNROLL(4)
+    for (size_t i = 0; i < OPS_VECTOR; i += 4)
+        for (size_t l = 0; l < 4; l++) t[l] += s[i + l];
+    return (t[0] + t[2]) + (t[1] + t[3]);
 }
 
-/* R rows at once: sums that do not wait for each other, and q is read once. */
-#define DOTS(type, size)                                                                 \
-    ATTR_INLINE void dots_##type##_of(float *y, const void *const *rows, const float *q, \
-                                      size_t C, const size_t R)                          \
-    {                                                                                    \
-        vector sum[4] = {{0}}, some;                                                     \
-        size_t c = 0;                                                                    \
-        for (; c + OPS_VECTOR <= C; c += OPS_VECTOR) {                                   \
-            LOAD(some, q + c);                                                           \
-            ATTR_UNROLL(4)                                                               \
-            for (size_t r = 0; r < R; r++)                                               \
-                sum[r] += some_##type((const char *)rows[r] + c * (size)) * some;        \
-        }                                                                                \
-        ATTR_UNROLL(4)                                                                   \
-        for (size_t r = 0; r < R; r++) {                                                 \
-            y[r] = vector_sum(sum[r]);                                                   \
-            for (size_t i = c; i < C; i++)                                               \
-                y[r] += one_##type((const char *)rows[r] + i * (size)) * q[i];           \
-        }                                                                                \
-    }                                                                                    \
-    static void op_dots_##type(float *y, const void *const *rows, const float *q,        \
-                               size_t n, size_t C)                                       \
-    {                                                                                    \
-        size_t i = 0;                                                                    \
-        for (; i + 4 <= n; i += 4) dots_##type##_of(y + i, rows + i, q, C, 4);           \
-        for (; i < n; i++) dots_##type##_of(y + i, rows + i, q, C, 1);                   \
+/* Row by row, as they mostly lie, in four sums that do not wait for each other. */
+#define DOTS(type, size)                                                          \
+    ATTR_INLINE float dot_##type(const char *row, const float *q, size_t C)       \
+    {                                                                             \
+        vector sum[4] = {{0}}, some;                                              \
+        size_t c = 0;                                                             \
+        for (; c + 4 * OPS_VECTOR <= C; c += 4 * OPS_VECTOR) ATTR_UNROLL(4)       \
+        for (size_t i = 0; i < 4; i++) {                                          \
+            LOAD(some, q + c + i * OPS_VECTOR);                                   \
+            sum[i] += some_##type(row + (c + i * OPS_VECTOR) * (size)) * some;    \
+        }                                                                         \
+        for (; c + OPS_VECTOR <= C; c += OPS_VECTOR) {                            \
+            LOAD(some, q + c);                                                    \
+            sum[0] += some_##type(row + c * (size)) * some;                       \
+        }                                                                         \
+        float y = vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));              \
+        for (; c < C; c++) y += one_##type(row + c * (size)) * q[c];              \
+        return y;                                                                 \
+    }                                                                             \
+    static void op_dots_##type(float *y, const void *const *rows, const float *q, \
+                               size_t n, size_t C)                                \
+    {                                                                             \
+        for (size_t i = 0; i < n; i++) y[i] = dot_##type(rows[i], q, C);          \
     }
 DOTS(f32, 4)
 DOTS(f16, 2)

@@ -17,10 +17,15 @@ int broken_check(const broken *b, double most, size_t all, clipc_err *err)
                       all, most, b->first[0].msg);
 }
 
+size_t faults_bytes(size_t samples)
+{
+    return samples / 8 + 1;
+}
+
 int faults_init(faults *f, size_t samples, clipc_err *err)
 {
-    *f = (faults){.known = calloc(samples / 8 + 1, 1)};
-    return f->known ? CLIPC_OK : clipc_fail_memory(err, "samples", samples / 8 + 1);
+    *f = (faults){.known = calloc(faults_bytes(samples), 1)};
+    return f->known ? CLIPC_OK : clipc_fail_memory(err, "samples", faults_bytes(samples));
 }
 
 void faults_free(faults *f)

@@ -37,8 +37,17 @@ typedef struct faults {
 
 /* Of `samples` samples. */
 int faults_init(faults *f, size_t samples, clipc_err *err);
+size_t faults_bytes(size_t samples); /* of `known` */
 void faults_free(faults *f);
 int faults_add(faults *f, const fault *x, clipc_err *err);
+/* What a checkpoint holds of them: the count with its first reasons, the known samples.
+ */
+typedef struct account {
+    broken *broken;
+    uint8_t *known; /* [bytes], of `samples` samples */
+    size_t bytes, samples;
+} account;
+
 /* Moves those of steps up to this one to b, by step and place, where their sample is not
  * known yet. */
 void faults_settle(faults *f, broken *b, size_t step);

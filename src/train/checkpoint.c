@@ -102,7 +102,9 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 {
     const int64_t counters[COUNTERS] = {c->step, c->skipped, c->threads,
                                         (int64_t)(c->best * 1e9)};
-    tensor t[9] = {
+    const broken *b = c->broken.broken;
+    const int64_t n_broken = (int64_t)b->n;
+    tensor t[12] = {
         {"weights", DT_F32, 1, {c->floats}, c->floats, c->weights},
         {"adam_m", DT_F32, 1, {c->learned}, c->learned, c->m},
         {"adam_v", DT_F32, 1, {c->learned}, c->learned, c->v},
@@ -115,6 +117,13 @@ int checkpoint_write(const checkpoint *c, const char *folder, size_t keep,
 
     if (c->ema) t[n++] = (tensor){"ema", DT_F32, 1, {c->floats}, c->floats, c->ema};
     if (c->n_maps) t[n++] = (tensor){"maps", DT_F32, 1, {c->n_maps}, c->n_maps, c->maps};
+    if (b->n) {
+        t[n++] = (tensor){"broken", DT_I64, 1, {1}, 1, &n_broken};
+        t[n++] = (tensor){"broken_first",    DT_U8,           1,
+                          {sizeof b->first}, sizeof b->first, b->first};
+        t[n++] = (tensor){"broken_known",    DT_U8,           1,
+                          {c->broken.bytes}, c->broken.bytes, c->broken.known};
+    }
     if (c->near) {
         t[n++] = (tensor){"near", DT_F16, 1, {c->nears}, c->nears, c->near};
         t[n++] = (tensor){"groups", DT_I64, 1, {c->n_groups}, c->n_groups, c->groups};
@@ -147,6 +156,30 @@ static int copy(void *to, const tensor_file *f, const char *name, dtype dt, size
     return CLIPC_OK;
 }
 
+static const void *bytes_of(const tensor_file *f, const char *name, dtype dt, size_t n)
+{
+    const tensor *t = tensor_find(f, name);
+    return t && t->dt == dt && t->n == n ? t->data : NULL;
+}
+
+/* Files of old have none of it; where the data changed it is known anew. */
+static void read_broken(const account *a, const tensor_file *f)
+{
+    broken *b = a->broken;
+    const void *n = bytes_of(f, "broken", DT_I64, 1);
+    const void *first = bytes_of(f, "broken_first", DT_U8, sizeof b->first);
+    const void *known = bytes_of(f, "broken_known", DT_U8, a->bytes);
+    int64_t count = -1;
+
+    if (n) memcpy(&count, n, sizeof count);
+    if (!first || !known || count < (int64_t)b->n || (size_t)count > a->samples) return;
+    b->n = (size_t)count;
+    memcpy(b->first, first, sizeof b->first);
+    for (size_t i = 0; i < BROKEN_TOLD; i++)
+        b->first[i].msg[sizeof b->first[i].msg - 1] = '\0';
+    memcpy(a->known, known, a->bytes);
+}
+
 static int read_one(checkpoint *c, const char *path, clipc_err *err)
 {
     int64_t counters[COUNTERS];
@@ -174,6 +207,7 @@ static int read_one(checkpoint *c, const char *path, clipc_err *err)
     if (rc == CLIPC_OK) {
         c->step = counters[0], c->skipped = counters[1], c->threads = counters[2];
         c->best = (double)counters[3] * 1e-9;
+        read_broken(&c->broken, f);
     }
     tensor_file_free(f);
     return rc;

@@ -1,12 +1,13 @@
 /* train/checkpoint.h -- what a run needs to go on: weights, both moments, their moving
- * average if there is one, counters, what hard negatives are found by.  One safetensors
- * file a checkpoint, written atomically, named by its step. */
+ * average if there is one, counters, broken samples, what hard negatives are found by.
+ * One safetensors file a checkpoint, written atomically, named by its step. */
 #ifndef CLIPC_TRAIN_CHECKPOINT_H
 #define CLIPC_TRAIN_CHECKPOINT_H
 
 #include <stdbool.h>
 
 #include "tensor/kernels.h"
+#include "train/broken.h"
 
 typedef struct checkpoint {
     float *weights;  /* [floats], the caller's, as are */
@@ -17,6 +18,7 @@ typedef struct checkpoint {
     float *maps;     /* [n_maps] what learns beside the weights (train/distill.h) */
     size_t nears, n_groups, n_maps;
     size_t floats, learned;
+    account broken; /* of the data; stays as it is where the file is of other data */
     int64_t step, skipped, threads;
     double best;  /* best validation so far, -1 for none */
     char isa[16]; /* kernel table that trained it */

@@ -450,6 +450,12 @@ const broken *dataset_broken(const dataset *d)
     return &d->sources.broken;
 }
 
+account dataset_account(dataset *d)
+{
+    return (account){&d->sources.broken, d->faults.known, faults_bytes(d->sources.n),
+                     d->all};
+}
+
 /* What the batch that is given out now tells of broken samples. */
 static int settle(dataset *d, size_t step, clipc_err *err)
 {

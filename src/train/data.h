@@ -91,5 +91,7 @@ size_t dataset_count(const dataset *d); /* samples of all sources */
 int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err);
 /* Samples found to be broken so far, in the index or in a batch that was given out. */
 const broken *dataset_broken(const dataset *d);
+/* The same for a checkpoint; to be changed before the start. */
+account dataset_account(dataset *d);
 
 #endif

@@ -17,6 +17,7 @@
 #include "train/optimizer.h"
 #include "train/run_lock.h"
 #include "train/run_log.h"
+#include "train/statistics.h"
 #include "train/validate.h"
 
 enum { SKIPS_MAX = 10, LOG_ALL = 200 };
@@ -29,6 +30,7 @@ struct clipc_trainer {
     optimizer optimizer;
     pass_cfg pass_cfg;
     pass pass;
+    statistics before;        /* the step that is made */
     frozen *texts, *pictures; /* NULL: not kept */
     teacher *teacher;         /* or NULL */
     distillation distill;     /* with a teacher */
@@ -57,6 +59,7 @@ void clipc_trainer_free(clipc_trainer *t)
     teacher_close(t->teacher);
     neighbours_free(t->near);
     pass_free(&t->pass);
+    statistics_free(&t->before);
     optimizer_free(&t->optimizer);
     net_free(t->net);
     net_free(t->ema);
@@ -77,6 +80,7 @@ static checkpoint checkpoint_of(clipc_trainer *t)
                     .learned = optimizer_moments(&t->optimizer),
                     .maps = t->optimizer.more,
                     .n_maps = t->optimizer.n_more,
+                    .broken = dataset_account(t->data),
                     .step = (int64_t)t->step,
                     .skipped = (int64_t)t->skipped,
                     .threads = (int64_t)t->cfg.threads,
@@ -101,6 +105,7 @@ static int resume_from(clipc_trainer *t, char *note, size_t note_size, clipc_err
     t->step = (size_t)c.step;
     t->skipped = (size_t)c.skipped;
     t->best = c.best;
+    t->broken_logged = min_size(c.broken.broken->n, BROKEN_TOLD);
     const bool same =
         strcmp(c.isa, t->e->k->name) == 0 && (size_t)c.threads == t->cfg.threads;
     snprintf(note, note_size, "; resumed at step %zu%s", t->step,
@@ -198,6 +203,7 @@ static int begin(clipc_trainer *t, char *note, size_t note_size, clipc_err *err)
     else if (rc == CLIPC_OK && t->ema) ema_begin(t->ema, t->net);
     if (rc == CLIPC_OK)
         rc = pass_make(&t->pass, NULL, t->net, t->optimizer.grads, t->pass_cfg, err);
+    if (rc == CLIPC_OK) rc = statistics_make(&t->before, t->net, err);
     return rc;
 }
 
@@ -444,6 +450,13 @@ static void update(clipc_trainer *t, float lr, double norm)
     if (t->ema) ema_update(t->ema, t->e, t->net, t->cfg.ema, before);
 }
 
+/* As if the step had not been made. */
+static void skip(clipc_trainer *t)
+{
+    statistics_restore(&t->before);
+    t->skipped++;
+}
+
 int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *err)
 {
     const double begin = clock_now();
@@ -453,13 +466,14 @@ int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats, clipc_err *er
 
     optimizer_zero_grads(&t->optimizer, t->e);
     if ((rc = dataset_next(&b, t->data, &waited, err)) != CLIPC_OK) return rc;
+    statistics_keep(&t->before);
     const double loss = (double)pass_run(&t->pass, t->e, b);
     if ((rc = frozen_error(t->texts, err)) != CLIPC_OK) return rc;
     if ((rc = frozen_error(t->pictures, err)) != CLIPC_OK) return rc;
     const float lr = schedule_lr(&t->cfg, t->step);
     if (isfinite(loss)) norm = optimizer_norm(&t->optimizer, t->e);
     if (isfinite(norm)) update(t, lr, norm);
-    else t->skipped++;
+    else skip(t);
     t->step++;
 
     const double seconds = clock_now() - begin;

@@ -7,7 +7,7 @@ mkdir -p build
 T=$PWD/$(mktemp -d build/index.XXXXXX)
 trap 'chmod -R u+rwx "$T"; rm -rf "$T"' EXIT
 M=$PWD/tests/golden/models/e2e
-PIXELS=$PWD/tests/golden/pixels DATED=$PWD/tests/golden/dated
+PIXELS=$PWD/tests/golden/pixels DATED=$PWD/tests/golden/dated BURST=$PWD/tests/golden/burst
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
 status=0
@@ -102,6 +102,23 @@ texts() { # lines that fit a picture, in the order of golden.json's logits, with
         search --texts "$T/lines" in/drawing.png --json -n 1 && grep -q '^{"text":"a photo of the number 42.","line":3,' "$T/out" &&
         [ ! -e "$T/data" ] && run 3 search -m $M --texts "$T/none" in/drawing.png && one_line
 }
+copies() { # the same bytes, resized, recompressed, a burst by EXIF; no group of what is alike a year later
+    fresh && rm -r ./* && cp $BURST/*.jpg . && cp first.jpg same.jpg && run 0 dedup -m $M --json &&
+        [ "$(wc -l <"$T/out")" = 1 ] && ! grep -q later "$T/out" && grep -q 'first.jpg","bytes":1315,"width":96,"height":64},' "$T/out" &&
+        grep -q 'same.jpg",[^}]*"reason":"bytes","of":0}' "$T/out" && grep -q 'small.jpg",[^}]*"width":48,"height":32,"reason":"copy","of":0' "$T/out" &&
+        grep -q 'hard.jpg",[^}]*"reason":"copy","of":0' "$T/out" && grep -q 'second.jpg",[^}]*"reason":"burst",.*"seconds":2}' "$T/out" &&
+        [ "$(ls | wc -l)" = 6 ] && run 0 dedup -m $M --exact && [ "$(grep -c '^  ' "$T/out")" = 2 ] && grep -q 'same.jpg.*the same bytes' "$T/out" &&
+        run 0 dedup -m $M --burst 1 && ! grep -q second "$T/out" && run 0 dedup -m $M --difference 0.5 --burst 1 &&
+        [ "$(grep -c '^  ' "$T/out")" = 2 ] && run 2 dedup -m $M --burst no && one_line && run 3 dedup -m $M none && one_line
+}
+clusters() { # what is alike is together; every picture once; groups named by the list
+    fresh && rm -r ./* && cp $BURST/*.jpg . && cp $M/drawing.png $M/picture.webp . && printf 'a ball\nthe number 42\nwaves\n' >"$T/words" &&
+        run 0 cluster -m $M -l "$T/words" -k 3 --json && [ "$(grep -o '\.jpg"\|\.png"\|\.webp"' "$T/out" | wc -l)" = 7 ] &&
+        grep 'first.jpg' "$T/out" | grep 'hard.jpg' | grep -q 'small.jpg' && ! grep 'first.jpg' "$T/out" | grep -q drawing.png &&
+        ! sed 's/^{"name":"\(a ball\|the number 42\|waves\)".*//' "$T/out" | grep -q . &&
+        run 0 cluster -m $M -l "$T/words" -k 1 && [ "$(grep -c '^[atw]' "$T/out")" = 1 ] && [ "$(grep -c '^  ' "$T/out")" = 7 ] &&
+        run 2 cluster -m $M && one_line && mkdir "$T/photos/empty" && run 3 cluster -m $M -l "$T/words" empty && one_line
+}
 stays_true() { # new, unchanged, touched, moved, copied, changed, removed: embedded only where the content is new
     fresh && update 0 '5 embedded, 0 known by content, 0 unchanged, 0 removed' &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed' &&
@@ -158,10 +175,28 @@ models() { # two models side by side; the same one elsewhere is the same; its op
         run 0 index stats -m $M --json && grep -q '"models":2' "$T/out" &&
         update 0 '0 embedded, 0 known by content, 5 unchanged, 0 removed'
 }
+watches() { # a new folder with a picture is found while it watches; Ctrl-C ends it in good order
+    fresh || return 1
+    "$CLIPC" index update -m $M --watch . >"$T/watched" 2>"$T/err" &
+    watcher=$!
+    seen() { for i in $(seq 100); do grep -q "$1" "$T/watched" && return 0; sleep 0.2; done; return 1; }
+    seen '^\.: 5 embedded' && mkdir -p new/er && cp $PIXELS/grey.png new/er/ && seen '^\.: 1 embedded, 0 known by content, 5 unchanged'
+    found=$?
+    kill -TERM $watcher # as Ctrl-C, which a shell's background ignores
+    wait $watcher && [ $found = 0 ]
+}
 exports() {
     fresh && search x && run 0 index export -m $M "$T/vectors" && [ "$(wc -l <"$T/vectors/keys.jsonl")" = 5 ] &&
         grep -q '"key":"/.*/in/photo.jpg","row":' "$T/vectors/keys.jsonl" && [ -s "$T/vectors/vectors.npy" ] &&
         run 3 index export -m $M "$T/vectors" && one_line && grep -q 'exists already' "$T/err"
+}
+imports() { # what was exported answers the same in another index; wrong rows and keys are told
+    fresh && search in/photo.jpg --json && sed 's/,"width".*//' "$T/out" >"$T/before" && rm -rf "$T/vectors" &&
+        run 0 index export -m $M "$T/vectors" && run 0 index import -m $M -i "$T/other" "$T/vectors" &&
+        search -i "$T/other" in/photo.jpg --json --all && sed 's/}$//' "$T/out" | cmp -s - "$T/before" || return 1
+    rm -rf "$T/other" && echo '{"key":"x","row":5}' >"$T/vectors/keys.jsonl" && run 3 index import -m $M "$T/vectors" &&
+        one_line && grep -q 'keys.jsonl: line 1: row 5 of 5' "$T/err" && echo '{"row":0}' >"$T/vectors/keys.jsonl" &&
+        run 3 index import -m $M "$T/vectors" && one_line && grep -q 'no "key"' "$T/err"
 }
 damage() { # is noticed and mended
     fresh && search x && run 0 index verify && grep -q '^5 vectors checked, 0 damaged$' "$T/out" || return 1
@@ -185,8 +220,8 @@ SCALE=$("$CLIPC" similarity -m $M $M/photo.jpg -T x --json | sed -n 's/.*"logit_
 here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
-for test in golden itself sums cancels outputs filters without page texts stays_true missing failures odd_names remembered \
-    models exports damage wrong; do
+for test in golden itself sums cancels outputs filters without page texts copies clusters stays_true missing failures odd_names remembered \
+    models watches exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
 done

@@ -1,9 +1,11 @@
 """Pictures with dates in their EXIF and of every shape, and what Pillow says of them:
-dated/index.txt, a line each: file, width and height as shown, DateTimeOriginal or "-"."""
+dated/index.txt, a line each: file, width and height as shown, DateTimeOriginal or "-".
+And burst/: two pictures taken two seconds apart, a third a year later, and copies of the
+first: smaller, and compressed harder."""
 import os
 import sys
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "dated")
 DATE_TIME_ORIGINAL, EXIF_DIRECTORY, ORIENTATION = 36867, 34665, 274
@@ -26,6 +28,31 @@ def make(name, width, height, date=None, orientation=1, **options):
     picture(width, height).save(os.path.join(FOLDER, name), **options)
 
 
+def burst():
+    folder = os.path.join(os.path.dirname(FOLDER), "burst")
+    os.makedirs(folder, exist_ok=True)
+
+    def scene(shift):
+        im = Image.new("RGB", (96, 64), (90, 140, 200))
+        draw = ImageDraw.Draw(im)
+        draw.rectangle((0, 40, 96, 64), fill=(60, 120, 40))
+        draw.ellipse((10 + shift, 18, 40 + shift, 48), fill=(200, 60, 30))
+        return im
+
+    def save(im, name, date, quality):
+        exif = Image.Exif()
+        exif[ORIENTATION] = 1
+        if date:
+            exif.get_ifd(EXIF_DIRECTORY)[DATE_TIME_ORIGINAL] = date
+        im.save(os.path.join(folder, name), exif=exif, quality=quality)
+
+    save(scene(0), "first.jpg", "2020:06:06 10:00:00", 90)
+    save(scene(24), "second.jpg", "2020:06:06 10:00:02", 90)
+    save(scene(48), "later.jpg", "2021:06:06 10:00:00", 90)
+    save(scene(0).resize((48, 32), Image.BICUBIC), "small.jpg", None, 90)
+    save(scene(0), "hard.jpg", None, 30)
+
+
 def line(name):
     with Image.open(os.path.join(FOLDER, name)) as im:
         im.load()  # a PNG may have it behind its pixels
@@ -46,6 +73,7 @@ def main():
     make("plain.bmp", 13, 29)
     with open(os.path.join(FOLDER, "index.txt"), "w") as out:
         out.writelines(line(n) for n in sorted(os.listdir(FOLDER)) if n != "index.txt")
+    burst()
     print("dated: Pillow", Image.__version__, "Python", sys.version.split()[0])
 
 

@@ -1,7 +1,8 @@
 """Golden of a model with a head of two halves: a small EfficientNet-Lite of
 efficientnet_lite_pytorch with the head written out in PyTorch, a small BERT of transformers
 whose text is [t + W t, t], and the gradients of all that learns.
-Writes tests/golden/models/headed/.
+Beside it a folder as sentence-transformers has, and what the names of classes become by it.
+Writes tests/golden/models/headed/ and sentences/.
 
 usage: python3 tests/golden/make_head.py      (from the project's root; requirements.txt)
 """
@@ -147,6 +148,60 @@ def main():
     own = {name: float((a - b).abs().max() / b.abs().max())
            for name, a, b in (("image", single[0], img.detach()), ("text", single[1], txt.detach()))}
     note("headed", command=COMMAND, seed=SEED, own_float32_error=own)
+    sentences(model.bert)
+
+
+CLASSES_TSV = """tench, Tinca tinca\tfish
+cat
+big cat,  lynx ,\tAn animal
+dog\t
+a, b, c\tcab
+dice
+bad bed\tdeed
+"""
+TEXTS = ["cat", "A photo of a Dog!", "bed"]
+
+
+def sentences(bert):
+    """Letters alone are tokens; lines that a cut leaves out stand between them."""
+    letters = [chr(c) for c in range(ord("a"), ord("x"))]
+    words = (["[PAD]", "[unused0]", "[UNK]", "[CLS]", "[SEP]", "\u0434", "cat"] + letters[:8] + ["\u4e2d"] +
+             letters[8:] + ["##" + c for c in ("a", "o", "t", "g", "i")] + ["!", "of", "##\u0434", "##h"])
+    assert len(words) == VOCAB, len(words)
+    folder = f"{ROOT}/sentences"
+    os.makedirs(f"{folder}/1_Pooling", exist_ok=True)
+    with open(f"{folder}/vocab.txt", "w") as f:
+        f.write("".join(w + "\n" for w in words))
+    bert.config.model_type = "bert"
+    bert.config.to_json_file(f"{folder}/config.json", use_diff=False)
+    with open(f"{folder}/1_Pooling/config.json", "w") as f:
+        json.dump({"word_embedding_dimension": D, "pooling_mode_mean_tokens": True}, f)
+    with open(f"{folder}/sentence_bert_config.json", "w") as f:
+        json.dump({"max_seq_length": CONTEXT}, f)
+    with open(f"{folder}/modules.json", "w") as f:
+        json.dump([{"idx": 0, "path": "", "type": "sentence_transformers.models.Transformer"},
+                   {"idx": 1, "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}], f)
+    with open(f"{folder}/classes.tsv", "w") as f:
+        f.write(CLASSES_TSV)
+    save_file({k: v.contiguous() for k, v in bert.state_dict().items()}, f"{folder}/model.safetensors")
+
+    tokenizer = transformers.BertTokenizerFast(f"{folder}/vocab.txt", do_lower_case=True)
+    double = copy.deepcopy(bert).double()
+
+    @torch.no_grad()
+    def encode(text):
+        ids = tokenizer([text], truncation=True, max_length=CONTEXT, return_tensors="pt")["input_ids"]
+        return unit(double(input_ids=ids).last_hidden_state[0].mean(0))
+
+    rows = []
+    for line in CLASSES_TSV.splitlines():
+        names, _, gloss = line.partition("\t")
+        names = [n.strip() for n in names.split(",") if n.strip()]
+        e = sum(encode(n) + encode(f"a photo of a {n}") for n in names) / len(names)
+        rows.append(unit(e + 0.5 * encode(gloss) if gloss else e))
+    out = {"classes": torch.stack(rows), "texts": torch.stack([encode(t) for t in TEXTS])}
+    save_file(out, f"{folder}/golden.safetensors")
+    note("sentences", command=COMMAND, seed=SEED)
 
 
 main()
