@@ -204,7 +204,8 @@ CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
                                  const char *where, const char *out_dir, int start,
                                  clipc_err *err);
 
-/* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
+/* A line on that memory, by what it is for; features of an evaluation's pictures come on
+ * top.  Lives as
  * long as the trainer. */
 CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
 

@@ -57,18 +57,34 @@ static int open_cache(frozen *f, tower_side side, const char *folder, uint64_t a
     return rc;
 }
 
+/* Of an input of a tower. */
+static size_t input_bytes(const clip_cfg *c, tower_side side)
+{
+    const size_t S = c->image.image_size;
+
+    return side == SIDE_TEXT ? c->text.context_length * sizeof(int32_t)
+                             : 3 * S * S * sizeof(float);
+}
+
+size_t frozen_bytes(const clip_cfg *c, tower_side side, size_t B, size_t inputs)
+{
+    const size_t E = c->image.embed_dim;
+    const size_t one =
+        input_bytes(c, side) + E * sizeof(float) + sizeof(uint64_t) + sizeof(size_t);
+
+    return B * one + feature_cache_bytes(inputs, E);
+}
+
 int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
                 uint64_t also, size_t B, clipc_err *err)
 {
-    const size_t S = n->cfg.image.image_size;
     frozen *f = calloc(1, sizeof *f);
     int rc;
 
     *out = NULL;
     if (!f) return clipc_fail_memory(err, folder, sizeof *f);
     f->n = n, f->E = n->cfg.image.embed_dim;
-    f->row = side == SIDE_TEXT ? n->cfg.text.context_length * sizeof(int32_t)
-                               : 3 * S * S * sizeof(float);
+    f->row = input_bytes(&n->cfg, side);
     f->keys = calloc(B, sizeof *f->keys);
     f->missing = calloc(B, sizeof *f->missing);
     f->inputs = calloc(B, f->row);

@@ -16,6 +16,9 @@ int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
                 uint64_t also, size_t B, clipc_err *err);
 void frozen_close(frozen *f);
 
+/* Bytes of that, when so many inputs are kept. */
+size_t frozen_bytes(const clip_cfg *c, tower_side side, size_t B, size_t inputs);
+
 /* out [C,E] = the tower's features, not normalised, as its fwd gives them; acts are made
  * for TOWER_EVAL. */
 void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids,
