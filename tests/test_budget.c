@@ -222,6 +222,32 @@ static void ignore(void *user, const clipc_eval_result *r, const clipc_err *why)
     assert_non_null(r);
 }
 
+/* What is in the line, in MiB; fails where it is not. */
+static double told_of(const char *json, const char *what)
+{
+    clipc_trainer *t;
+    clipc_err err;
+
+    CHECK_OK(clipc_trainer_plan(&t, json, "test", ROOT "run", CLIPC_TRAIN_FORCE, &err),
+             err);
+    const char *at = strstr(clipc_trainer_memory(t), what);
+    assert_non_null(at);
+    const double told = strtod(at + strlen(what), NULL);
+    clipc_trainer_free(t);
+    return told;
+}
+
+/* budget: what comes beside the net is told */
+static void test_beside(void **state)
+{
+    (void)state;
+    assert_true(told_of(config(",\"distill\":\"" ROOT "base\""), "the teacher ") > 12);
+    assert_true(told_of(config(",\"eval\":\"" ROOT "set\""), "evaluations ") > 12);
+    /* buffers for 64 pictures of 32 pixels, 0.75 MiB, and 192 views of 32 numbers */
+    CHECK_NEAR(told_of(from_base(",\"lock_image\":true,\"cache_features\":3"), "caches "),
+               0.8, 0.051);
+}
+
 /* 0 if a run's largest size is what it said, or no more, in a process of its own. */
 static int run_alone(const char *json, bool exact)
 {
@@ -257,8 +283,7 @@ static void test_taken(void **state)
                                 ",\"val\":\"" ROOT "pairs\",\"ema\":0.9",
                                 ",\"distill\":\"" ROOT "base\"",
                                 ",\"eval_every\":2,\"eval\":\"" ROOT "set\"",
-                                "",
-                                ",\"lock_text\":true,\"cache_texts\":true"};
+                                ""};
 
     (void)state;
     if (SANITIZED) skip();
@@ -279,7 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_taken), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_locked)};
+        cmocka_unit_test(test_taken),  cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_keys),   cmocka_unit_test(test_locked)};
     return cmocka_run_group_tests_name("budget", tests, make_all, remove_all);
 }
