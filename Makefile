@@ -10,7 +10,8 @@ B      := build/$(MODE)-$(notdir $(CC))
 
 VERSION := $(shell sed -n 's/^.define CLIPC_VERSION "\(.*\)"/\1/p' include/clipc.h)
 
-PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive nettle
+PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libarchive nettle \
+        sqlite3 libxxhash
 # Loaded when first needed (base/dynlib.h), so only their headers are wanted here; left out,
 # and missed by name, where those are not there either.
 have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2)
@@ -107,9 +108,9 @@ $B/bench_%: $B/bench/bench_%.o $(LIB_O)
 	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 .PHONY: examples
-examples: $B/example_zero_shot
+examples: $B/example_zero_shot $B/example_find_pictures
 
-$B/example_%: examples/%.c $B/libclipc.a include/clipc.h
+$B/example_%: examples/%.c $B/libclipc.a include/clipc.h include/clipc_index.h
 	$(CC) -std=c11 -Iinclude -o $@ $< $B/libclipc.a $(LDFLAGS_ALL) $(PKG_LIBS)
 
 # ---- fuzzing ---------------------------------------------------------------------------

@@ -17,19 +17,24 @@ enum {
     EXIT_NONE = 3   /* every input failed, or nothing could be done */
 };
 
+int cmd_assemble(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_classify(int argc, char **argv);
 int cmd_similarity(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_data(int argc, char **argv);
+int cmd_dedup(int argc, char **argv);
+int cmd_cluster(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
+int cmd_index(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_preprocess(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_quantize(int argc, char **argv);
+int cmd_search(int argc, char **argv);
 int cmd_tokenize(int argc, char **argv);
 int cmd_train(int argc, char **argv);
 int cmd_vocab(int argc, char **argv);
@@ -68,7 +73,8 @@ void strings_free(strings *s);
 /* Cuts at a character: "a cat, a dog" -> "a cat" "a dog"; blanks around parts fall away,
  * empty parts are left out. */
 int strings_split(strings *s, const char *text, char at, clipc_err *err);
-/* One entry a line of a file ("-": standard input); empty lines are left out. */
+/* One entry a line of a file ("-": standard input); empty lines and a byte order mark are
+ * left out. */
 int strings_lines(strings *s, const char *path, clipc_err *err);
 /* The lines of a JSONL file ("-": standard input), each an object; empty lines are left
  * out.  on(user, line, number) takes a line, or with NULL hears of one that is no object,
@@ -85,8 +91,9 @@ int strings_images(strings *s, char *const *operands, size_t n, clipc_err *err);
 int cli_number(size_t *out, const char *command, const char *option, const char *value,
                size_t least, size_t most);
 
-/* "N" or "ROWSxCOLUMNS" of --image-size, or a usage error. */
-int cli_image_size(clipc_open_options *out, const char *command, const char *value);
+/* "N" or "ROWSxCOLUMNS", or a usage error. */
+int cli_image_size(clipc_open_options *out, const char *command, const char *option,
+                   const char *value);
 
 /* A result as a line, or as a JSON object to standard output. */
 void eval_print(FILE *to, const clipc_eval_result *r);
@@ -94,7 +101,8 @@ void eval_print_json(const clipc_eval_result *r);
 /* Its recalls at 1, 5 and 10 behind a comma and a key. */
 void json_print_recall(const char *key, const double recall[3]);
 
-/* A text as a JSON string, quotes included, to standard output. */
+/* A text as a JSON string, quotes included, to standard output; of one that is no UTF-8,
+ * as json_text has it. */
 void json_print_string(const char *s);
 void json_print_text(const char *s, size_t len);
 

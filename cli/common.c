@@ -80,6 +80,9 @@ int strings_split(strings *s, const char *text, char at, clipc_err *err)
     return rc;
 }
 
+/* What editors on Windows put before UTF-8. */
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+
 int strings_lines(strings *s, const char *path, clipc_err *err)
 {
     buf b = {0};
@@ -87,7 +90,8 @@ int strings_lines(strings *s, const char *path, clipc_err *err)
 
     if (rc == CLIPC_OK && b.len && memchr(b.data, '\0', b.len))
         rc = clipc_fail(err, CLIPC_ERR_TEXT, "%s: is no text file", path);
-    for (char *p = b.data; rc == CLIPC_OK && p && *p;) {
+    const bool marked = b.len && strncmp(b.data, BYTE_ORDER_MARK, 3) == 0;
+    for (char *p = marked ? b.data + 3 : b.data; rc == CLIPC_OK && p && *p;) {
         char *end = strchrnul(p, '\n'), *last = end;
         if (last > p && last[-1] == '\r') last--;
         if (last > p) rc = strings_add(s, p, (size_t)(last - p), err);
@@ -190,16 +194,17 @@ int cli_number(size_t *out, const char *command, const char *option, const char 
     return cli_usage(command, what);
 }
 
-int cli_image_size(clipc_open_options *out, const char *command, const char *value)
+int cli_image_size(clipc_open_options *out, const char *command, const char *option,
+                   const char *value)
 {
     const char *x = strchr(value, 'x');
     char rows[16];
     int rc;
 
     snprintf(rows, sizeof rows, "%.*s", x ? (int)(x - value) : 15, value);
-    rc = cli_number(&out->image_size, command, "image-size", rows, 1, 65536);
+    rc = cli_number(&out->image_size, command, option, rows, 1, 65536);
     if (rc == 0 && x)
-        rc = cli_number(&out->image_columns, command, "image-size", x + 1, 1, 65536);
+        rc = cli_number(&out->image_columns, command, option, x + 1, 1, 65536);
     return rc;
 }
 
@@ -210,14 +215,18 @@ void json_print_string(const char *s)
 
 void json_print_text(const char *s, size_t len)
 {
+    json_t *utf8 = json_stringn(s, len); /* NULL: names of files may be any bytes */
+
     putchar('"');
     for (size_t i = 0; i < len; i++) {
         const unsigned char c = (unsigned char)s[i];
         if (c == '"' || c == '\\') printf("\\%c", c);
         else if (c < 0x20 || c == 0x7f) printf("\\u%04x", c);
+        else if (c >= 0x80 && !utf8) putchar('?');
         else putchar(c);
     }
     putchar('"');
+    json_decref(utf8);
 }
 
 progress progress_start(const char *word, size_t total)

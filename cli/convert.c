@@ -48,7 +48,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "no-eval") == 0) c->no_eval = true;
     if (strcmp(name, "average-with") == 0) return add_share(c, value);
     return strcmp(name, "image-size") == 0
-               ? cli_image_size(&c->options.open, c->command, value)
+               ? cli_image_size(&c->options.open, c->command, name, value)
                : 0;
 }
 
@@ -59,6 +59,12 @@ static int on_option(void *user, const char *name, const char *value)
     {                                                                           \
         "force", 'f', NULL, "overwrite OUT"                                     \
     }
+
+/* IN and OUT; an empty name is a variable that was not set, not the bundled model. */
+static bool two_names(int n, char **operands)
+{
+    return n == 2 && *operands[0] && *operands[1];
+}
 
 int cmd_convert(int argc, char **argv)
 {
@@ -81,7 +87,7 @@ int cmd_convert(int argc, char **argv)
     clipc_err err;
 
     if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
-    if (argc - at != 2) return cli_usage("convert", "takes IN and OUT");
+    if (!two_names(argc - at, argv + at)) return cli_usage("convert", "takes IN and OUT");
     if (clipc_convert(argv[at], argv[at + 1], &c.options, &err) != CLIPC_OK)
         return cli_fail(&err);
     return EXIT_DONE;
@@ -199,7 +205,8 @@ int cmd_quantize(int argc, char **argv)
     int rc;
 
     if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
-    if (argc - at != 2) return cli_usage("quantize", "takes IN and OUT");
+    if (!two_names(argc - at, argv + at))
+        return cli_usage("quantize", "takes IN and OUT");
     session a = {.command = "quantize", .model_name = argv[at], .open = c.options.open};
     session b = {.command = "quantize", .model_name = argv[at + 1]};
     a.options.threads = b.options.threads = c.threads;

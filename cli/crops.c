@@ -1,5 +1,4 @@
 /* preprocess: what a model, or a recipe, makes of pictures before the image tower. */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base/buf.h"
 #include "base/ckd.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "cli/session.h"
 
 typedef struct preprocess {
@@ -51,7 +51,7 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "size") == 0) {
         clipc_open_options size = {0};
         m->alone = true;
-        if (cli_image_size(&size, "preprocess", value)) return EXIT_USAGE;
+        if (cli_image_size(&size, "preprocess", name, value)) return EXIT_USAGE;
         m->crop.rows = size.image_size, m->crop.columns = size.image_columns;
     }
     if (strcmp(name, "interpolation") == 0) {
@@ -88,8 +88,9 @@ static int check_usage(const preprocess *m, int operands)
 static int begin(preprocess *m)
 {
     size_t bytes;
-    int rc = CLIPC_OK;
+    int rc = atomic_check(m->out, m->force, &m->s.err);
 
+    if (rc != CLIPC_OK) return rc;
     if (m->crop.recipe) {
         m->crop.max_megapixels = m->s.options.max_megapixels;
         m->crop.auto_orient = m->s.options.auto_orient;
@@ -109,7 +110,8 @@ static int begin(preprocess *m)
 
 static int note_row(preprocess *m, const char *image)
 {
-    json_t *about = json_pack("{s:s,s:I}", "image", image, "row", (json_int_t)m->n);
+    json_t *about =
+        json_pack("{s:o,s:I}", "image", json_text(image), "row", (json_int_t)m->n);
     char *text = about ? json_dumps(about, JSON_COMPACT) : NULL;
     const int rc = text ? buf_printf(&m->about, &m->s.err, "%s\n", text)
                         : clipc_fail_memory(&m->s.err, "rows", 0);

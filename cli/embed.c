@@ -244,8 +244,8 @@ static void encode_some(embed *m, const input *in, size_t n)
 static json_t *about_input(const input *in)
 {
     switch (in->kind) {
-    case IMAGE: return json_pack("{s:s}", "image", in->name);
-    case TEXT: return json_pack("{s:s}", "text", in->name);
+    case IMAGE: return json_pack("{s:o}", "image", json_text(in->name));
+    case TEXT: return json_pack("{s:o}", "text", json_text(in->name));
     case CROP: return json_pack("{s:I}", "pixels", (json_int_t)in->at);
     case LINE: break;
     }
@@ -335,16 +335,14 @@ static int run(embed *m)
     return m->n == all ? EXIT_DONE : m->n ? EXIT_SOME : EXIT_NONE;
 }
 
-/* Neither the array nor what says what its rows are is overwritten. */
+/* Hours of work want a place to go, where nothing is overwritten. */
 static int check_out(embed *m)
 {
     buf name = {0};
     int rc = buf_printf(&name, &m->s.err, "%s.jsonl", m->out);
 
-    if (rc == CLIPC_OK && file_exists(m->out))
-        rc = clipc_fail(&m->s.err, CLIPC_ERR_EXISTS, "%s: exists already", m->out);
-    if (rc == CLIPC_OK && file_exists(name.data))
-        rc = clipc_fail(&m->s.err, CLIPC_ERR_EXISTS, "%s: exists already", name.data);
+    if (rc == CLIPC_OK) rc = atomic_check(m->out, m->force, &m->s.err);
+    if (rc == CLIPC_OK) rc = atomic_check(name.data, m->force, &m->s.err);
     buf_free(&name);
     return rc;
 }
@@ -354,7 +352,7 @@ static int open_all(embed *m, char **operands, size_t n)
     int rc = strings_images(&m->images, m->operands.v, m->operands.n, &m->s.err);
 
     if (rc == CLIPC_OK) rc = strings_images(&m->images, operands, n, &m->s.err);
-    if (rc == CLIPC_OK && m->out && !m->force) rc = check_out(m);
+    if (rc == CLIPC_OK && m->out) rc = check_out(m);
     if (rc == CLIPC_OK) rc = session_open(&m->s);
     if (rc == CLIPC_OK && m->pixels) rc = read_crops(m);
     if (rc == CLIPC_OK) rc = list_inputs(m);

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,10 @@ static const struct {
 } commands[] = {
     {"classify", cmd_classify, "says which label fits a picture"},
     {"similarity", cmd_similarity, "how well texts fit pictures"},
+    {"search", cmd_search, "finds pictures by texts and pictures"},
+    {"index", cmd_index, "keeps the index that search looks into"},
+    {"dedup", cmd_dedup, "groups pictures that are there more than once"},
+    {"cluster", cmd_cluster, "groups the pictures of a folder and names the groups"},
     {"embed", cmd_embed, "turns pictures and texts into vectors"},
     {"train", cmd_train, "trains a CLIP from scratch"},
     {"data", cmd_data, "makes training sets and looks into them"},
@@ -21,6 +26,7 @@ static const struct {
     {"doctor", cmd_doctor, "checks whether a model is sound"},
     {"bench", cmd_bench, "measures how fast a model is here"},
     {"convert", cmd_convert, "rewrites a model in another layout"},
+    {"assemble", cmd_assemble, "makes a model of two pretrained towers"},
     {"quantize", cmd_quantize, "makes a model smaller and measures the drift"},
     {"tokenize", cmd_tokenize, "shows the tokens of a text"},
     {"preprocess", cmd_preprocess, "shows what the model sees of a picture"},
@@ -36,7 +42,20 @@ static void help(FILE *to)
     fprintf(to, "\nclipc COMMAND --help tells more; clipc --version tells the build.\n");
 }
 
-int main(int argc, char **argv)
+/* What did not reach its reader (a full disk) was not done; but who closes a pipe has
+ * read enough. */
+static int flush_output(int rc)
+{
+    const bool failed = ferror(stdout) != 0;
+
+    errno = 0;
+    if ((fflush(stdout) == 0 && !failed) || errno == EPIPE) return rc;
+    fprintf(stderr, "clipc: standard output: %s\n",
+            errno ? strerror(errno) : "not all of it could be written");
+    return EXIT_NONE;
+}
+
+static int run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
@@ -57,4 +76,9 @@ int main(int argc, char **argv)
     if (argc > 1) fprintf(stderr, "clipc: no command \"%.60s\"\n", name);
     help(stderr);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    return flush_output(run(argc, argv));
 }

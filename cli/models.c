@@ -57,7 +57,7 @@ static const char openai[] =
     "                                pictures of the web. OpenAI's code is MIT; its "
     "card\n"
     "                                calls any deployed use of the weights out of scope\n"
-    "  clipc-drawings                26 MB, MIT; 13.3 % of OpenMoji's drawings among "
+    "  clipc-drawings                26 MB, MIT; 22.6 % of OpenMoji's drawings among "
     "all\n"
     "                                1,648 names; no photographs, so none of ImageNet's\n"
     "clipc pull openai/clip-vit-base-patch32 fetches it, and\n"

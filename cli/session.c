@@ -17,6 +17,16 @@ static int set_precision(session *s, const char *value)
     return cli_usage(s->command, "--precision wants f32, bf16 or int8");
 }
 
+/* --strict and --long say opposite things about a text that is too long. */
+static int set_long_texts(session *s, int how)
+{
+    const int have = s->options.long_texts;
+
+    if ((have == CLIPC_LONG_ERROR) != (how == CLIPC_LONG_ERROR) && have != CLIPC_LONG_CUT)
+        return cli_usage(s->command, "--strict refuses long texts, --long embeds them");
+    return s->options.long_texts = how, 0;
+}
+
 int session_option(session *s, const char *name, const char *value)
 {
     char *end;
@@ -26,15 +36,15 @@ int session_option(session *s, const char *name, const char *value)
     if (strcmp(name, "fast") == 0) return s->options.fast_decode = 1, 0;
     if (strcmp(name, "compat") == 0) return s->options.compat = 1, 0;
     if (strcmp(name, "precision") == 0) return set_precision(s, value);
-    if (strcmp(name, "strict") == 0) return s->options.long_texts = CLIPC_LONG_ERROR, 0;
+    if (strcmp(name, "strict") == 0) return set_long_texts(s, CLIPC_LONG_ERROR);
     if (strcmp(name, "long") == 0) {
         const bool mean = strcmp(value, "mean") == 0;
         if (!mean && strcmp(value, "max") != 0)
             return cli_usage(s->command, "--long wants mean or max");
-        return s->options.long_texts = mean ? CLIPC_LONG_MEAN : CLIPC_LONG_MAX, 0;
+        return set_long_texts(s, mean ? CLIPC_LONG_MEAN : CLIPC_LONG_MAX);
     }
     if (strcmp(name, "image-size") == 0)
-        return cli_image_size(&s->open, s->command, value);
+        return cli_image_size(&s->open, s->command, name, value);
     if (strcmp(name, "threads") == 0)
         return cli_number(&s->options.threads, s->command, name, value, 1, CPUS_MOST);
     if (strcmp(name, "max-megapixels") != 0) return -1;

@@ -7,15 +7,20 @@
 #include "cli/cli.h"
 
 /* First rows of an option table. */
-#define SESSION_OPTS                                                                 \
+#define MODEL_OPTS                                                                   \
     {"model", 'm', "MODEL", "file, folder or name (CLIPC_MODEL, else the bundled)"}, \
         {"threads", 't', "N", "compute threads (all it may use)"},                   \
         {"max-megapixels", 0, "X", "refuse larger pictures (256)"},                  \
-        {"auto-orient", 0, NULL, "turn pictures upright as their EXIF says"},        \
-        {"fast", 0, NULL, "decode large JPEGs at a part of their size: less exact"}, \
-        {"image-size", 0, "N", "other than the model's, also HxW: interpolated"},    \
     {                                                                                \
-        "compat", 0, NULL, "let texts hold special tokens, as the reference does"    \
+        "fast", 0, NULL, "decode large JPEGs at a part of their size: less exact"    \
+    }
+
+/* The same, of commands that take pictures as they are unless told otherwise. */
+#define SESSION_OPTS                                                                  \
+    MODEL_OPTS, {"auto-orient", 0, NULL, "turn pictures upright as their EXIF says"}, \
+        {"image-size", 0, "N", "other than the model's, also HxW: interpolated"},     \
+    {                                                                                 \
+        "compat", 0, NULL, "let texts hold special tokens, as the reference does"     \
     }
 
 /* Of commands that run the towers. */

@@ -335,8 +335,7 @@ static int survey(work *w)
     json_t *r = NULL;
     int rc = CLIPC_OK;
 
-    if (w->html && !w->force && file_exists(w->html))
-        rc = clipc_fail(&w->err, CLIPC_ERR_EXISTS, "%s: exists already", w->html);
+    if (w->html) rc = atomic_check(w->html, w->force, &w->err);
     if (rc == CLIPC_OK)
         rc =
             clipc_data_stats(&json, w->html ? &html : NULL, &w->from, &w->stats, &w->err);

@@ -92,17 +92,20 @@ static json_t *short_number(const char *value)
     return value[0] == '.' && !*end && isfinite(x) ? json_real(x) : NULL;
 }
 
+static int set_text(settings *s, const char *key, const char *value)
+{
+    if (json_object_set_new(s->given, key, json_string(value)) == 0) return 0;
+    fprintf(stderr, "clipc train: %s: no UTF-8\n", key);
+    return EXIT_USAGE;
+}
+
 /* Option values are JSON where they parse as such, else strings; true without one. */
 static int set_key(settings *s, const char *key, const char *value)
 {
     json_t *v = value ? json_loads(value, JSON_DECODE_ANY, NULL) : json_true();
 
     if (!v) v = short_number(value);
-    if (!v) v = json_string(value);
-    if (!v) {
-        fprintf(stderr, "clipc train: %s: no UTF-8\n", key);
-        return EXIT_USAGE;
-    }
+    if (!v) return set_text(s, key, value);
     return json_object_set_new(s->given, key, v) ? EXIT_USAGE : 0;
 }
 
@@ -152,9 +155,7 @@ static int on_option(void *user, const char *name, const char *value)
     snprintf(key, sizeof key, "%s", name);
     for (char *p = key; *p; p++)
         if (*p == '-') *p = '_';
-    if (is_text(name))
-        return json_object_set_new(s->given, key, json_string(value)) ? EXIT_USAGE : 0;
-    return set_key(s, key, value);
+    return (is_text(name) ? set_text : set_key)(s, key, value);
 }
 
 /* A run under way, as its user follows it. */

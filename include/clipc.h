@@ -69,7 +69,8 @@ typedef struct clipc_err {
 typedef struct clipc_model clipc_model;
 
 /* Opens a model for inference: a folder in Hugging Face's CLIP layout (config.json,
- * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors),
+ * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors);
+ * a file, known by content: clipc's own, safetensors, PyTorch's (OpenAI's too), GGUF;
  * or the name of one that is looked up in the folders of the environment variable
  * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
  * PREFIX/share/clipc/models; or "org/name" or "org/name@revision" of a model that is in
@@ -93,7 +94,8 @@ CLIPC_API void clipc_model_free(clipc_model *m);
 /* What a model is.  All strings live as long as the model. */
 typedef struct clipc_model_info {
     const char *path;      /* where it was found */
-    const char *format;    /* "hf", "open_clip", "clipc", "openai", "efficientnet" */
+    const char *format;    /* "hf", "open_clip", "sentence-transformers", "clipc",
+                              "checkpoint", "openai", "efficientnet", "gguf" */
     const char *config_by; /* where the config was found; "weights": from their shapes */
     const char *license, *origin; /* of clipc's own files; NULL if not told */
     const char *family;     /* of the image tower: "vit", "resnet", "convnext", "fastvit",
@@ -139,7 +141,8 @@ typedef struct clipc_ctx clipc_ctx;
 /* Zeroed means default; NULL means all defaults. */
 typedef struct clipc_ctx_options {
     size_t threads;   /* 1; compute threads of this context */
-    size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it) */
+    size_t max_batch; /* 8; pictures or texts computed at a time (memory grows with it);
+                         at most 65536 */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
     int auto_orient; /* turn JPEG, PNG and WebP as their EXIF says, which the reference
                         does not; TIFF, HEIF, AVIF and JPEG XL are upright anyway */
@@ -331,7 +334,7 @@ typedef struct clipc_share {
     float share;
 } clipc_share;
 
-/* How to rewrite a model.  Zeroed: an open_clip folder in float32. */
+/* How to rewrite a model.  Zeroed or NULL: an open_clip folder in float32. */
 typedef struct clipc_convert_options {
     const char *to; /* a folder, "hf" (what transformers' CLIPModel and SiglipModel hold)
                        or "open_clip", or one file, "clipc" (FORMAT.md), of any model */
@@ -352,6 +355,24 @@ typedef struct clipc_convert_options {
 CLIPC_API int clipc_convert(const char *in, const char *out,
                             const clipc_convert_options *options, clipc_err *err);
 
+/* Two pretrained towers that become one model. */
+typedef struct clipc_assemble_options {
+    const char *image;   /* a file of an EfficientNet-Lite with its classifier */
+    const char *text;    /* a BERT of sentence-transformers: a folder, or a name */
+    const char *classes; /* what the classifier's classes are called: a file with a line
+                            for each, words with commas between them and, behind a tab, a
+                            gloss */
+    uint64_t seed;       /* of the first weights of what is to learn */
+    const char *license, *origin; /* kept in the file; NULL: not told */
+    int overwrite;                /* 0: CLIPC_ERR_EXISTS when `out` is there */
+} clipc_assemble_options;
+
+/* Writes one file of clipc's own format, float32, of a model whose head knows the classes
+ * by name and has learned nothing yet: the trainer makes it more (clipc_train.h, locks).
+ */
+CLIPC_API int clipc_assemble(const char *out, const clipc_assemble_options *options,
+                             clipc_err *err);
+
 /* How far a rewritten model is from the one that it came from, over built-in inputs: 64
  * pictures (gradients, noise, edges) and, where clipc has the tokenizer, 64 texts. */
 typedef struct clipc_drift {
@@ -370,7 +391,7 @@ CLIPC_API int clipc_measure_drift(clipc_drift *out, clipc_ctx *a, clipc_ctx *b,
 
 enum { CLIPC_EVAL_ZEROSHOT, CLIPC_EVAL_RETRIEVAL, CLIPC_EVAL_LINEAR_PROBE };
 
-/* "zeroshot", "retrieval", "linear_probe". */
+/* "zeroshot", "retrieval", "linear_probe"; NULL for no task. */
 CLIPC_API const char *clipc_eval_task(int task);
 
 typedef struct clipc_eval_result {
@@ -407,8 +428,8 @@ typedef struct clipc_eval_options {
  *   the embeddings, not brought to unit length, of labelled pictures.
  *
  * `path` is a set of pictures or a JSON file that says more.  Sets:
- * - a list, NAME.tsv: a line for each picture, its path (relative to the list), a tab and
- *   the name of its class, or a caption; as many lines as it has captions;
+ * - a list, NAME.tsv: a line for each picture, its path (if relative, to the list), a tab
+ * and the name of its class, or a caption; as many lines as it has captions;
  * - a WebDataset shard (NAME.tar, NAME.tar.gz ..): each picture with a .txt that holds
  * its class, or a caption a line.  For zero-shot classification the classes of a picture
  *   are those of its folder in the shard;
@@ -477,8 +498,9 @@ typedef struct clipc_checkup {
 
 /* Checks a model (path as for clipc_model_open): its tensors and their values, what its
  * files say against each other and against what is usual for its kind, and what it makes
- * of pictures and texts that are made here.  on_finding hears of each check in turn.
- * CLIPC_OK whatever was found: a model that cannot be opened is a finding. */
+ * of pictures and texts that are made here.  on_finding (NULL allowed) hears of each
+ * check in turn. CLIPC_OK whatever was found: a model that cannot be opened is a finding.
+ */
 CLIPC_API int clipc_check_model(clipc_checkup *out, const char *path,
                                 const clipc_check_options *options,
                                 void (*on_finding)(void *user, const clipc_finding *f),

@@ -67,6 +67,7 @@ static void test_save(void **state)
     same_after_saving(VARIANTS "bert_pooler", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "bert_linear", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
     same_after_saving(VARIANTS "xlm_roberta", LAYOUT_OPEN_CLIP, RESIZE_SHORTEST);
+    same_after_saving(MODELS "headed", LAYOUT_OPEN_CLIP, RESIZE_SQUASH);
 }
 
 /* layout: what a folder cannot hold is refused and said; a SigLIP without a name of
@@ -103,6 +104,7 @@ static void test_layouts(void **state)
         {MODELS "oc_rn", "no resnet", LAYOUT_HF},
         {MODELS "effnet", "no efficientnet", LAYOUT_HF},
         {MODELS "effnet", "no name for a tower", LAYOUT_OPEN_CLIP},
+        {MODELS "headed", "no efficientnet", LAYOUT_HF},
     };
     clipc_err err;
 
@@ -191,7 +193,8 @@ static void test_packed(void **state)
                  {VARIANTS "vitamin_xlarge_384", 0},
                  {VARIANTS "vit_base_mci_224", 0},
                  {VARIANTS "fastvit_mci0", 0},
-                 {VARIANTS "fastvit_mci3", 0}};
+                 {VARIANTS "fastvit_mci3", 0},
+                 {MODELS "headed", 0}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         check_packed(cases[i].folder, cases[i].without, WEIGHTS_F32, 1e-5);

@@ -232,7 +232,7 @@ static void test_csv(void **state)
     sources_free(&s);
     sh("cd build/test_sources && printf 'p;c\\nset/1.png;one, two\\nset/2.png\\n;x\\n"
        "set/3.png; \\n\"open;\\nset/in/4.png;four' >odd.csv");
-    CHECK_OK(opened(&s, "odd.csv", &(table_cfg){"p", "c", ";", false}, &err), err);
+    CHECK_OK(opened(&s, "odd.csv", &(table_cfg){"p", "c", ";", false, 0}, &err), err);
     check_samples(&s, "14", "one, two/four/");
     assert_int_equal(s.broken.n, 4);
     assert_non_null(strstr(s.broken.first[0].msg, "odd.csv: line 3: no picture and"));

@@ -13,6 +13,7 @@ may() { # the folders that files of folder $1 may include
     model) echo "base tensor nn model" ;;
     clip) echo "base tensor nn io image text hub model clip" ;;
     task) echo "base tensor nn io image text hub store model clip task" ;;
+    index) echo "base tensor nn io image text hub store model clip index" ;;
     train) echo "base tensor nn io image text hub model clip train" ;;
     cli | server | bindings | python) echo "base $1" ;;
     *) echo "" ;;

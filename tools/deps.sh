@@ -28,6 +28,8 @@ need libwebp-dev pkg-config --exists libwebp
 need libjansson-dev pkg-config --exists jansson
 need libarchive-dev pkg-config --exists libarchive
 need nettle-dev pkg-config --exists nettle
+need libsqlite3-dev pkg-config --exists sqlite3
+need libxxhash-dev pkg-config --exists libxxhash
 need libcmocka-dev pkg-config --exists cmocka
 want libtiff-dev pkg-config --exists libtiff-4
 want libheif-dev pkg-config --exists libheif

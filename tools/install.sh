@@ -8,7 +8,8 @@ install -m 755 "$B/clipc" "$to/bin/clipc"
 install -m 644 "$B/libclipc.a" "$to/lib/libclipc.a"
 install -m 755 "$B/libclipc.so" "$to/lib/libclipc.so.0"
 ln -sf libclipc.so.0 "$to/lib/libclipc.so"
-install -m 644 include/clipc.h include/clipc_hub.h include/clipc_train.h "$to/include/"
+install -m 644 include/clipc.h include/clipc_hub.h include/clipc_index.h \
+    include/clipc_train.h "$to/include/"
 install -m 644 docs/clipc.1 "$to/share/man/man1/clipc.1"
 cp -r models/. "$to/share/clipc/models/"
 cat >"$to/lib/pkgconfig/clipc.pc" <<PC

@@ -1,10 +1,12 @@
 // Lists every drawing that may become a training pair: {kind, set, license, caption, tags,
 // svg} or, for bitmaps, {..., file}.  One JSON line each, in a fixed order, to standard
-// output.  usage: node list.mjs WORK
+// output.  usage: node list.mjs WORK [SIDE [MONO]]
+// SIDE: pixels, 72.  MONO: of monochrome drawings one in so many, chosen by hash; 1.
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 
-const work = process.argv[2];
+const [work, side = '72', mono = '1'] = process.argv.slice(2);
 const read = (f) => JSON.parse(fs.readFileSync(f, 'utf8'));
 const collections = read(`${work}/npm/@iconify/json/collections.json`);
 
@@ -75,11 +77,16 @@ function svgOf(icon, set) {
     const w = icon.width ?? set.width ?? 16, h = icon.height ?? set.height ?? 16;
     const l = icon.left ?? set.left ?? 0, t = icon.top ?? set.top ?? 0, s = Math.max(w, h);
     return `<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" ` +
-        `viewBox="${l - (s - w) / 2} ${t - (s - h) / 2} ${s} ${s}" width="72" height="72">` +
+        `viewBox="${l - (s - w) / 2} ${t - (s - h) / 2} ${s} ${s}" width="${side}" height="${side}">` +
         `${icon.body}</svg>`;
 }
 
-const out = (o) => fs.writeSync(1, JSON.stringify(o) + '\n');
+const chosen = (svg) =>
+    crypto.createHash('sha256').update(svg).digest().readUInt32BE() % Number(mono) === 0;
+
+function out(o) {
+    if (o.kind !== 'mono' || chosen(o.svg)) fs.writeSync(1, JSON.stringify(o) + '\n');
+}
 
 for (const [set, info] of Object.entries(collections)) {
     if (leftOut(set, info)) continue;

@@ -1,12 +1,12 @@
-// Renders listed drawings (list.mjs) to PNG with straight alpha, 72 pixels on the longer side.
+// Renders listed drawings (list.mjs) to PNG with straight alpha, SIDE pixels on the longer side.
 // A child process does the work and dies on drawings that the renderer cannot bear; the next
-// one goes on behind them.   usage: node render.mjs WORK LIST OUT [PART PARTS]
+// one goes on behind them.   usage: node render.mjs WORK LIST OUT SIDE [PART PARTS]
 // Writes OUT.png (all PNG files, one after another) and OUT.idx ("line offset length").
 import {spawnSync} from 'node:child_process';
 import {createRequire} from 'node:module';
 import fs from 'node:fs';
 
-const [work, list, out, part = '0', parts = '1', from] = process.argv.slice(2);
+const [work, list, out, side, part = '0', parts = '1', from] = process.argv.slice(2);
 
 function renderAll(first) {
     const {Resvg} = createRequire(`${fs.realpathSync(work)}/x.js`)('@resvg/resvg-js');
@@ -22,8 +22,10 @@ function renderAll(first) {
             const opt = {font: {loadSystemFonts: false}, logLevel: 'off'};
             let r = new Resvg(d.svg, opt);
             if (!(r.width > 0 && r.height > 0)) continue;
-            if (r.width !== 72 || r.height !== 72)
-                r = new Resvg(d.svg, {...opt, fitTo: {mode: r.width >= r.height ? 'width' : 'height', value: 72}});
+            if (r.width !== Number(side) || r.height !== Number(side)) {
+                const mode = r.width >= r.height ? 'width' : 'height';
+                r = new Resvg(d.svg, {...opt, fitTo: {mode, value: Number(side)}});
+            }
             const bytes = r.render().asPng();
             fs.writeSync(png, bytes);
             fs.writeSync(idx, `${i} ${at} ${bytes.length}\n`);
@@ -38,8 +40,8 @@ if (from !== undefined) {
 } else {
     for (const f of ['png', 'idx', 'at']) fs.rmSync(`${out}.${f}`, {force: true});
     for (let next = 0;;) {
-        spawnSync(process.execPath, [process.argv[1], work, list, out, part, parts, String(next)],
-            {stdio: 'ignore'});
+        spawnSync(process.execPath,
+            [process.argv[1], work, list, out, side, part, parts, String(next)], {stdio: 'ignore'});
         const at = fs.readFileSync(`${out}.at`, 'utf8');
         if (at === 'done') break;
         next = Number(at) + 1;

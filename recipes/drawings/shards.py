@@ -1,16 +1,18 @@
 """Turns rendered drawings (render.mjs) and bitmaps into WebDataset shards, one family for each
 kind: drops blanks, exact duplicates and what is near to an evaluation picture, keeps at most
-24 monochrome drawings a caption, holds two drawing styles out for validation.
+PER_CAPTION monochrome drawings a caption, holds two drawing styles out for validation.
 
-usage: python3 shards.py WORK LIST RENDERED... EVAL OUT   (needs pillow, numpy)
+usage: python3 shards.py SIDE PER_CAPTION WORK LIST RENDERED... EVAL OUT
+(needs pillow, numpy)
 """
 import glob, hashlib, io, json, os, re, sys, tarfile, zipfile
 from collections import Counter
 import numpy as np
 from PIL import Image
 
-WORK, LIST, *RENDERED, EVAL, OUT = sys.argv[1:]
-SIDE, PER_SHARD, PER_CAPTION = 72, 6000, 24
+SIDE, PER_CAPTION = int(sys.argv[1]), int(sys.argv[2])
+WORK, LIST, *RENDERED, EVAL, OUT = sys.argv[3:]
+PER_SHARD = 6000
 VALIDATION = {"emojione": "val-emoji", "maki": "val-mono"}
 NEAR = 9.0      # mean difference of 16 x 16 grey levels below which pictures count as near
 
@@ -128,7 +130,7 @@ def main():
         if not family and s["tint"]:
             per_caption[s["captions"][0]] += 1
             if per_caption[s["captions"][0]] > PER_CAPTION:
-                dropped["more than 24 a caption"] += 1
+                dropped[f"more than {PER_CAPTION} a caption"] += 1
                 continue
         families.setdefault(family or s["kind"], []).append(s)
     for family, members in sorted(families.items()):

@@ -151,6 +151,8 @@ int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: exists already", path);
     if (file_is_dir(path))
         return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: is a folder", path);
+    if (file_exists(path) && !file_is_regular(path)) /* /dev/null would be gone */
+        return clipc_fail(err, CLIPC_ERR_EXISTS, "%s: is no regular file", path);
     a->path = strdup(path);
     if (!a->path || asprintf(&a->tmp, "%s.XXXXXX", path) < 0) {
         a->tmp = NULL;
@@ -216,6 +218,15 @@ void atomic_abort(atomic_file *a)
     *a = (atomic_file){0};
 }
 
+int atomic_check(const char *path, bool overwrite, clipc_err *err)
+{
+    atomic_file a;
+    const int rc = atomic_open(&a, path, overwrite, err);
+
+    atomic_abort(&a);
+    return rc;
+}
+
 int file_replace(const char *path, const void *data, size_t size, clipc_err *err)
 {
     atomic_file a;
@@ -232,7 +243,7 @@ char *path_join(const char *dir, const char *name)
 {
     char *out = NULL;
     const size_t len = strlen(dir);
-    const char *slash = len && dir[len - 1] == '/' ? "" : "/";
+    const char *slash = len && dir[len - 1] != '/' ? "/" : "";
 
     return asprintf(&out, "%s%s%s", dir, slash, name) < 0 ? NULL : out;
 }

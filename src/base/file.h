@@ -48,9 +48,11 @@ typedef struct atomic_file {
     char *path, *tmp;
 } atomic_file;
 
-/* `overwrite` false: fails with CLIPC_ERR_EXISTS when the target is there; a folder is
- * never overwritten. */
+/* `overwrite` false: fails with CLIPC_ERR_EXISTS when the target is there; a folder, a
+ * device or a pipe is never overwritten. */
 int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err);
+/* Whether that would work, told before the work whose result goes there. */
+int atomic_check(const char *path, bool overwrite, clipc_err *err);
 int atomic_write(atomic_file *a, const void *data, size_t size, clipc_err *err);
 int atomic_commit(atomic_file *a, clipc_err *err);
 /* Removes the temporary file.  After a commit, or on a zeroed struct, it does nothing. */
@@ -59,7 +61,8 @@ void atomic_abort(atomic_file *a);
 /* The three calls above in one. */
 int file_replace(const char *path, const void *data, size_t size, clipc_err *err);
 
-/* "dir/name" in malloc'd memory that the caller frees; NULL when memory is out. */
+/* "dir/name", "name" where dir is "", in malloc'd memory that the caller frees; NULL when
+ * memory is out. */
 char *path_join(const char *dir, const char *name);
 /* The part behind the last '/'. */
 const char *path_base(const char *path);

@@ -54,6 +54,12 @@ int opts_parse(int argc, char **argv, const opt *table, size_t n, const opts_usa
             return -2;
         }
         while (c < FIRST_LONG && table[i].letter != (char)c) i++;
+        if (table[i].arg && !*optarg && strcmp(table[i].arg, "TEXT") != 0) {
+            fprintf(stderr,
+                    "clipc %s: --%s: its argument is empty (try clipc %s --help)\n",
+                    usage->command, table[i].name, usage->command);
+            return -2;
+        }
         if (on(user, table[i].name, optarg) != 0) return -2;
     }
     return optind;

@@ -8,7 +8,8 @@
 typedef struct opt {
     const char *name; /* long name, without dashes */
     char letter;      /* short name, or 0 */
-    const char *arg;  /* name of the argument in the help, NULL: takes none */
+    const char *arg;  /* name of the argument in the help, NULL: takes none; only a "TEXT"
+                         may be empty: elsewhere that is a variable that was not set */
     const char *help;
 } opt;
 

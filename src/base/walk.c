@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,9 @@ typedef struct place {
 typedef struct walk {
     int (*on)(void *user, const char *path, const struct stat *st);
     void *user;
+    walk_options options;
+    size_t root_len; /* of the first folder's path */
+    dev_t disk;
     place *seen;
     size_t n, cap;
     clipc_err *err;
@@ -46,18 +50,52 @@ static int by_name(const struct dirent **a, const struct dirent **b)
 
 static int walk_folder(walk *w, const char *folder);
 
-static int walk_entry(walk *w, const char *path)
+/* What patterns with a '/' are compared with. */
+static const char *below(const walk *w, const char *path)
+{
+    path += w->options.exclude_from ? w->options.exclude_from : w->root_len;
+    return path + strspn(path, "/");
+}
+
+static bool excluded(const walk *w, const char *path)
+{
+    for (size_t i = 0; i < w->options.n_exclude; i++) {
+        const char *pattern = w->options.exclude[i];
+        const char *what = strchr(pattern, '/') ? below(w, path) : path_base(path);
+        if (fnmatch(pattern, what, FNM_PATHNAME) == 0) return true;
+    }
+    return false;
+}
+
+static int walk_entry(walk *w, const char *path, unsigned char type)
 {
     struct stat st;
-    const bool there = stat(path, &st) == 0;
     bool first;
 
+    /* Most of what lies in a folder needs no stat, where the folder tells its kind. */
+    if (type == DT_REG && !ending_is_picture(path_ending(path))) return CLIPC_OK;
+    if (w->options.n_exclude && excluded(w, path)) return CLIPC_OK;
+    const bool there = stat(path, &st) == 0;
     if (there && S_ISDIR(st.st_mode)) {
+        if (w->options.one_disk && st.st_dev != w->disk) return CLIPC_OK;
         const int rc = enter(w, &first, &st);
         return rc == CLIPC_OK && first ? walk_folder(w, path) : rc;
     }
     if (!ending_is_picture(path_ending(path))) return CLIPC_OK;
     return w->on(w->user, path, there ? &st : NULL);
+}
+
+static int lost(walk *w, const char *folder)
+{
+    clipc_err why;
+    const int rc = clipc_fail(&why, CLIPC_ERR_IO, "%s: cannot read folder: %s", folder,
+                              strerror(errno));
+
+    /* The first folder is not lost, but wrong. */
+    if (w->options.on_lost && folder[w->root_len])
+        return w->options.on_lost(w->user, folder, &why);
+    if (w->err) *w->err = why;
+    return rc;
 }
 
 static int walk_folder(walk *w, const char *folder)
@@ -66,13 +104,13 @@ static int walk_folder(walk *w, const char *folder)
     const int n = scandir(folder, &names, NULL, by_name);
     int rc = CLIPC_OK;
 
-    if (n < 0)
-        return clipc_fail(w->err, CLIPC_ERR_IO, "%s: cannot read folder: %s", folder,
-                          strerror(errno));
+    if (n < 0) return lost(w, folder);
     for (int i = 0; i < n; i++) {
-        if (rc == CLIPC_OK && names[i]->d_name[0] != '.') {
-            char *path = path_join(folder, names[i]->d_name);
-            rc = path ? walk_entry(w, path)
+        const char *name = names[i]->d_name;
+        const bool self = strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+        if (rc == CLIPC_OK && !self && (w->options.hidden || name[0] != '.')) {
+            char *path = path_join(folder, name);
+            rc = path ? walk_entry(w, path, names[i]->d_type)
                       : clipc_fail_memory(w->err, folder, strlen(folder));
             free(path);
         }
@@ -82,17 +120,28 @@ static int walk_folder(walk *w, const char *folder)
     return rc;
 }
 
-int walk_pictures(const char *folder,
-                  int (*on)(void *user, const char *path, const struct stat *st),
-                  void *user, clipc_err *err)
+int walk_pictures_with(const char *folder, const walk_options *options,
+                       int (*on)(void *user, const char *path, const struct stat *st),
+                       void *user, clipc_err *err)
 {
-    walk w = {.on = on, .user = user, .err = err};
+    walk w = {.on = on, .user = user, .root_len = strlen(folder), .err = err};
     struct stat st;
     bool first;
     int rc = CLIPC_OK;
 
-    if (stat(folder, &st) == 0) rc = enter(&w, &first, &st);
+    if (options) w.options = *options;
+    if (stat(folder, &st) == 0) {
+        w.disk = st.st_dev;
+        rc = enter(&w, &first, &st);
+    }
     if (rc == CLIPC_OK) rc = walk_folder(&w, folder);
     free(w.seen);
     return rc;
+}
+
+int walk_pictures(const char *folder,
+                  int (*on)(void *user, const char *path, const struct stat *st),
+                  void *user, clipc_err *err)
+{
+    return walk_pictures_with(folder, NULL, on, user, err);
 }

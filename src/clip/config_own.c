@@ -21,7 +21,7 @@ static const char *const image_pools[] = {"tok", "avg", NULL};
 static const char *const pooler_forms[] = {"coca", "siglip", NULL};
 static const char *const coca_pools[] = {"one", "parallel", "cascade", NULL};
 static const char *const projections[] = {"matrix", "none",     "linear", "linear_bias",
-                                          "mlp",    "mlp_bias", NULL};
+                                          "mlp",    "mlp_bias", "beside", NULL};
 static const char *const text_pools[] = {"argmax", "eos", "first", "last", NULL};
 static const char *const text_families[] = {"clip", "bert", NULL};
 static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};
@@ -86,6 +86,11 @@ static const member image_members[] = {
     IMAGE(M_FLOAT, rope_offset),
     IMAGE(M_BOOL, rope_xy),
     IMAGE_WORD(proj, projections),
+    IMAGE(M_SIZE, head.hidden),
+    IMAGE(M_SIZE, head.gate),
+    IMAGE(M_SIZE, head.classes),
+    IMAGE(M_SIZE, head.top),
+    IMAGE(M_FLOAT, head.dropout),
 };
 
 static const member text_members[] = {

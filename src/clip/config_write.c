@@ -249,12 +249,6 @@ static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *te
     return dump(out, root, err);
 }
 
-int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
-{
-    return write_model(out, cfg, vision_json(cfg), text_json(cfg),
-                       preprocess_json(&cfg->preprocess), err);
-}
-
 static json_t *named_tower(const char *key, const char *name, json_t *own)
 {
     json_t *o = json_object();
@@ -275,6 +269,20 @@ int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err)
         text = named_tower("hf_model_name", cfg->hf_model, own_text_json(&cfg->text));
     if (text) put_tokenizer(text, cfg);
     return write_model(out, cfg, vision, text, preprocess, err);
+}
+
+/* What open_clip has no word for; in its folder the towers are told as in our own file.
+ */
+static bool is_ours(const clip_cfg *cfg)
+{
+    return cfg->image.head.hidden || cfg->text.proj == PROJ_BESIDE;
+}
+
+int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)
+{
+    if (is_ours(cfg)) return config_write_own(out, cfg, err);
+    return write_model(out, cfg, vision_json(cfg), text_json(cfg),
+                       preprocess_json(&cfg->preprocess), err);
 }
 
 /* ---- what fits where ---- */
@@ -318,6 +326,7 @@ static bool fits_open_clip(const clip_cfg *cfg)
     const image_cfg *i = &cfg->image;
     const text_cfg *t = &cfg->text;
 
+    if (is_ours(cfg)) return true;
     if (t->family == TEXT_BERT && !*cfg->hf_model) return false;
     if (*cfg->timm || i->family == IMAGE_RESNET) return true;
     return i->family == IMAGE_VIT && !i->no_class_token && !i->conv1_bias &&

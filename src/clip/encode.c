@@ -53,6 +53,20 @@ static void take_buffers(clipc_ctx *c, arena *a)
     c->windows = ARENA_FLOATS(a, B * c->m->source.cfg.image.embed_dim);
 }
 
+enum { BATCH_LIMIT = 65536 }; /* keeps products of sizes far from where they overflow */
+
+static int check_options(const clipc_ctx_options *o, clipc_err *err)
+{
+    if (o->precision < 0 || o->precision > CLIPC_PRECISION_INT8)
+        return clipc_fail(err, CLIPC_ERR_ARG, "no precision %d", o->precision);
+    if (o->long_texts < 0 || o->long_texts > CLIPC_LONG_MAX)
+        return clipc_fail(err, CLIPC_ERR_ARG, "no way %d with long texts", o->long_texts);
+    if (o->max_batch > BATCH_LIMIT)
+        return clipc_fail(err, CLIPC_ERR_ARG, "max_batch is %zu, at most %d",
+                          o->max_batch, BATCH_LIMIT);
+    return CLIPC_OK;
+}
+
 /* Activations of both towers; with bytes, how much they would be. */
 static int make_acts(clipc_ctx *c, size_t *bytes, clipc_err *err)
 {
@@ -77,11 +91,7 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     const size_t a = n->image ? n->ops->scratch(n->image) : 0;
     const size_t b = n->text ? n->text_ops->scratch(n->text) : 0;
     arena measure = arena_measure();
-    int rc;
-
-    if (c->options.precision < 0 || c->options.precision > CLIPC_PRECISION_INT8)
-        return clipc_fail(err, CLIPC_ERR_ARG, "no precision %d", c->options.precision);
-    rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
+    int rc = exec_new(&c->e, c->options.threads, a > b ? a : b, err);
 
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
@@ -113,7 +123,8 @@ int clipc_ctx_new(clipc_ctx **out, const clipc_model *m, const clipc_ctx_options
     *out = NULL;
     if (!c) return clipc_fail_memory(err, "context", sizeof *c);
     set_options(c, m, options);
-    rc = make_buffers(c, err);
+    rc = check_options(&c->options, err);
+    if (rc == CLIPC_OK) rc = make_buffers(c, err);
     if (rc == CLIPC_OK) *out = c;
     else clipc_ctx_free(c);
     return rc;

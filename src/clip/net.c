@@ -41,7 +41,7 @@ static int add_towers(net *n, clipc_err *err)
         rc = param_list_add(&n->params, "", scale_rows, cfg->logit_bias ? 2 : 1, n,
                             no_sizes, err);
     if (rc == CLIPC_OK && !cfg->no_image) {
-        n->ops = families[cfg->image.family];
+        n->ops = cfg->image.head.hidden ? &headed_ops : families[cfg->image.family];
         rc = n->ops->make(&n->image, &cfg->image, err);
         if (rc == CLIPC_OK) rc = n->ops->params(n->image, &n->params, err);
     }

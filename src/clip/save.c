@@ -299,6 +299,8 @@ static bool holds_run(const char *out)
 int clipc_convert(const char *in, const char *out, const clipc_convert_options *options,
                   clipc_err *err)
 {
+    static const clipc_convert_options defaults;
+    if (!options) options = &defaults;
     const char *to = options->to ? options->to : "open_clip";
     const char *precision = options->precision ? options->precision : "f32";
     const weight_form form = form_named(precision);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ORIENTATION = 274, SHORT = 3, LONG = 4, ENTRY = 12 };
+enum { ORIENTATION = 274, ASCII = 2, SHORT = 3, LONG = 4, ENTRY = 12 };
 
 /* Bytes of a part of a file; data NULL: not there. */
 typedef struct part {
@@ -19,29 +19,71 @@ static uint32_t number(const uint8_t *p, size_t bytes, bool little)
     return v;
 }
 
-bool tiff_tag(uint32_t *value, const uint8_t *tiff, size_t size, unsigned tag)
+/* A TIFF's header: its byte order, and where the first directory is; 0: no TIFF. */
+static size_t first_directory(bool *little, const uint8_t *tiff, size_t size)
 {
-    const bool little = size && tiff[0] == 'I';
-    bool found = false;
-
-    *value = 0;
-    if (size < 8 || (memcmp(tiff, "II", 2) != 0 && memcmp(tiff, "MM", 2) != 0))
-        return false;
+    *little = size && tiff[0] == 'I';
+    if (size < 8 || (memcmp(tiff, "II", 2) != 0 && memcmp(tiff, "MM", 2) != 0)) return 0;
     /* 42, whose bytes Pillow bears in either order. */
-    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return false;
-    const size_t at = number(tiff + 4, 4, little);
-    if (at > size - 2) return false;
+    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return 0;
+    return number(tiff + 4, 4, *little);
+}
+
+/* The entry of a tag in the directory at `at`, of which the last one counts; NULL. */
+static const uint8_t *find_entry(const uint8_t *tiff, size_t size, size_t at, bool little,
+                                 unsigned tag)
+{
+    const uint8_t *found = NULL;
+
+    if (!at || size < 2 || at > size - 2) return NULL;
     const size_t n = number(tiff + at, 2, little);
     for (size_t i = 0; i < n && at + 2 + (i + 1) * ENTRY <= size; i++) {
         const uint8_t *e = tiff + at + 2 + i * ENTRY;
-        if (number(e, 2, little) != tag) continue;
-        const uint32_t type = number(e + 2, 2, little), count = number(e + 4, 4, little);
-        found = true; /* the last one counts */
-        *value = 0;
-        if (count == 1 && (type == SHORT || type == LONG))
-            *value = number(e + 8, type == SHORT ? 2 : 4, little);
+        if (number(e, 2, little) == tag) found = e;
     }
     return found;
+}
+
+/* The one whole number of an entry; 0 if it holds something else. */
+static uint32_t entry_number(const uint8_t *e, bool little)
+{
+    const uint32_t type = number(e + 2, 2, little), count = number(e + 4, 4, little);
+
+    if (count != 1 || (type != SHORT && type != LONG)) return 0;
+    return number(e + 8, type == SHORT ? 2 : 4, little);
+}
+
+bool tiff_tag(uint32_t *value, const uint8_t *tiff, size_t size, unsigned tag)
+{
+    bool little;
+    const size_t at = first_directory(&little, tiff, size);
+    const uint8_t *e = find_entry(tiff, size, at, little, tag);
+
+    *value = e ? entry_number(e, little) : 0;
+    return e != NULL;
+}
+
+void tiff_text(char *out, size_t cap, const uint8_t *tiff, size_t size, unsigned by,
+               unsigned tag)
+{
+    bool little;
+    const size_t first = first_directory(&little, tiff, size);
+    const uint8_t *way = find_entry(tiff, size, first, little, by);
+    const uint8_t *e =
+        way ? find_entry(tiff, size, entry_number(way, little), little, tag) : NULL;
+
+    *out = '\0';
+    if (!e || number(e + 2, 2, little) != ASCII) return;
+    const size_t n = number(e + 4, 4, little);
+    const uint8_t *text = e + 8; /* up to four bytes lie in the entry itself */
+    if (n > 4) {
+        const size_t at = number(e + 8, 4, little);
+        if (at > size || n > size - at) return;
+        text = tiff + at;
+    }
+    const size_t len = n < cap ? n : cap - 1;
+    memcpy(out, text, len);
+    out[len] = '\0';
 }
 
 /* ---- where EXIF and XMP lie ---- */
@@ -134,17 +176,31 @@ static int orientation_in_xmp(part xmp)
     return 1;
 }
 
-int orient_of_file(const uint8_t *data, size_t size)
+static notes notes_of_file(part file)
 {
-    const part file = {data, size};
     notes n = {0};
-    uint32_t value;
 
     if (starts(file, "\xff\xd8\xff", 3)) n = notes_of_jpeg(file);
     if (starts(file, "\x89PNG\r\n\x1a\n", 8)) n = notes_of_png(file);
-    if (starts(file, "RIFF", 4) && size >= 12) n = notes_of_webp(file);
+    if (starts(file, "RIFF", 4) && file.size >= 12) n = notes_of_webp(file);
     /* Some writers put JPEG's mark into the other formats, too. */
     while (n.exif.data && starts(n.exif, "Exif\0", 6)) n.exif = behind(n.exif, 6);
+    return n;
+}
+
+const uint8_t *exif_of_file(size_t *exif_size, const uint8_t *data, size_t size)
+{
+    const notes n = notes_of_file((part){data, size});
+
+    *exif_size = n.exif.size;
+    return n.exif.data;
+}
+
+int orient_of_file(const uint8_t *data, size_t size)
+{
+    const notes n = notes_of_file((part){data, size});
+    uint32_t value;
+
     if (n.exif.data && tiff_tag(&value, n.exif.data, n.exif.size, ORIENTATION))
         return value <= 8 ? (int)value : 1;
     return orientation_in_xmp(n.xmp);

@@ -227,28 +227,53 @@ static int find_header(cursor *dict, span *data, const uint8_t *p, size_t size,
     return CLIPC_OK;
 }
 
+/* Shape and type, and where the elements lie. */
+static int parse(npy *a, dtype *dt, span *body, span file, const char *name,
+                 clipc_err *err)
+{
+    cursor dict = {0};
+    size_t bytes;
+    int rc = find_header(&dict, body, file.data, file.size, name, err);
+
+    if (rc == CLIPC_OK) rc = parse_dict(a, dt, dict, name, err);
+    if (rc != CLIPC_OK) return rc;
+    if (ckd_mul_size(&bytes, a->n, dtype_size(*dt)) || bytes != body->size)
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "%s: npy shape of %zu elements, file has %zu bytes of them",
+                          name, a->n, body->size);
+    return CLIPC_OK;
+}
+
 int npy_parse(npy *out, const void *data, size_t size, const char *name, const kernels *k,
               clipc_err *err)
 {
     npy a = {0};
-    cursor dict = {0};
     span body = {0};
     dtype dt = DT_COUNT;
-    size_t bytes;
-    int rc = find_header(&dict, &body, data, size, name, err);
+    const int rc = parse(&a, &dt, &body, (span){data, size}, name, err);
 
     *out = (npy){0};
-    if (rc == CLIPC_OK) rc = parse_dict(&a, &dt, dict, name, err);
     if (rc != CLIPC_OK) return rc;
-    if (ckd_mul_size(&bytes, a.n, dtype_size(dt)) || bytes != body.size)
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "%s: npy shape of %zu elements, file has %zu bytes of them",
-                          name, a.n, body.size);
     a.data =
         a.n <= SIZE_MAX / sizeof *a.data ? malloc(a.n ? a.n * sizeof *a.data : 1) : NULL;
-    if (!a.data) return clipc_fail_memory(err, name, bytes);
+    if (!a.data) return clipc_fail_memory(err, name, body.size);
     dtype_to_f32(k, a.data, body.data, dt, a.n);
     *out = a;
+    return CLIPC_OK;
+}
+
+int npy_in_place(const float **data, npy *shape, span file, const char *name,
+                 clipc_err *err)
+{
+    span body = {0};
+    dtype dt = DT_COUNT;
+    int rc;
+
+    *shape = (npy){0};
+    if ((rc = parse(shape, &dt, &body, file, name, err)) != CLIPC_OK) return rc;
+    if (dt != DT_F32 || (uintptr_t)body.data % sizeof(float))
+        return bad(err, name, "npy elements are no float32 on a boundary of four bytes");
+    *data = (const float *)(const void *)body.data;
     return CLIPC_OK;
 }
 

@@ -47,4 +47,9 @@ int npy_parse(npy *out, const void *data, size_t size, const char *name, const k
               clipc_err *err);
 void npy_free(npy *a);
 
+/* Without a copy: *data points into the file's bytes, which must hold float32 on a
+ * boundary of four; shape->data stays NULL. */
+int npy_in_place(const float **data, npy *shape, span file, const char *name,
+                 clipc_err *err);
+
 #endif

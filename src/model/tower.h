@@ -24,15 +24,17 @@ typedef enum image_pool { POOL_TOK, POOL_AVG } image_pool;
  * over the tokens (open_clip's attentional_pool "parallel") or over what the first gives
  * ("cascade"). */
 typedef enum coca_pool { COCA_ONE, COCA_PARALLEL, COCA_CASCADE } coca_pool;
-/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), a linear layer, or an
- * MLP of 2E channels inside, its second layer with a bias or without (ConvNeXt). */
+/* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), a linear layer, an MLP
+ * of 2E channels inside, its second layer with a bias or without (ConvNeXt); or
+ * [t + W t, t] of their unit vector t (BERT). */
 typedef enum tower_proj {
     PROJ_MATRIX,
     PROJ_NONE,
     PROJ_LINEAR,
     PROJ_LINEAR_BIAS,
     PROJ_MLP,
-    PROJ_MLP_BIAS
+    PROJ_MLP_BIAS,
+    PROJ_BESIDE
 } tower_proj;
 
 typedef enum image_family {
@@ -48,6 +50,14 @@ typedef enum image_family {
 typedef enum vit_front { FRONT_PATCHES, FRONT_MCI, FRONT_VITAMIN } vit_front;
 
 enum { IMAGE_STAGES = 7 };
+
+/* The head of model/head.h. */
+typedef struct head_cfg {
+    size_t hidden;       /* channels of its MLP; 0: there is no such head */
+    size_t gate;         /* channels of the gate's */
+    size_t classes, top; /* of the classifier; the best so many of them count */
+    float dropout;       /* in training */
+} head_cfg;
 
 /* open_clip's vision_cfg with derived sizes written out. */
 typedef struct image_cfg {
@@ -101,6 +111,7 @@ typedef struct image_cfg {
     float rope_offset;
     bool rope_xy;
     tower_proj proj;
+    head_cfg head; /* EfficientNet; instead of proj, which is PROJ_NONE */
 } image_cfg;
 
 /* Columns of the input. */
@@ -163,6 +174,28 @@ static inline bool tower_trains(tower_mode mode)
     return mode == TOWER_TRAIN || mode == TOWER_RECOMPUTE;
 }
 
+/* Row b of a batch draws from stream first + b of the seed. */
+typedef struct row_stream {
+    uint64_t seed, first;
+} row_stream;
+
+/* A tower in two parts, of which the second may learn while the first does not: what the
+ * first makes of an input can be kept.  Acts are the tower's; those for training want all
+ * but the last group locked. */
+typedef struct part_ops {
+    /* F, numbers between the parts; 0: this tower is a whole. */
+    size_t (*width)(const void *tower);
+    /* features [B,F] of pixels or ids. */
+    void (*first)(exec *e, const void *tower, void *acts, float *features,
+                  const void *input, size_t B);
+    /* out [B,E]; draw: what training draws from, else NULL. */
+    void (*second)(exec *e, const void *tower, void *acts, float *out,
+                   const float *features, size_t B, const row_stream *draw);
+    /* Adds the gradients of the last `second`. */
+    void (*second_bwd)(exec *e, const void *tower, void *grads, void *acts,
+                       const float *dout, const float *features, size_t B);
+} part_ops;
+
 typedef struct image_ops {
     const char *family; /* "vit", "resnet", "convnext", "fastvit", "efficientnet_lite" */
 
@@ -197,6 +230,7 @@ typedef struct image_ops {
     /* After a training pass: running statistics of `tower` move towards the batch's
      * (unbiased variance, as torch).  NULL where there are none. */
     void (*update_stats)(void *tower, const void *acts, size_t B);
+    const part_ops *parts; /* NULL: it has none */
 } image_ops;
 
 /* The same for text towers. */
@@ -221,7 +255,14 @@ typedef struct text_ops {
                 size_t B);
     void (*bwd)(exec *e, const void *tower, void *grads, void *acts, const float *dout,
                 size_t B);
+    const part_ops *parts;
 } text_ops;
+
+/* F of a tower's parts (NULL allowed); 0: it is a whole. */
+static inline size_t tower_parts(const part_ops *p, const void *tower)
+{
+    return p ? p->width(tower) : 0;
+}
 
 extern const text_ops textnet_ops, bert_ops;
 
@@ -234,5 +275,7 @@ static inline weight_form tower_form(tower_mode mode, weight_form stored)
 }
 
 extern const image_ops vit_ops, resnet_ops, convnext_ops, fastvit_ops, effnet_ops;
+/* An EfficientNet with a head behind it (image_cfg.head). */
+extern const image_ops headed_ops;
 
 #endif

@@ -19,7 +19,7 @@ void checkup_say(checkup *c, int severity, const char *check, const char *fmt, .
     va_end(ap);
     err_one_line(f.message);
     c->sum->found[severity]++;
-    c->on(c->user, &f);
+    if (c->on) c->on(c->user, &f);
 }
 
 void few_add(few *f, const char *name)

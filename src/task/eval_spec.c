@@ -9,7 +9,7 @@ static const char *const tasks[] = {[CLIPC_EVAL_ZEROSHOT] = "zeroshot",
 
 const char *clipc_eval_task(int task)
 {
-    return tasks[task];
+    return task >= 0 && task <= CLIPC_EVAL_LINEAR_PROBE ? tasks[task] : NULL;
 }
 
 void eval_spec_free(eval_spec *s)
@@ -148,6 +148,8 @@ static int check_options(const eval_spec *s, const clipc_eval_options *o, clipc_
 {
     const bool probe = o && o->task == CLIPC_EVAL_LINEAR_PROBE;
 
+    if (o && !clipc_eval_task(o->task))
+        return clipc_fail(err, CLIPC_ERR_ARG, "%s: no task %d", s->path, o->task);
     if (o && s->json && (o->task || o->train || o->C > 0.0))
         return clipc_fail(
             err, CLIPC_ERR_ARG,

@@ -16,8 +16,9 @@ int features_chunk(float *out, clipc_ctx *c, const eval_set *v, size_t at, size_
 
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
         const eval_sample *s = &v->samples[at + i];
+        const bool beside = !s->picture.data && *s->name != '/';
         bytes[i] = s->picture;
-        if (!s->picture.data && !(paths[i] = path_join(v->folder, s->name)))
+        if (beside && !(paths[i] = path_join(v->folder, s->name)))
             rc = clipc_fail_memory(err, v->path, strlen(s->name));
         names[i] = paths[i] ? paths[i] : s->name;
     }

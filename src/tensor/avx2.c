@@ -12,6 +12,9 @@ ISA_BEGIN("avx2,fma,f16c")
 #define OPS_VECTOR 8
 /* Of a NaN and a number the second operand comes out: v. */
 #define OPS_WITHIN(v, least, most) _mm256_min_ps(most, _mm256_max_ps(least, v))
+#define OPS_SOME_F16(p)            _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(p)))
+#define OPS_SOME_I8(p) \
+    _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p))))
 #include "tensor/ops_body.h"
 
 enum { MR = 6, NR = 16, PANEL = 32 };

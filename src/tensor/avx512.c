@@ -9,6 +9,9 @@ ISA_BEGIN("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,f16c")
 #define OPS_VECTOR 16
 /* Of a NaN and a number the second operand comes out: v. */
 #define OPS_WITHIN(v, least, most) _mm512_min_ps(most, _mm512_max_ps(least, v))
+#define OPS_SOME_F16(p)            _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(p)))
+#define OPS_SOME_I8(p) \
+    _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(p))))
 #include "tensor/ops_body.h"
 #include "tensor/tile512.h"
 

@@ -173,6 +173,17 @@ typedef struct kernels {
     void (*f32_to_bf16)(uint16_t *y, const float *x,
                         size_t n); /* round to nearest even */
 
+    void (*i8_to_f32)(float *y, const int8_t *x, size_t n);
+
+    /* -- rows that stay as they are stored: y[i] = sum over c of rows[i][c] * q[c], i <
+     * n, c < C, in float32; rows of float32, of halves, of bytes (int8_t) -- */
+    void (*dots_f32)(float *y, const void *const *rows, const float *q, size_t n,
+                     size_t C);
+    void (*dots_f16)(float *y, const void *const *rows, const float *q, size_t n,
+                     size_t C);
+    void (*dots_i8)(float *y, const void *const *rows, const float *q, size_t n,
+                    size_t C);
+
     /* -- AdamW (Loshchilov and Hutter, arXiv:1711.05101), torch's order of operations:
      *   w *= 1 - lr*wd;  m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2
      *   w -= lr / c1 * m / (sqrt(v)/sqrt(c2) + eps),  c1 = 1-b1^t, c2 = 1-b2^t

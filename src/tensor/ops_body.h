@@ -777,14 +777,23 @@ static void op_copy_rows(float *dst, size_t stride, const float *src, size_t ld,
 
 /* Exponent and mantissa move into place by a shift; a multiplication by 2^112 mends the
  * exponent's bias and makes halves' denormals normal. */
+ATTR_INLINE float float_of_half(uint16_t x)
+{
+    const uint32_t sign = (uint32_t)(x & 0x8000u) << 16, rest = x & 0x7fffu;
+    const uint32_t scaled = float_bits(bits_float(rest << 13) * 0x1p112f);
+    const uint32_t special = rest >= 0x7c00u ? 0x7f800000u : 0u;
+
+    return bits_float(sign | scaled | special);
+}
+
 static void op_f16_to_f32(float *y, const uint16_t *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t sign = (uint32_t)(x[i] & 0x8000u) << 16, rest = x[i] & 0x7fffu;
-        const uint32_t scaled = float_bits(bits_float(rest << 13) * 0x1p112f);
-        const uint32_t special = rest >= 0x7c00u ? 0x7f800000u : 0u;
-        y[i] = bits_float(sign | scaled | special);
-    }
+    for (size_t i = 0; i < n; i++) y[i] = float_of_half(x[i]);
+}
+
+static void op_i8_to_f32(float *y, const int8_t *x, size_t n)
+{
+    for (size_t i = 0; i < n; i++) y[i] = (float)x[i];
 }
 
 static void op_bf16_panel(float *y, const uint32_t *pairs, size_t kc)
@@ -835,6 +844,99 @@ static void op_f32_to_bf16(uint16_t *y, const float *x, size_t n)
             (uint16_t)(nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
     }
 }
+
+/* ---- rows as they are stored ---- */
+
+ATTR_INLINE float one_f32(const char *p)
+{
+    float x;
+    memcpy(&x, p, sizeof x);
+    return x;
+}
+
+ATTR_INLINE float one_f16(const char *p)
+{
+    uint16_t x;
+    memcpy(&x, p, sizeof x);
+    return float_of_half(x);
+}
+
+ATTR_INLINE float one_i8(const char *p)
+{
+    return (float)(int8_t)*p;
+}
+
+ATTR_INLINE vector some_f32(const char *p)
+{
+    vector v;
+    LOAD(v, p);
+    return v;
+}
+
+#ifndef OPS_SOME_F16 /* no instruction for it */
+ATTR_INLINE vector some_f16(const char *p)
+{
+    vector v;
+    for (size_t i = 0; i < OPS_VECTOR; i++) v[i] = one_f16(p + 2 * i);
+    return v;
+}
+
+ATTR_INLINE vector some_i8(const char *p)
+{
+    vector v;
+    for (size_t i = 0; i < OPS_VECTOR; i++) v[i] = one_i8(p + i);
+    return v;
+}
+#else
+ATTR_INLINE vector some_f16(const char *p)
+{
+    return OPS_SOME_F16(p);
+}
+
+ATTR_INLINE vector some_i8(const char *p)
+{
+    return OPS_SOME_I8(p);
+}
+#endif
+
+ATTR_INLINE float vector_sum(vector v)
+{
+    float s[OPS_VECTOR], t[4] = {0};
+
+    memcpy(s, &v, sizeof s);
+    ATTR_UNROLL(4)
+    for (size_t i = 0; i < OPS_VECTOR; i += 4)
+        for (size_t l = 0; l < 4; l++) t[l] += s[i + l];
+    return (t[0] + t[2]) + (t[1] + t[3]);
+}
+
+/* Row by row, as they mostly lie, in four sums that do not wait for each other. */
+#define DOTS(type, size)                                                          \
+    ATTR_INLINE float dot_##type(const char *row, const float *q, size_t C)       \
+    {                                                                             \
+        vector sum[4] = {{0}}, some;                                              \
+        size_t c = 0;                                                             \
+        for (; c + 4 * OPS_VECTOR <= C; c += 4 * OPS_VECTOR) ATTR_UNROLL(4)       \
+        for (size_t i = 0; i < 4; i++) {                                          \
+            LOAD(some, q + c + i * OPS_VECTOR);                                   \
+            sum[i] += some_##type(row + (c + i * OPS_VECTOR) * (size)) * some;    \
+        }                                                                         \
+        for (; c + OPS_VECTOR <= C; c += OPS_VECTOR) {                            \
+            LOAD(some, q + c);                                                    \
+            sum[0] += some_##type(row + c * (size)) * some;                       \
+        }                                                                         \
+        float y = vector_sum((sum[0] + sum[1]) + (sum[2] + sum[3]));              \
+        for (; c < C; c++) y += one_##type(row + c * (size)) * q[c];              \
+        return y;                                                                 \
+    }                                                                             \
+    static void op_dots_##type(float *y, const void *const *rows, const float *q, \
+                               size_t n, size_t C)                                \
+    {                                                                             \
+        for (size_t i = 0; i < n; i++) y[i] = dot_##type(rows[i], q, C);          \
+    }
+DOTS(f32, 4)
+DOTS(f16, 2)
+DOTS(i8, 1)
 
 static void op_adamw(float *w, float *m, float *v, const float *g, size_t n,
                      const adamw_step *s)
@@ -891,4 +993,6 @@ static void op_byte_columns(uint8_t *y, const uint8_t *x, size_t stride, const i
     .norm_bwd = op_norm_bwd, .pool2 = op_pool2, .unpool2 = op_unpool2,                   \
     .byte_columns = op_byte_columns, .bf16_panel = op_bf16_panel,                        \
     .i8_panel = op_i8_panel, .f16_to_f32 = op_f16_to_f32, .bf16_to_f32 = op_bf16_to_f32, \
-    .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16, .adamw = op_adamw
+    .f32_to_f16 = op_f32_to_f16, .f32_to_bf16 = op_f32_to_bf16,                          \
+    .i8_to_f32 = op_i8_to_f32, .dots_f32 = op_dots_f32, .dots_f16 = op_dots_f16,         \
+    .dots_i8 = op_dots_i8, .adamw = op_adamw

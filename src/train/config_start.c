@@ -16,9 +16,12 @@ static const char *const without_init[] = {"model", "preprocess_cfg", "tokenizer
 static const char *const of_teacher[] = {"distill_loss", "distill_classes",
                                          "distill_weight"};
 
-static bool has_statistics(image_family f)
+/* Of batch norm, which move even where nothing learns. */
+static bool has_statistics(const clip_cfg *c)
 {
-    return f == IMAGE_RESNET || f == IMAGE_EFFNET;
+    const image_family f = c->image.family;
+
+    return (f == IMAGE_RESNET || f == IMAGE_EFFNET) && !group_in_parts(c, SIDE_IMAGE);
 }
 
 static int check_together(const json_t *root, bool init, const char *where,
@@ -149,16 +152,15 @@ int config_start_caches(train_cfg *c, const json_t *root, const char *where,
 
     if (rc == CLIPC_OK) rc = json_get_string(&dir, root, "cache_dir", where, err);
     if (rc != CLIPC_OK) return rc;
-    if (c->cache_texts && !group_all_locked(&c->model, SIDE_TEXT))
+    if (c->cache_texts && !group_kept(&c->model, SIDE_TEXT))
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "%s: \"cache_texts\" wants all of the text tower locked",
                           where);
-    if (c->data.views && !group_all_locked(&c->model, SIDE_IMAGE))
+    if (c->data.views && !group_kept(&c->model, SIDE_IMAGE))
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "%s: \"cache_features\" wants all of the image tower locked",
                           where);
-    if (c->data.views && has_statistics(c->model.image.family) &&
-        !c->model.image.locked_stats)
+    if (c->data.views && has_statistics(&c->model) && !c->model.image.locked_stats)
         return clipc_fail(err, CLIPC_ERR_ARG,
                           "%s: \"cache_features\" of a tower with batch norm wants "
                           "\"lock_image_freeze_bn_stats\"",

@@ -39,6 +39,7 @@ struct dataset {
     bool stop;
     int failed;
     clipc_err error;
+    bool pictures; /* there are sources of them */
     size_t all;    /* samples, those without an entry in the index included */
     faults faults; /* of batches that nobody asked for yet */
 };
@@ -189,22 +190,30 @@ static int make_picture(maker *m, const batch *b, size_t k, const sample *s, rng
     return rc;
 }
 
+/* One of a picture's views, unless what it would become is kept. */
+static int make_view(maker *m, const batch *b, size_t k, const sample *s, rng *r,
+                     const char *where, clipc_err *err)
+{
+    const dataset *d = m->d;
+
+    b->view[k] = view_of(d, s, rng_below(r, d->cfg.views));
+    rng own = rng_seed(d->cfg.seed, b->view[k]);
+    return d->seen && d->seen(d->seen_user, b->view[k])
+               ? CLIPC_OK
+               : make_picture(m, b, k, s, &own, where, err);
+}
+
 static int make_one(maker *m, const batch *b, size_t k, const sample *s, rng *r,
                     clipc_err *err)
 {
-    const data_cfg *c = &m->d->cfg;
+    const sources *from = &m->d->sources;
     char where[160];
-    int rc = CLIPC_OK;
+    int rc;
 
-    sources_where(where, sizeof where, &m->d->sources, s);
-    if (!c->views) {
-        rc = make_picture(m, b, k, s, r, where, err);
-    } else {
-        b->view[k] = view_of(m->d, s, rng_below(r, c->views));
-        rng own = rng_seed(c->seed, b->view[k]);
-        if (!m->d->seen || !m->d->seen(m->d->seen_user, b->view[k]))
-            rc = make_picture(m, b, k, s, &own, where, err);
-    }
+    sources_where(where, sizeof where, from, s);
+    b->ready[k] = NULL;
+    if (s->shard == SAMPLE_ROW) rc = sources_row(&b->ready[k], from, s, err);
+    else rc = (m->d->cfg.views ? make_view : make_picture)(m, b, k, s, r, where, err);
     if (rc == CLIPC_OK) rc = make_text(m, b, k, s, r, where, err);
     b->alike[k] = s->class ? s->class : b->caption[k];
     return rc;
@@ -306,12 +315,13 @@ static void take_slots(dataset *d, arena *a)
 
     for (size_t i = 0; i < AHEAD; i++) {
         batch *b = &d->slots[i].b;
-        b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
+        if (d->pictures) b->pixels = ARENA_FLOATS(a, B * 3 * S * S);
         b->ids = arena_take(a, B * d->cfg.context_length, sizeof *b->ids);
         b->caption = arena_take(a, B, sizeof *b->caption);
         b->alike = arena_take(a, B, sizeof *b->alike);
         b->sample = arena_take(a, B, sizeof *b->sample);
         b->view = arena_take(a, B, sizeof *b->view);
+        b->ready = arena_take(a, B, sizeof *b->ready);
         if (!t) continue;
         b->teacher_pixels = ARENA_FLOATS(a, B * 3 * t->preprocess.h * t->preprocess.w);
         b->teacher_ids = arena_take(a, B * t->context_length, sizeof *b->teacher_ids);
@@ -320,7 +330,7 @@ static void take_slots(dataset *d, arena *a)
 
 size_t dataset_batch_bytes(const dataset *d)
 {
-    dataset like = {.cfg = d->cfg};
+    dataset like = {.cfg = d->cfg, .pictures = d->pictures};
     arena measure = arena_measure();
 
     take_slots(&like, &measure);
@@ -358,13 +368,16 @@ int dataset_index(dataset **out, const data_cfg *cfg, clipc_err *err)
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->made, NULL);
     pthread_cond_init(&d->wanted, NULL);
-    rc = sources_open(&d->sources, cfg->sources, cfg->n_sources, &cfg->tables, err);
+    d->cfg.tables.features = cfg->features;
+    rc = sources_open(&d->sources, cfg->sources, cfg->n_sources, &d->cfg.tables, err);
     d->all = d->sources.n + d->sources.broken.n;
     if (rc == CLIPC_OK)
         rc = broken_check(&d->sources.broken, cfg->max_broken, d->all, err);
     if (rc == CLIPC_OK)
         rc = sampling_init(&d->sampling, d->sources.ends, cfg->weights, cfg->n_sources,
                            cfg->seed, err);
+    for (size_t i = 0; rc == CLIPC_OK && !d->pictures && i < d->sources.n; i++)
+        d->pictures = d->sources.v[i].shard != SAMPLE_ROW;
     if (rc == CLIPC_OK) rc = faults_init(&d->faults, d->sources.n, err);
     if (rc == CLIPC_OK)
         rc = tokenizer_check(cfg->tokenizer, cfg->vocab_size, "model", err);
@@ -478,6 +491,7 @@ int dataset_next(const batch **out, dataset *d, double *waited, clipc_err *err)
     if (rc == CLIPC_OK && (rc = d->failed) != CLIPC_OK && err) *err = d->error;
     d->next_out++;
     pthread_mutex_unlock(&d->lock);
+    want->b.place = want->step * d->cfg.batch;
     *out = &want->b;
     *waited = clock_now() - start;
     return rc;

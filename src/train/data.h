@@ -41,7 +41,8 @@ typedef struct data_cfg {
     const tokenizer *tokenizer;   /* with an id for each of vocab_size or fewer */
     size_t batch, context_length, vocab_size, workers;
     uint64_t seed;
-    size_t views; /* of each picture; 0: it never looks the same twice */
+    size_t views;    /* of each picture; 0: it never looks the same twice */
+    size_t features; /* with views: numbers of a ready row; 0: sources have none */
     preprocess_cfg preprocess;
     augment_cfg augment;
     double max_megapixels;
@@ -49,13 +50,16 @@ typedef struct data_cfg {
 } data_cfg;
 
 typedef struct batch {
-    float *pixels;     /* [B,3,S,S] */
-    int32_t *ids;      /* [B,context_length] */
-    uint64_t *caption; /* [B] equal for equal captions (before templates and the
-                          dictionary) */
-    uint64_t *view;    /* [B] with data_cfg.views: the number of a view of a picture */
-    uint64_t *alike;   /* [B] the same, but of equal classes where samples have one */
-    size_t *sample;    /* [B] which of all samples */
+    float *pixels;       /* [B,3,S,S]; NULL: no source has pictures */
+    int32_t *ids;        /* [B,context_length] */
+    uint64_t *caption;   /* [B] equal for equal captions (before templates and the
+                            dictionary) */
+    uint64_t *view;      /* [B] with data_cfg.views: the number of a view of a picture */
+    const float **ready; /* [B] with data_cfg.features: a row of them instead of a
+                            picture, or NULL */
+    uint64_t *alike;     /* [B] the same, but of equal classes where samples have one */
+    size_t *sample;      /* [B] which of all samples */
+    size_t place;        /* of the first pair, counted from training's first */
     float *teacher_pixels; /* with data_cfg.teacher: as pixels and ids */
     int32_t *teacher_ids;
 } batch;

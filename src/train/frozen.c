@@ -13,6 +13,7 @@ struct frozen {
     const net *n;
     feature_cache *cache;
     size_t row, E; /* bytes of an input; numbers that come of it */
+    bool first;    /* they are those of the tower's first part */
     uint64_t *keys;
     size_t *missing; /* [B] which inputs are not kept */
     char *inputs;    /* [B,row] these, one behind the other */
@@ -21,19 +22,22 @@ struct frozen {
     clipc_err why;
 };
 
+/* Of all that the features depend on. */
 static int signature(uint64_t *out, const net *n, tower_side side, uint64_t also,
                      clipc_err *err)
 {
+    const bool first = group_in_parts(&n->cfg, side);
     clip_cfg bare = n->cfg;
     buf config = {0};
     int rc;
 
     bare.n_templates = 0; /* which change no text's features */
+    if (first) bare.image.head = (head_cfg){0}, bare.image.embed_dim = 0;
     rc = config_write_own(&config, &bare, err);
     if (rc == CLIPC_OK) *out = hash_text(also, config.data);
     for (size_t i = 0; rc == CLIPC_OK && i < n->params.n; i++) {
         const param *p = &n->params.v[i];
-        if (group_side(p) == side)
+        if (group_side(p) == side && (!first || group_in_first(p)))
             *out = hash_bytes(*out, *p->slot, p->n * sizeof(float));
     }
     buf_free(&config);
@@ -83,7 +87,8 @@ int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
 
     *out = NULL;
     if (!f) return clipc_fail_memory(err, folder, sizeof *f);
-    f->n = n, f->E = n->cfg.image.embed_dim;
+    f->n = n, f->first = group_in_parts(&n->cfg, side);
+    f->E = row_numbers(n, side);
     f->row = input_bytes(&n->cfg, side);
     f->keys = calloc(B, sizeof *f->keys);
     f->missing = calloc(B, sizeof *f->missing);
@@ -108,15 +113,16 @@ void frozen_close(frozen *f)
     free(f);
 }
 
-/* Rows that are kept, into out; the inputs of the others are gathered.  Returns how many
- * these are. */
-static size_t take_kept(frozen *f, float *out, const uint64_t *keys, const void *inputs,
-                        size_t C)
+/* Rows that are ready or kept, into out; the inputs of the others are gathered.  Returns
+ * how many these are. */
+static size_t take_kept(frozen *f, float *out, const uint64_t *keys,
+                        const float *const *ready, const void *inputs, size_t C)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < C; i++) {
-        const float *row = feature_cache_get(f->cache, keys[i]);
+        const float *row =
+            ready && ready[i] ? ready[i] : feature_cache_get(f->cache, keys[i]);
         if (row) {
             memcpy(out + i * f->E, row, f->E * sizeof *row);
             continue;
@@ -142,21 +148,28 @@ void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids
                   size_t C)
 {
     const size_t T = f->n->cfg.text.context_length;
+    const text_ops *ops = f->n->text_ops;
+    const int32_t *inputs = (const void *)f->inputs;
 
     for (size_t i = 0; i < C; i++) f->keys[i] = hash_bytes(0, ids + i * T, f->row);
-    const size_t n = take_kept(f, out, f->keys, ids, C);
-    if (n)
-        f->n->text_ops->fwd(e, f->n->text, acts, f->features, (const void *)f->inputs, n);
+    const size_t n = take_kept(f, out, f->keys, NULL, ids, C);
+    if (n && f->first) ops->parts->first(e, f->n->text, acts, f->features, inputs, n);
+    else if (n) ops->fwd(e, f->n->text, acts, f->features, inputs, n);
     keep(f, out, f->keys, n);
 }
 
-void frozen_pictures(frozen *f, exec *e, void *acts, float *out, const float *pixels,
-                     const uint64_t *views, size_t C)
+void frozen_pictures(frozen *f, exec *e, void *acts, float *out, const batch *b,
+                     size_t at, size_t C)
 {
-    const size_t n = take_kept(f, out, views, pixels, C);
+    const image_ops *ops = f->n->ops;
+    const float *inputs = (const void *)f->inputs;
+    const char *pixels = b->pixels ? (const char *)b->pixels + at * f->row : NULL;
+    const size_t n =
+        take_kept(f, out, b->view + at, b->ready ? b->ready + at : NULL, pixels, C);
 
-    if (n) f->n->ops->fwd(e, f->n->image, acts, f->features, (const void *)f->inputs, n);
-    keep(f, out, views, n);
+    if (n && f->first) ops->parts->first(e, f->n->image, acts, f->features, inputs, n);
+    else if (n) ops->fwd(e, f->n->image, acts, f->features, inputs, n);
+    keep(f, out, b->view + at, n);
 }
 
 bool frozen_has(void *f, uint64_t view)

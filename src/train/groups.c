@@ -22,8 +22,16 @@ static size_t bottlenecks(const image_cfg *c, size_t stages)
     return n;
 }
 
+bool group_in_parts(const clip_cfg *c, tower_side side)
+{
+    return side == SIDE_IMAGE  ? c->image.head.hidden > 0
+           : side == SIDE_TEXT ? c->text.proj == PROJ_BESIDE
+                               : false;
+}
+
 size_t group_count(const clip_cfg *c, tower_side side)
 {
+    if (group_in_parts(c, side)) return 2;
     if (side == SIDE_TEXT) return c->text.family == TEXT_CLIP ? c->text.layers + 2 : 1;
     if (side == SIDE_NONE) return 1;
     switch (c->image.family) {
@@ -42,9 +50,11 @@ static const char *inner_name(const param *p)
 bool group_is_head(const param *p)
 {
     static const char *const heads[] = {"proj", "head.", "text_projection",
-                                        "attnpool.c_proj."};
+                                        "attnpool.c_proj.", "bert.beside."};
     const char *name = inner_name(p);
 
+    /* Made with the features that they are for. */
+    if (begins(name, "head.classifier.") || begins(name, "head.classes.")) return false;
     for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)
         if (begins(name, heads[i])) return true;
     return false;
@@ -77,4 +87,15 @@ bool group_learns(const clip_cfg *c, const param *p)
 bool group_all_locked(const clip_cfg *c, tower_side side)
 {
     return locked(c, side) >= group_count(c, side);
+}
+
+bool group_in_first(const param *p)
+{
+    const char *name = inner_name(p);
+    return !begins(name, "head.") && !begins(name, "bert.beside.");
+}
+
+bool group_kept(const clip_cfg *c, tower_side side)
+{
+    return locked(c, side) >= group_count(c, side) - group_in_parts(c, side);
 }

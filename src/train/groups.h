@@ -4,6 +4,8 @@
  *   ViT, text   0 what embeds pixels or tokens (with ln_pre); 1 to L the L blocks, the
  *               last with the norm behind it; L+1 the projection
  *   ResNet      0 the stem; 1 to n the n bottlenecks; n+1 the attention pool
+ *   in parts    0 the first part (model/tower.h), 1 the second: what stands behind a
+ *               trunk, but for the classifier, which is the trunk's
  *   others      0 everything
  *
  * What of a tower learns, and how fast, is said by group: the first `locked` of them
@@ -30,5 +32,11 @@ bool group_is_head(const param *p);
 
 /* Whether all of a tower is locked. */
 bool group_all_locked(const clip_cfg *c, tower_side side);
+/* Whether a tower is one of two parts, and whether what does not learn can be kept: the
+ * features of all of a tower, or those of the first part. */
+bool group_in_parts(const clip_cfg *c, tower_side side);
+bool group_kept(const clip_cfg *c, tower_side side);
+/* Of such a tower: whether the first part's features depend on it. */
+bool group_in_first(const param *p);
 
 #endif

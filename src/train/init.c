@@ -22,8 +22,12 @@ static int open_source(model_source *s, const init_cfg *i, clipc_err *err)
     return rc;
 }
 
-static int check_towers(const model_source *s, clipc_err *err)
+static int check_towers(const model_source *s, const init_cfg *i, clipc_err *err)
 {
+    if ((i->new_image_head && group_in_parts(&s->cfg, SIDE_IMAGE)) ||
+        (i->new_text_head && group_in_parts(&s->cfg, SIDE_TEXT)))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: a head of several layers is not drawn anew", s->path);
     if (s->cfg.no_image || s->cfg.no_text)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "%s: has no %s tower: it cannot be trained", s->path,
@@ -49,7 +53,7 @@ int init_config(clip_cfg *cfg, tokenizer *t, token_files *files, const init_cfg 
     model_source s;
     int rc = open_source(&s, i, err);
 
-    if (rc == CLIPC_OK) rc = check_towers(&s, err);
+    if (rc == CLIPC_OK) rc = check_towers(&s, i, err);
     if (rc == CLIPC_OK) rc = copy_tokenizer(t, files, &s, err);
     if (rc == CLIPC_OK) rc = config_lay_out(&s.cfg, LAYOUT_OPEN_CLIP, s.path, err);
     if (rc == CLIPC_OK) rc = token_files_tell(files, &s.cfg, err);

@@ -16,6 +16,8 @@ static void take_work(pass *p, arena *a)
     p->dtxt = ARENA_FLOATS(a, B * E);
     p->img_norm = ARENA_FLOATS(a, B);
     p->txt_norm = ARENA_FLOATS(a, B);
+    p->img_first = ARENA_FLOATS(a, B * p->img_F);
+    p->txt_first = ARENA_FLOATS(a, B * p->txt_F);
     loss_room_take(&p->room, a, B);
     if (p->cfg.teacher) distill_room_take(&p->distill_room, a, &p->cfg.distill, B);
 }
@@ -42,6 +44,8 @@ int pass_make(pass *p, size_t *bytes, net *n, net *grads, pass_cfg cfg, clipc_er
     int rc;
 
     *p = (pass){.net = n, .grads = grads, .cfg = cfg};
+    p->img_F = tower_parts(n->ops->parts, n->image);
+    p->txt_F = tower_parts(n->text_ops->parts, n->text);
     choose_modes(p);
     rc = n->ops->acts_make(&p->image_acts, bytes ? &part[0] : NULL, n->image, cfg.chunk,
                            p->image_mode, err);
@@ -77,24 +81,49 @@ static size_t chunk_size(const pass *p, size_t at)
     return min_size(p->cfg.chunk, p->cfg.batch - at);
 }
 
-/* The features of a chunk, not normalised: pairs from `at` on. */
-static void chunk_fwd(const pass *p, exec *e, const batch *b, size_t at, bool pictures,
-                      bool texts)
+/* What a chunk's dropout draws from. */
+static row_stream draws_of(const pass *p, const batch *b, size_t at)
+{
+    return (row_stream){p->cfg.seed, b->place + at};
+}
+
+/* The features of a chunk, not normalised: pictures from `at` on.  again: what the first
+ * part of a tower made is there still. */
+static void pictures_fwd(const pass *p, exec *e, const batch *b, size_t at, bool again)
 {
     const net *n = p->net;
-    const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
-    const size_t E = n->cfg.image.embed_dim, T = n->cfg.text.context_length;
+    const size_t S = n->cfg.image.image_size, C = chunk_size(p, at), F = p->img_F;
+    const row_stream draw = draws_of(p, b, at);
+    const size_t pixels = at * 3 * S * S;
+    float *out = p->img + at * n->cfg.image.embed_dim;
+    float *first = F ? p->img_first + at * F : out;
 
-    if (pictures && p->cfg.pictures)
-        frozen_pictures(p->cfg.pictures, e, p->image_acts, p->img + at * E,
-                        b->pixels + at * 3 * S * S, b->view + at, C);
-    else if (pictures)
-        n->ops->fwd(e, n->image, p->image_acts, p->img + at * E,
-                    b->pixels + at * 3 * S * S, C);
-    if (texts && p->cfg.texts)
-        frozen_texts(p->cfg.texts, e, p->text_acts, p->txt + at * E, b->ids + at * T, C);
-    else if (texts)
-        n->text_ops->fwd(e, n->text, p->text_acts, p->txt + at * E, b->ids + at * T, C);
+    if (!F || !again) {
+        if (p->cfg.pictures)
+            frozen_pictures(p->cfg.pictures, e, p->image_acts, first, b, at, C);
+        else if (F)
+            n->ops->parts->first(e, n->image, p->image_acts, first, b->pixels + pixels,
+                                 C);
+        else n->ops->fwd(e, n->image, p->image_acts, out, b->pixels + pixels, C);
+    }
+    if (F) n->ops->parts->second(e, n->image, p->image_acts, out, first, C, &draw);
+}
+
+static void texts_fwd(const pass *p, exec *e, const batch *b, size_t at, bool again)
+{
+    const net *n = p->net;
+    const size_t C = chunk_size(p, at), F = p->txt_F;
+    const row_stream draw = draws_of(p, b, at);
+    const int32_t *ids = b->ids + at * n->cfg.text.context_length;
+    float *out = p->txt + at * n->cfg.image.embed_dim;
+    float *first = F ? p->txt_first + at * F : out;
+
+    if (!F || !again) {
+        if (p->cfg.texts) frozen_texts(p->cfg.texts, e, p->text_acts, first, ids, C);
+        else if (F) n->text_ops->parts->first(e, n->text, p->text_acts, first, ids, C);
+        else n->text_ops->fwd(e, n->text, p->text_acts, out, ids, C);
+    }
+    if (F) n->text_ops->parts->second(e, n->text, p->text_acts, out, first, C, &draw);
 }
 
 /* The gradients of the chunk whose features were made last. */
@@ -102,13 +131,20 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
 {
     const net *n = p->net;
     const size_t S = n->cfg.image.image_size, C = chunk_size(p, at);
-    const size_t E = n->cfg.image.embed_dim;
+    const float *dimg = p->dimg + at * n->cfg.image.embed_dim;
+    const float *dtxt = p->dtxt + at * n->cfg.image.embed_dim;
 
-    if (p->image_learns)
-        n->ops->bwd(e, n->image, p->grads->image, p->image_acts, p->dimg + at * E,
+    if (p->image_learns && p->img_F)
+        n->ops->parts->second_bwd(e, n->image, p->grads->image, p->image_acts, dimg,
+                                  p->img_first + at * p->img_F, C);
+    else if (p->image_learns)
+        n->ops->bwd(e, n->image, p->grads->image, p->image_acts, dimg,
                     b->pixels + at * 3 * S * S, C);
-    if (p->text_learns)
-        n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, p->dtxt + at * E, C);
+    if (p->text_learns && p->txt_F)
+        n->text_ops->parts->second_bwd(e, n->text, p->grads->text, p->text_acts, dtxt,
+                                       p->txt_first + at * p->txt_F, C);
+    else if (p->text_learns)
+        n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, dtxt, C);
     if (n->ops->update_stats && tower_trains(p->image_mode))
         n->ops->update_stats(n->image, p->image_acts, C);
 }
@@ -168,11 +204,15 @@ float pass_run(const pass *p, exec *e, const batch *b)
     if (c) classes_fwd(c, e, p->net, p->text_acts, chunk, p->text_learns);
     /* From the last chunk to the first, whose activations are there when the way back
      * begins. */
-    for (size_t i = div_up(B, chunk); i-- > 0;) chunk_fwd(p, e, b, i * chunk, true, true);
+    for (size_t i = div_up(B, chunk); i-- > 0;) {
+        pictures_fwd(p, e, b, i * chunk, false);
+        texts_fwd(p, e, b, i * chunk, false);
+    }
     const float loss = features_loss(p, e, b);
     if (!isfinite(loss)) return loss;
     for (size_t at = 0; at < B; at += chunk) {
-        if (at) chunk_fwd(p, e, b, at, pictures, texts);
+        if (at && pictures) pictures_fwd(p, e, b, at, true);
+        if (at && texts) texts_fwd(p, e, b, at, true);
         chunk_bwd(p, e, b, at);
     }
     if (c && p->text_learns) classes_bwd(c, e, p->net, p->grads, p->text_acts, chunk);

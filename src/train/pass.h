@@ -28,6 +28,7 @@ typedef struct pass_cfg {
     teacher *teacher; /* NULL: none */
     distillation distill;
     classes *classes; /* with DISTILL_CLASSES */
+    uint64_t seed;    /* of dropout */
 } pass_cfg;
 
 typedef struct pass {
@@ -38,6 +39,9 @@ typedef struct pass {
     void *image_acts, *text_acts;
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */
+    /* [B,F]: what the first of a tower's two parts makes, once; F is 0 of a whole one. */
+    float *img_first, *txt_first;
+    size_t img_F, txt_F;
     loss_room room;
     distill_room distill_room;
 } pass;

@@ -294,6 +294,73 @@ static int add_picture(reading *r, const char *path)
     return rc;
 }
 
+/* ---- features ---- */
+
+/* The captions of a line, with tabs between them; *text goes on behind it. */
+static int take_line(captions *c, char **text, clipc_err *err)
+{
+    char *line = *text, *end = line + strcspn(line, "\n");
+    int rc = CLIPC_OK;
+
+    *text = *end ? end + 1 : end;
+    while (rc == CLIPC_OK && line < end) {
+        const size_t rest = (size_t)(end - line);
+        const char *tab = memchr(line, '\t', rest);
+        const size_t len = tab ? (size_t)(tab - line) : rest;
+        rc = captions_add(c, line, len, err);
+        line += tab ? len + 1 : rest;
+    }
+    return rc;
+}
+
+static int add_row(reading *r, const char *path, char **text, sample x)
+{
+    char name[32];
+    captions c = {0};
+    int rc = take_line(&c, text, r->err);
+
+    snprintf(name, sizeof name, "row %zu", (size_t)x.offset);
+    if (rc == CLIPC_OK && missing(r, &c)) rc = lacks(r, path, name, missing(r, &c));
+    else if (rc == CLIPC_OK) rc = add_sample(r, x, name, &c);
+    captions_free(&c);
+    return rc;
+}
+
+static int add_rows(reading *r, const char *path)
+{
+    sources *s = r->s;
+    feature_rows *rows;
+    buf text = {0};
+    char *side = NULL, *line;
+    int rc =
+        grow((void **)(void *)&s->rows, s->n_rows, &s->cap_rows, sizeof *s->rows, r->err);
+
+    if (rc != CLIPC_OK) return rc;
+    rows = &s->rows[s->n_rows++];
+    rc = feature_rows_open(rows, path, r->tables->features, r->err);
+    if (rc == CLIPC_OK) rc = side_file(&side, path, r->err);
+    if (rc == CLIPC_OK && !side)
+        rc = clipc_fail(r->err, CLIPC_ERR_IO, "%s: no .txt of captions beside it", path);
+    if (rc == CLIPC_OK) rc = file_read(&text, side, LIST_MAX, r->err);
+    line = text.data;
+    for (size_t i = 0; rc == CLIPC_OK && i < rows->n; i++) {
+        const sample x = {
+            .offset = i, .size = (uint32_t)s->n_rows - 1, .shard = SAMPLE_ROW};
+        rc = add_row(r, path, &line, x);
+    }
+    if (rc == CLIPC_OK && *line)
+        rc = clipc_fail(r->err, CLIPC_ERR_FORMAT, "%s: more lines than %zu rows", side,
+                        rows->n);
+    buf_free(&text);
+    free(side);
+    return rc;
+}
+
+static bool is_rows(const char *path)
+{
+    return strcasecmp(path_ending(path), "npy") == 0;
+}
+
 static int add_path(reading *r, const char *path, int depth);
 
 static int add_folder(reading *r, const char *path, int depth)
@@ -332,10 +399,14 @@ static int add_path(reading *r, const char *path, int depth)
     if (is_table(path)) return add_table(r, path);
     if (ending_is_picture(path_ending(path))) return add_picture(r, path);
     if (depth) return CLIPC_OK;
-    return clipc_fail(r->err, CLIPC_ERR_IO,
-                      "%s: neither folder, shard (.tar), table (.csv, .tsv), list (.txt, "
-                      ".list) nor picture",
-                      path);
+    if (is_rows(path) && r->tables->features) return add_rows(r, path);
+    return clipc_fail(
+        r->err, CLIPC_ERR_IO,
+        is_rows(path)
+            ? "%s: ready features are for runs with \"cache_features\""
+            : "%s: neither folder, shard (.tar), table (.csv, .tsv), list (.txt, "
+              ".list) nor picture",
+        path);
 }
 
 /* ---- folders of classes ---- */
@@ -459,6 +530,8 @@ void sources_free(sources *s)
         free(s->shards[i].path);
         shard_free(&s->shards[i].unpacked);
     }
+    for (size_t i = 0; i < s->n_rows; i++) feature_rows_free(&s->rows[i]);
+    free(s->rows);
     free(s->shards);
     free(s->ends);
     free(s->v);
@@ -481,7 +554,9 @@ const char *sources_name(const sources *s, const sample *x)
 
 void sources_where(char *out, size_t size, const sources *s, const sample *x)
 {
-    const char *in = x->shard == SAMPLE_LOOSE ? NULL : s->shards[x->shard].path;
+    const char *in = x->shard == SAMPLE_LOOSE ? NULL
+                     : x->shard == SAMPLE_ROW ? s->rows[x->size].path
+                                              : s->shards[x->shard].path;
 
     snprintf(out, size, "%s%s%s", in ? in : "", in ? ": " : "", sources_name(s, x));
 }
@@ -507,4 +582,9 @@ int sources_read(span *out, buf *keep, const sources *s, const sample *x, clipc_
             : file_read(keep, sources_name(s, x), PICTURE_MAX, err);
     *out = (span){(const uint8_t *)keep->data, keep->len};
     return rc;
+}
+
+int sources_row(const float **row, const sources *s, const sample *x, clipc_err *err)
+{
+    return feature_rows_get(row, &s->rows[x->size], (size_t)x->offset, err);
 }

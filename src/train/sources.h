@@ -7,16 +7,18 @@
  * A source is a path, or a pattern of braces (train/patterns.h), of
  *   shards    tar files (io/shard.h): a picture with captions in .txt or .json
  *   tables    .csv, .tsv: a record a picture, its path and its caption by the header's
- * names lists     .txt, .list: a source a line, relative to the list folders   of any of
- * these but lists; of pictures with a .txt or .json beside them; or, if no picture in it
- * has that, of classes: the name of the folder that a picture lies in, underscores as
- * spaces, is its caption */
+ * names lists     .txt, .list: a source a line, relative to the list
+ *   features  .npy, with a .txt beside it (train/feature_rows.h)
+ *   folders   of any of these but lists and features; of pictures with a .txt or .json
+ * beside them; or, if no picture in it has that, of classes: the name of the folder that
+ * a picture lies in, underscores as spaces, is its caption */
 #ifndef CLIPC_TRAIN_SOURCES_H
 #define CLIPC_TRAIN_SOURCES_H
 
 #include "io/shard.h"
 #include "train/broken.h"
 #include "train/captions.h"
+#include "train/feature_rows.h"
 
 /* open_clip's options of the same names. */
 typedef struct table_cfg {
@@ -25,6 +27,7 @@ typedef struct table_cfg {
     const char *separator;   /* one character; NULL: a tab if the header has one, else a
                                 comma */
     bool bare;               /* pictures need no captions: evaluation sets */
+    size_t features;         /* numbers of a row of ready ones; 0: there are none */
 } table_cfg;
 
 struct clipc_data_sources;
@@ -33,16 +36,17 @@ struct clipc_data_sources;
 table_cfg sources_tables(const struct clipc_data_sources *from);
 
 typedef struct sample {
-    uint64_t offset;   /* of the picture in its file */
+    uint64_t offset;   /* of the picture in its file; SAMPLE_ROW: number of the row */
     uint64_t texts;    /* offset of its name, behind which its captions follow */
     uint64_t class;    /* as captions have it */
-    uint32_t size;     /* of the picture; 0: the whole file */
-    uint32_t shard;    /* which holds it; SAMPLE_LOOSE: the file that is its name */
+    uint32_t size;     /* of the picture; 0: the whole file; SAMPLE_ROW: of which file */
+    uint32_t shard;    /* which holds it; SAMPLE_LOOSE: the file that is its name;
+                          SAMPLE_ROW: it is no picture but its features */
     uint16_t captions; /* how many; 1 or more, unless they are not needed */
     bool tint;         /* a monochrome drawing that may be coloured */
 } sample;
 
-enum { SAMPLE_LOOSE = UINT32_MAX };
+enum { SAMPLE_LOOSE = UINT32_MAX, SAMPLE_ROW = UINT32_MAX - 1 };
 
 typedef struct source_shard {
     char *path;
@@ -56,6 +60,8 @@ typedef struct sources {
     size_t n_sources;
     source_shard *shards;
     size_t n_shards, cap_shards;
+    feature_rows *rows;
+    size_t n_rows, cap_rows;
     buf texts;
     broken broken; /* what could not be made a sample */
 } sources;
@@ -80,5 +86,7 @@ const char *sources_caption(const sources *s, const sample *x, size_t i);
 /* A picture's bytes: in `keep`, which is cleared first, or in an unpacked shard.  Threads
  * may read at the same time, each with a `keep` of its own. */
 int sources_read(span *out, buf *keep, const sources *s, const sample *x, clipc_err *err);
+/* The features of a sample of SAMPLE_ROW. */
+int sources_row(const float **row, const sources *s, const sample *x, clipc_err *err);
 
 #endif

@@ -219,7 +219,7 @@ static int take_folder(clipc_trainer *t, clipc_err *err)
 /* Features that locked towers made before, and a place for those that they will make. */
 static int open_caches(clipc_trainer *t, clipc_err *err)
 {
-    const size_t B = t->cfg.data.batch;
+    const size_t B = t->pass_cfg.chunk;
     char *dir = t->cfg.cache_dir ? strdup(t->cfg.cache_dir) : path_join(t->out, "cache");
     int rc = dir ? CLIPC_OK : clipc_fail_memory(err, t->out, 0);
 
@@ -306,6 +306,13 @@ static size_t scratch(const clipc_trainer *t)
     return max_size(pass_scratch(t->net), t->teacher ? teacher_scratch(t->teacher) : 0);
 }
 
+/* Numbers that a picture is kept as. */
+static size_t kept_width(const net *n)
+{
+    const size_t F = tower_parts(n->ops->parts, n->image);
+    return F ? F : n->cfg.image.embed_dim;
+}
+
 /* Everything without its memory. */
 static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
 {
@@ -315,6 +322,7 @@ static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
     if (rc == CLIPC_OK) rc = exec_new(&t->e, t->cfg.threads, scratch(t), err);
     if (rc == CLIPC_OK)
         rc = optimizer_shape(&t->optimizer, t->net, distill_maps(&t->distill), err);
+    if (rc == CLIPC_OK && t->cfg.data.views) t->cfg.data.features = kept_width(t->net);
     if (rc == CLIPC_OK) rc = dataset_index(&t->data, &t->cfg.data, err);
     if (rc == CLIPC_OK) count_steps(t);
     if (rc == CLIPC_OK && t->cfg.val)
@@ -330,9 +338,8 @@ static size_t cache_bytes(const clipc_trainer *t)
     const size_t B = c->data.batch, n = dataset_count(t->data);
     const size_t texts = n * max_size(1, c->data.n_templates);
 
-    return (c->cache_texts ? frozen_bytes(&c->model, SIDE_TEXT, B, texts) : 0) +
-           (c->data.views ? frozen_bytes(&c->model, SIDE_IMAGE, B, n * c->data.views)
-                          : 0);
+    return (c->cache_texts ? frozen_bytes(t->net, SIDE_TEXT, B, texts) : 0) +
+           (c->data.views ? frozen_bytes(t->net, SIDE_IMAGE, B, n * c->data.views) : 0);
 }
 
 /* What a teacher takes, its classes too; what of it the process has already is not the
@@ -374,7 +381,8 @@ static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
                              .objective = c->objective,
                              .teacher = t->teacher,
                              .distill = t->distill,
-                             .classes = t->classes};
+                             .classes = t->classes,
+                             .seed = c->seed};
     if (rc == CLIPC_OK) rc = budget_fit(&b, &t->pass_cfg, t->net, c->max_memory, err);
     if (rc == CLIPC_OK) budget_print(t->memory, sizeof t->memory, &b, &t->pass_cfg);
     return rc;

@@ -15,6 +15,8 @@ eval_folder() { # classes by the names of folders; another class than those lear
         run 0 eval "$E/list.tsv" -m $M --linear-probe "$E/pets" -C 1000 --json &&
         grep -q '"task":"linear_probe","pictures":4,"classes":2,"failed":1,"top1":0.750000,"top5":0.750000,"trained_on":3,"C":1000' "$T/out" ||
         return 1
+    printf '%s\ta cat\npets/two_dogs/drawing.png\ttwo dogs\n' "$PWD/$M/photo.jpg" >"$E/list.tsv" # absolute, too
+    run 0 eval "$E/list.tsv" -m $M --json && grep -q '"pictures":2,"classes":2,"failed":0' "$T/out" || return 1
     printf 'pets/a_cat/photo.jpg\ta cow\n' >"$E/list.tsv"
     run 3 eval "$E/list.tsv" -m $M --linear-probe "$E/pets" && one_line && grep -q '"a cow" is none of the classes' "$T/err" &&
         run 2 eval "$E/pets" -C 0 && one_line && run 3 eval "$E/words" -m $M && one_line

@@ -68,7 +68,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed train data vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
+    for c in classify similarity embed search index dedup cluster train data vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 train status --help && grep -q 'clipc train status' "$T/out" && run 0 train plot --help && grep -q 'clipc train plot' "$T/out" || return 1
@@ -621,5 +621,7 @@ expect 'train: memory said, and limited' train_memory
 sh tests/cli/kill_resume.sh || status=1
 sh tests/cli/faults.sh || status=1
 sh tests/cli/html.sh || status=1
+sh tests/cli/outputs.sh || status=1
+sh tests/cli/index.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status

@@ -134,4 +134,5 @@ def main():
     note("effnet_package", command=COMMAND, seed=seed)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+#!/bin/sh
+# What is written where: nothing is lost in silence, whatever the disk, the names and the readers.
+# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
+set -u
+case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
+mkdir -p build
+T=$(mktemp -d build/outputs.XXXXXX)
+trap 'rm -rf "$T"' EXIT
+M=tests/golden/models/e2e
+status=0
+say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
+run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
+    want=$1
+    shift
+    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
+    got=$?
+    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
+}
+one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
+
+full() { # a result that finds no room is no success; a reader that goes away is no failure
+    for c in --help "info $M" "info $M --json" 'tokenize a' "embed -T a -m $M" 'models --json' "classify $M -m $M -l a,b"; do
+        "$CLIPC" $c >/dev/full 2>"$T/err"
+        [ $? = 3 ] && one_line && grep -q 'standard output: No space' "$T/err" || return 1
+    done
+    (trap '' PIPE && "$CLIPC" models 2>"$T/err" && echo done >&2) 2>"$T/end" | : && sleep 0.2 &&
+        [ ! -s "$T/err" ] && [ "$(cat "$T/end")" = done ]
+}
+odd_names() { # a picture whose name is no UTF-8 has its row, and JSON stays JSON
+    odd=$(printf '%s/caf\351.png' "$T") && cp $M/drawing.png "$odd" || return 1
+    run 0 embed "$odd" $M/photo.jpg -m $M && [ "$(wc -l <"$T/out")" = 2 ] && grep -q '/caf?.png","embedding"' "$T/out" || return 1
+    run 0 embed "$odd" $M/photo.jpg -m $M -o "$T/v.npy" && [ "$(wc -l <"$T/v.npy.jsonl")" = 2 ] &&
+        grep -q '/caf?.png","row":0' "$T/v.npy.jsonl" || return 1
+    run 0 preprocess "$odd" -m $M -o "$T/c.npy" && grep -q '/caf?.png","row":0' "$T/c.npy.jsonl" || return 1
+    run 0 classify "$odd" -m $M -l a,b --json && grep -q '/caf?.png","labels"' "$T/out" || return 1
+    run 2 train --data "$odd" --out "$T/run" && one_line && grep -q 'data: no UTF-8' "$T/err" || return 1
+    run 0 similarity "$odd" -m $M -T "Caf$(printf '\303\251')" --json && grep -q '/caf?.png"\],"texts":\["Caf'"$(printf '\303\251')"'"' "$T/out"
+}
+devices() { # --force replaces files, not what else has a name
+    mkfifo "$T/pipe" && run 3 convert $M "$T/pipe" --to clipc --force && one_line &&
+        grep -q 'pipe: is no regular file' "$T/err" && [ -p "$T/pipe" ]
+}
+marked_lines() { # a byte order mark is no part of the first label
+    printf '\357\273\277cat\r\nwaves\r\n' >"$T/labels" && run 0 classify $M/photo.jpg -m $M -L "$T/labels" --json &&
+        mv "$T/out" "$T/want" && run 0 classify $M/photo.jpg -m $M -l cat,waves --json && cmp -s "$T/out" "$T/want"
+}
+against() { # what says two things at once is refused, in either order
+    run 2 embed -T a -m $M --strict --long mean && one_line && run 2 embed -T a -m $M --long max --strict && one_line &&
+        run 0 embed -T a -m $M --long max --long mean
+}
+empty() { # an empty name is a variable that was not set: neither the root folder nor the bundled model
+    for c in 'train --data demo --out' 'data make demo --out' "embed -T a -m $M -o" 'classify demo -l a,b -m' 'info -m' 'classify demo -L'; do
+        run 2 $c '' && one_line && grep -q 'its argument is empty' "$T/err" || return 1
+    done
+    run 2 convert '' "$T/bundled" && one_line && [ ! -e "$T/bundled" ] && run 2 convert $M '' && one_line && run 0 embed -T '' -m $M
+}
+early() { # a place that takes no result is told before the work, not after
+    for c in "embed no-such.png -m $M -o" 'preprocess no-such.png -r openai -o' 'data stats no-such --html'; do
+        run 3 $c "$T/no-such/x" && one_line && grep -q 'no-such/x: cannot write' "$T/err" &&
+            run 3 $c "$T" --force && one_line && grep -q 'is a folder' "$T/err" || return 1
+    done
+    [ -z "$(ls "$T" | grep '\.npy\.......$')" ]
+}
+named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
+for t in full odd_names devices marked_lines against empty early named; do
+    $t
+    say "outputs: $t" $?
+done
+exit $status
