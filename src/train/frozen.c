@@ -70,11 +70,19 @@ static size_t input_bytes(const clip_cfg *c, tower_side side)
                              : 3 * S * S * sizeof(float);
 }
 
-size_t frozen_bytes(const clip_cfg *c, tower_side side, size_t B, size_t inputs)
+/* Of what comes of it: the features, or what the tower's first part makes. */
+static size_t row_numbers(const net *n, tower_side side)
 {
-    const size_t E = c->image.embed_dim;
-    const size_t one =
-        input_bytes(c, side) + E * sizeof(float) + sizeof(uint64_t) + sizeof(size_t);
+    return !group_in_parts(&n->cfg, side) ? n->cfg.image.embed_dim
+           : side == SIDE_TEXT            ? n->text_ops->parts->width(n->text)
+                                          : n->ops->parts->width(n->image);
+}
+
+size_t frozen_bytes(const net *n, tower_side side, size_t B, size_t inputs)
+{
+    const size_t E = row_numbers(n, side);
+    const size_t one = input_bytes(&n->cfg, side) + E * sizeof(float) + sizeof(uint64_t) +
+                       sizeof(size_t);
 
     return B * one + feature_cache_bytes(inputs, E);
 }
