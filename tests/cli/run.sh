@@ -613,6 +613,7 @@ expect 'train: memory said, and limited' train_memory
 . tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh
+. tests/cli/assemble.sh
 . tests/cli/objectives.sh
 . tests/cli/distill.sh
 . tests/cli/data.sh
