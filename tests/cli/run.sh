@@ -68,7 +68,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed search index train data vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
+    for c in classify similarity embed search index train data vocab eval pull models info doctor bench convert quantize assemble tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 train status --help && grep -q 'clipc train status' "$T/out" && run 0 train plot --help && grep -q 'clipc train plot' "$T/out" || return 1
