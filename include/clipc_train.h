@@ -35,14 +35,18 @@
  *   lock_image_unlocked_groups, lock_text_unlocked_layers
  *                    0: as open_clip's: the last so many groups of a locked ViT or text
  *                    learn: the projection, the last block with its norm, the blocks in
- *                    front of it, the embedding
+ *                    front of it, the embedding; of a model of clipc_assemble 1 is what
+ *                    stands behind its towers, and nothing else of it learns
  *   lock_image_freeze_bn_stats
  *                    false: running statistics of a locked ResNet do not move either
  *   cache_texts      false: with all of the text tower locked: the features of a text (a
  *                    caption in a template) are computed once and kept in a mapped file
  *   cache_features   0: with all of the image tower locked: so many views of each picture
  *                    instead of ever new ones, whose features are kept likewise.  A
- *                    picture is known by its file's name, its place and its size
+ *                    picture is known by its file's name, its place and its size.  Of a
+ *                    model of clipc_assemble both keep what is in front of what learns.
+ *                    With it, "data" may be ready features too: an .npy of float32 rows
+ *                    with a .txt beside it, a line of captions, tabs between, for each
  *   cache_dir        out_dir/cache: where; other runs may go on with it, one at a time
  *   distill          a model to learn from, the teacher, of any kind that opens; it sees
  *                    the same texts, by its own tokenizer, and the same views, drawn

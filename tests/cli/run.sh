@@ -68,7 +68,7 @@ usage_errors() {
         run 2 no-such && run 2
 }
 helps() {
-    for c in classify similarity embed search index dedup cluster train data vocab eval pull models info doctor bench convert quantize tokenize preprocess; do
+    for c in classify similarity embed search index dedup cluster train data vocab eval pull models info doctor bench convert quantize assemble tokenize preprocess; do
         run 0 $c --help && grep -q '^examples:' "$T/out" && grep -q "clipc $c" "$T/out" || return 1
     done
     run 0 train status --help && grep -q 'clipc train status' "$T/out" && run 0 train plot --help && grep -q 'clipc train plot' "$T/out" || return 1
@@ -613,6 +613,7 @@ expect 'train: memory said, and limited' train_memory
 . tests/cli/eval.sh
 . tests/cli/vocab.sh
 . tests/cli/init.sh
+. tests/cli/assemble.sh
 . tests/cli/objectives.sh
 . tests/cli/distill.sh
 . tests/cli/data.sh
