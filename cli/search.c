@@ -237,6 +237,17 @@ static int begin_page(finder *f, char **operands, size_t n)
 
 /* ---- all of it ---- */
 
+static void report_nothing(finder *f)
+{
+    clipc_index_stats have = {0};
+
+    if (clipc_index_stats_of(&have, f->g.x, &f->g.s.err) == CLIPC_OK &&
+        have.entries == have.failed)
+        fprintf(stderr, "clipc: nothing found: the index holds no vectors of %s\n",
+                f->g.s.info->path);
+    else fputs("clipc: nothing found\n", stderr);
+}
+
 static int answer(finder *f)
 {
     clipc_index_hits hits = {0};
@@ -244,7 +255,7 @@ static int answer(finder *f)
                                 &f->g.s.err);
 
     if (rc == CLIPC_OK) print_hits(f, &hits);
-    if (rc == CLIPC_OK && !hits.n) fputs("clipc: nothing found\n", stderr);
+    if (rc == CLIPC_OK && !hits.n) report_nothing(f);
     if (rc == CLIPC_OK && hits.n) rc = write_page(f, &hits);
     rc = rc != CLIPC_OK ? cli_fail(&f->g.s.err) : hits.n ? EXIT_DONE : EXIT_SOME;
     clipc_index_hits_free(&hits);
@@ -272,14 +283,16 @@ static int find(finder *f)
 
 static int run(finder *f)
 {
+    const bool updates = !f->no_update && (f->scope || !f->all);
     clipc_index_changes changes = {0};
     char *scope = realpath(f->scope ? f->scope : ".", NULL);
+
+    f->g.read_only = !updates;
     int rc = scope ? indexing_open(&f->g)
                    : clipc_fail(&f->g.s.err, CLIPC_ERR_IO, "%s: no such folder",
                                 f->scope ? f->scope : ".");
 
-    if (rc == CLIPC_OK && !f->no_update && !(f->all && !f->scope))
-        rc = indexing_update(&f->g, scope, &changes);
+    if (rc == CLIPC_OK && updates) rc = indexing_update(&f->g, scope, &changes);
     if (!f->all) f->o.folder = scope;
     rc = rc == CLIPC_OK ? find(f) : cli_fail(&f->g.s.err);
     free(scope);
