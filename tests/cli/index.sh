@@ -1,30 +1,11 @@
 #!/bin/sh
 # search and index: a folder stays true whatever becomes of its files, and answers are found in it.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$PWD/$(mktemp -d build/index.XXXXXX)
-trap 'chmod -R u+rwx "$T"; rm -rf "$T"' EXIT
-M=$PWD/tests/golden/models/e2e
+. tests/cli/harness.sh
+# Its tests change the working folder.
+T=$PWD/$T M=$PWD/$M
 PIXELS=$PWD/tests/golden/pixels DATED=$PWD/tests/golden/dated BURST=$PWD/tests/golden/burst
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
-expect() { # expect NAME COMMAND...
-    title=$1
-    shift
-    if "$@"; then say "$title" 0; else say "$title" 1; fi
-}
 fresh() { # an empty index, and a folder of five pictures that is the working folder
     chmod -R u+rwx "$T/data" "$T/photos" 2>/dev/null
     rm -rf "$T/data" "$T/photos" && mkdir -p "$T/photos/in" && cd "$T/photos" &&

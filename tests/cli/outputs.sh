@@ -1,22 +1,6 @@
 #!/bin/sh
 # What is written where: nothing is lost in silence, whatever the disk, the names and the readers.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$(mktemp -d build/outputs.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=tests/golden/models/e2e
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
+. tests/cli/harness.sh
 
 full() { # a result that finds no room is no success; a reader that goes away is no failure
     for c in --help "info $M" "info $M --json" 'tokenize a' "embed -T a -m $M" 'models --json' "classify $M -m $M -l a,b"; do
@@ -63,7 +47,6 @@ early() { # a place that takes no result is told before the work, not after
 }
 named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
 for t in full odd_names devices marked_lines against empty early named; do
-    $t
-    say "outputs: $t" $?
+    expect "outputs: $t" $t
 done
 exit $status
