@@ -243,7 +243,7 @@ int cmd_classify(int argc, char **argv)
     classify c = {.s.command = "classify"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0) {
         if (at == argc) rc = cli_usage("classify", "no pictures given");

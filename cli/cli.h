@@ -55,6 +55,8 @@ int train_plot(int argc, char **argv);
 int cli_fail(const clipc_err *err);
 /* A usage error in one line; returns EXIT_USAGE. */
 int cli_usage(const char *command, const char *what);
+/* The exit code of a command that ends because opts_parse returned `at` < 0. */
+int cli_options_exit(int at);
 
 /* From here on Ctrl-C and SIGTERM are noted, for the command to end in good order; Ctrl-C
  * again ends it at once. */

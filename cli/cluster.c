@@ -180,7 +180,7 @@ int cmd_cluster(int argc, char **argv)
     cluster c = {.g = indexing_start("cluster")};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0 && argc - at > 1) {
         rc = cli_usage("cluster", "takes one folder");

@@ -24,6 +24,11 @@ int cli_usage(const char *command, const char *what)
     return EXIT_USAGE;
 }
 
+int cli_options_exit(int at)
+{
+    return at < -1 ? -at : EXIT_DONE;
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int sig)

@@ -171,7 +171,7 @@ int cmd_preprocess(int argc, char **argv)
     preprocess m = {.s.command = "preprocess"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0 && (rc = check_usage(&m, argc - at)) == 0) {
         rc = strings_images(&m.images, argv + at, (size_t)(argc - at), &m.s.err);

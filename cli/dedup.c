@@ -153,7 +153,7 @@ int cmd_dedup(int argc, char **argv)
     dedup d = {.g = indexing_start("dedup")};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &d);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0) {
         cli_catch_interrupts();

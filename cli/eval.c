@@ -126,7 +126,7 @@ int cmd_eval(int argc, char **argv)
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &e);
     const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
+    int rc = cli_options_exit(at), failed = 0;
 
     if (at >= 0 && e.eval.C > 0 && !e.eval.train) {
         rc = cli_usage("eval", "-C is of a linear probe: give --linear-probe too");

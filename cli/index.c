@@ -358,7 +358,7 @@ static int run_action(const action *a, int argc, char **argv)
 {
     keeper k = {.g = indexing_start(a->usage.command)};
     const int at = opts_parse(argc, argv, a->table, a->n, &a->usage, on_option, &k);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     k.g.read_only = !a->writes;
     if (at >= 0 && at == argc && a->needs_some) {

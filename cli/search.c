@@ -323,12 +323,13 @@ int cmd_search(int argc, char **argv)
     finder f = {.g = indexing_start("search")};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &f);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     f.g.quiet = true;
     if (at >= 0 &&
         query_parse(&f.query, argv + at, (size_t)(argc - at), &f.g.s.err) != CLIPC_OK) {
         cli_fail(&f.g.s.err);
+        rc = f.g.s.err.code == CLIPC_ERR_ARG ? EXIT_USAGE : EXIT_NONE;
     } else if (at >= 0 && !f.query.n) {
         rc = cli_usage("search", "what for? give a text, or --like PICTURE");
     } else if (at >= 0) {

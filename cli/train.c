@@ -335,8 +335,7 @@ static int train_run(int argc, char **argv)
                               on_option, &s);
     int rc;
 
-    if (at == -1) rc = EXIT_DONE;
-    else if (at == -2) rc = EXIT_USAGE;
+    if (at < 0) rc = cli_options_exit(at);
     else if (at < argc) rc = cli_usage("train", "takes no operands: give --data");
     else if (!s.out) rc = cli_usage("train", "--out is missing");
     else rc = train(&s);

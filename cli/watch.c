@@ -110,7 +110,7 @@ int train_status(int argc, char **argv)
     const int at = opts_parse(argc, argv, table, 1, &usage, on_option, &w);
     int failed = 0;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at == argc) return cli_usage("train status", "no run given");
     for (int i = at; i < argc; i++) {
         clipc_train_state s;
@@ -146,7 +146,7 @@ int train_plot(int argc, char **argv)
     char *svg = NULL;
     int rc;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at == argc) return cli_usage("train plot", "no run given");
     rc = clipc_train_plot(&svg, (const char *const *)argv + at, (size_t)(argc - at),
                           &w.err);

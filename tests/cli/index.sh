@@ -191,8 +191,8 @@ wrong() { # one line that says what is wrong
         run 2 search -m $M x --after 2023-02-30 && one_line && run 2 search -m $M x --shape round && one_line &&
         run 2 search -m $M x --min-score 7 && one_line && run 2 search -m $M x -n 0 && one_line &&
         run 2 search -m $M x + && one_line && run 2 search -m $M x + - y && one_line && run 2 search -m $M 2: && one_line &&
-        run 2 search -m $M ./none.jpg && one_line && grep -q 'none.jpg: no such picture' "$T/err" &&
-        run 2 search -m $M x --in none && one_line && run 3 search -m none x && one_line &&
+        run 3 search -m $M ./none.jpg && one_line && grep -q 'none.jpg: no such picture' "$T/err" &&
+        run 3 search -m $M x --in none && one_line && run 3 search -m none x && one_line &&
         run 3 index stats -m $M -i "$T/none" && one_line && run 2 index && one_line && run 2 index add && one_line &&
         run 2 index nonsense && one_line && run 3 search -m $M x -i /dev/null/x && one_line || return 1
     XDG_DATA_HOME= HOME= run 3 search -m $M x && one_line && grep -q 'neither XDG_DATA_HOME nor HOME' "$T/err"

@@ -46,7 +46,14 @@ early() { # a place that takes no result is told before the work, not after
     [ -z "$(ls "$T" | grep '\.npy\.......$')" ]
 }
 named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
-for t in full odd_names devices marked_lines against empty early named; do
+unreadable() { # a file that an option names and that cannot be read is no fault of the command line
+    for c in "classify $M/photo.jpg -L" "similarity $M/photo.jpg --texts-file" "similarity $M/photo.jpg --texts-jsonl" \
+        'embed --texts-file' 'embed --texts-jsonl' 'cluster -l' 'search x --in'; do
+        run 3 $c "$T/no-such" && one_line && grep -q 'no-such: ' "$T/err" || return 1
+    done
+    run 2 classify $M/photo.jpg -l a,b --top 0 && one_line
+}
+for t in full odd_names devices marked_lines against empty early named unreadable; do
     expect "outputs: $t" $t
 done
 exit $status
