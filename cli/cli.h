@@ -75,8 +75,8 @@ void strings_free(strings *s);
 /* Cuts at a character: "a cat, a dog" -> "a cat" "a dog"; blanks around parts fall away,
  * empty parts are left out. */
 int strings_split(strings *s, const char *text, char at, clipc_err *err);
-/* One entry a line of a file ("-": standard input); empty lines and a byte order mark are
- * left out. */
+/* The same of the lines of a file ("-": standard input); a byte order mark is left out.
+ */
 int strings_lines(strings *s, const char *path, clipc_err *err);
 /* The lines of a JSONL file ("-": standard input), each an object; empty lines are left
  * out.  on(user, line, number) takes a line, or with NULL hears of one that is no object,

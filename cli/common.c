@@ -96,12 +96,8 @@ int strings_lines(strings *s, const char *path, clipc_err *err)
     if (rc == CLIPC_OK && b.len && memchr(b.data, '\0', b.len))
         rc = clipc_fail(err, CLIPC_ERR_TEXT, "%s: is no text file", path);
     const bool marked = b.len && strncmp(b.data, BYTE_ORDER_MARK, 3) == 0;
-    for (char *p = marked ? b.data + 3 : b.data; rc == CLIPC_OK && p && *p;) {
-        char *end = strchrnul(p, '\n'), *last = end;
-        if (last > p && last[-1] == '\r') last--;
-        if (last > p) rc = strings_add(s, p, (size_t)(last - p), err);
-        p = *end ? end + 1 : end;
-    }
+    if (rc == CLIPC_OK && b.len)
+        rc = strings_split(s, marked ? b.data + 3 : b.data, '\n', err);
     buf_free(&b);
     return rc;
 }

@@ -24,8 +24,8 @@ devices() { # --force replaces files, not what else has a name
     mkfifo "$T/pipe" && run 3 convert $M "$T/pipe" --to clipc --force && one_line &&
         grep -q 'pipe: is no regular file' "$T/err" && [ -p "$T/pipe" ]
 }
-marked_lines() { # a byte order mark is no part of the first label
-    printf '\357\273\277cat\r\nwaves\r\n' >"$T/labels" && run 0 classify $M/photo.jpg -m $M -L "$T/labels" --json &&
+marked_lines() { # neither a byte order mark nor blanks are part of a label, or one
+    printf '\357\273\277cat\r\n \r\n\n\t\n waves\t \r\n  ' >"$T/labels" && run 0 classify $M/photo.jpg -m $M -L "$T/labels" --json &&
         mv "$T/out" "$T/want" && run 0 classify $M/photo.jpg -m $M -l cat,waves --json && cmp -s "$T/out" "$T/want"
 }
 against() { # what says two things at once is refused, in either order
