@@ -173,8 +173,11 @@ static int list_entry(void *user, const clipc_index_entry *e)
 
 static int run_list(keeper *k, char **operands, size_t n)
 {
-    int rc = n ? CLIPC_OK : clipc_index_each(k->g.x, NULL, list_entry, k, &k->g.s.err);
+    int rc;
 
+    if (k->json && k->print0)
+        return cli_usage("index list", "--json or --print0, not both");
+    rc = n ? CLIPC_OK : clipc_index_each(k->g.x, NULL, list_entry, k, &k->g.s.err);
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
         char *path = realpath(operands[i], NULL);
         rc = clipc_index_each(k->g.x, path ? path : operands[i], list_entry, k,

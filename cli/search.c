@@ -305,13 +305,21 @@ static int run(finder *f)
     return EXIT_SOME;
 }
 
+static int check_usage(const finder *f)
+{
+    if (f->json && f->print0) return cli_usage("search", "--json or --print0, not both");
+    if (f->texts && (f->html || f->print0))
+        return cli_usage("search", "--texts finds no pictures for --html or --print0");
+    return f->query.n ? 0
+                      : cli_usage("search", "what for? give a text, or --like PICTURE");
+}
+
 /* The query as a page's title, then the search; or the other way round. */
 static int start(finder *f, char **operands, size_t n)
 {
     cli_catch_interrupts();
     if (!f->texts)
         return begin_page(f, operands, n) == CLIPC_OK ? run(f) : cli_fail(&f->g.s.err);
-    if (f->html) return cli_usage("search", "--texts finds no pictures for --html");
     return session_open(&f->g.s) == CLIPC_OK
                ? find_text(&f->g.s, f->texts, &f->query, f->o.k ? f->o.k : 10,
                            f->o.min_score, f->json)
@@ -330,9 +338,7 @@ int cmd_search(int argc, char **argv)
         query_parse(&f.query, argv + at, (size_t)(argc - at), &f.g.s.err) != CLIPC_OK) {
         cli_fail(&f.g.s.err);
         rc = f.g.s.err.code == CLIPC_ERR_ARG ? EXIT_USAGE : EXIT_NONE;
-    } else if (at >= 0 && !f.query.n) {
-        rc = cli_usage("search", "what for? give a text, or --like PICTURE");
-    } else if (at >= 0) {
+    } else if (at >= 0 && (rc = check_usage(&f)) == 0) {
         rc = start(&f, argv + at, (size_t)(argc - at));
     }
     gallery_abort(&f.page);

@@ -166,10 +166,22 @@ watches() { # a new folder with a picture is found while it watches; Ctrl-C ends
     kill -TERM $watcher # as Ctrl-C, which a shell's background ignores
     wait $watcher && [ $found = 0 ]
 }
-exports() {
+lists() { # whole paths, a NUL behind each, and nothing else
+    fresh && cp in/photo.jpg "$(printf 'line\nend.jpg')" && search x && run 0 index list -m $M -0 in &&
+        printf "$PWD/in/%s\0" drawing.png photo.jpg picture.webp | cmp -s - "$T/out" &&
+        run 0 index list -m $M -0 && [ "$(tr -cd '\000' <"$T/out" | wc -c)" = 6 ] && [ "$(tr -cd '\n' <"$T/out" | wc -c)" = 1 ]
+}
+against() { # what contradicts each other is refused
+    fresh && run 2 search -m $M x -j -0 && one_line && grep -q 'json or --print0' "$T/err" && [ ! -e "$T/data" ] &&
+        run 2 search -m $M x --texts "$T/x" -0 && one_line && run 2 search -m $M x --texts "$T/x" --html "$T/x.html" && one_line &&
+        search x && run 2 index list -m $M --json --print0 && one_line
+}
+exports() { # keys that are no UTF-8 are spelled as search --json has them
     fresh && search x && run 0 index export -m $M "$T/vectors" && [ "$(wc -l <"$T/vectors/keys.jsonl")" = 5 ] &&
         grep -q '"key":"/.*/in/photo.jpg","row":' "$T/vectors/keys.jsonl" && [ -s "$T/vectors/vectors.npy" ] &&
-        run 3 index export -m $M "$T/vectors" && one_line && grep -q 'exists already' "$T/err"
+        run 3 index export -m $M "$T/vectors" && one_line && grep -q 'exists already' "$T/err" || return 1
+    cp in/photo.jpg "$(printf 'caf\351.jpg')" && search x --json && grep -q '/caf?.jpg"' "$T/out" && rm -r "$T/vectors" &&
+        run 0 index export -m $M "$T/vectors" && grep -q '"key":"/.*/caf?.jpg"' "$T/vectors/keys.jsonl"
 }
 imports() { # what was exported answers the same in another index; wrong rows and keys are told
     fresh && search in/photo.jpg --json && sed 's/,"width".*//' "$T/out" >"$T/before" && rm -rf "$T/vectors" &&
@@ -202,7 +214,7 @@ here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
 for test in golden itself sums cancels outputs filters without page texts copies clusters stays_true missing failures odd_names remembered \
-    models watches exports imports damage wrong; do
+    models watches lists against exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
 done
