@@ -46,6 +46,13 @@ early() { # a place that takes no result is told before the work, not after
     [ -z "$(ls "$T" | grep '\.npy\.......$')" ]
 }
 named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
+modes() { # a new file is as the umask says, one that is replaced stays open to whom it was
+    mode() { stat -c %a "$1"; }
+    (umask 077 && run 0 preprocess $M/photo.jpg -r hf -o "$T/mine.npy") && [ "$(mode "$T/mine.npy")" = 600 ] &&
+        [ "$(mode "$T/mine.npy.jsonl")" = 600 ] && (umask 002 && run 0 convert $M "$T/ours.clipc" --to clipc) &&
+        [ "$(mode "$T/ours.clipc")" = 664 ] && chmod 640 "$T/ours.clipc" &&
+        (umask 022 && run 0 convert $M "$T/ours.clipc" --to clipc --force) && [ "$(mode "$T/ours.clipc")" = 640 ]
+}
 unreadable() { # a file that an option names and that cannot be read is no fault of the command line
     for c in "classify $M/photo.jpg -L" "similarity $M/photo.jpg --texts-file" "similarity $M/photo.jpg --texts-jsonl" \
         'embed --texts-file' 'embed --texts-jsonl' 'cluster -l' 'search x --in'; do
@@ -53,7 +60,7 @@ unreadable() { # a file that an option names and that cannot be read is no fault
     done
     run 2 classify $M/photo.jpg -l a,b --top 0 && one_line
 }
-for t in full odd_names devices marked_lines against empty early named unreadable; do
+for t in full odd_names devices marked_lines against empty early named modes unreadable; do
     expect "outputs: $t" $t
 done
 exit $status
