@@ -205,7 +205,10 @@ huge_claims() {
 }
 preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
-        run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
+        run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line &&
+        run 0 preprocess $M/photo.jpg -m $M -o "$T/SEEN.PNG" && cmp -s "$T/seen.png" "$T/SEEN.PNG" &&
+        run 2 preprocess $M/photo.jpg -m $M -o "$T/seen.jpg" && one_line && [ ! -e "$T/seen.jpg" ] &&
+        run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.jpg" --format npy && head -c 6 "$T/seen.jpg" | grep -q NUMPY
 }
 recipes() { # crops without a model: a picture that fails takes no row
     local F=tests/golden/formats
