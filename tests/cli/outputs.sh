@@ -46,6 +46,16 @@ early() { # a place that takes no result is told before the work, not after
     [ -z "$(ls "$T" | grep '\.npy\.......$')" ]
 }
 named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
+kept_texts() { # what a file is to keep and cannot is refused, not left out or called a lack of memory
+    odd=$(printf '\251 M\374ller')
+    for o in license origin; do
+        run 3 convert $M "$T/odd.clipc" --to clipc --$o "$odd" && one_line && grep -q "$o: no UTF-8" "$T/err" &&
+            run 3 quantize $M "$T/odd.clipc" --$o "$odd" && one_line && grep -q "$o: no UTF-8" "$T/err" || return 1
+    done
+    mkdir "$T/$odd" "$T/$odd/set" && cp tests/golden/pixels/grey.png "$T/$odd/set/" && echo grey >"$T/$odd/set/grey.txt" || return 1
+    (cd "$T/$odd" && "$CLIPC" train --data set --out ../run) 2>"$T/err"
+    [ $? = 3 ] && one_line && grep -q 'the working directory' "$T/err" && [ ! -e "$T/odd.clipc" ] && [ ! -e "$T/run" ]
+}
 modes() { # a new file is as the umask says, one that is replaced stays open to whom it was
     mode() { stat -c %a "$1"; }
     (umask 077 && run 0 preprocess $M/photo.jpg -r hf -o "$T/mine.npy") && [ "$(mode "$T/mine.npy")" = 600 ] &&
@@ -60,7 +70,7 @@ unreadable() { # a file that an option names and that cannot be read is no fault
     done
     run 2 classify $M/photo.jpg -l a,b --top 0 && one_line
 }
-for t in full odd_names devices marked_lines against empty early named modes unreadable; do
+for t in full odd_names devices marked_lines against empty early named kept_texts modes unreadable; do
     expect "outputs: $t" $t
 done
 exit $status
