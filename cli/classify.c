@@ -210,7 +210,8 @@ static int classify_one(classify *c, const char *path, size_t top)
 static int end_page(classify *c, int rc)
 {
     if (rc == CLIPC_OK && cli_interrupted())
-        rc = clipc_fail(&c->s.err, CLIPC_ERR_ARG, "stopped; not written: %s", c->html);
+        rc =
+            clipc_fail(&c->s.err, CLIPC_ERR_STOPPED, "stopped; not written: %s", c->html);
     return rc == CLIPC_OK ? gallery_commit(&c->page, &c->s.err) : rc;
 }
 

@@ -12,9 +12,10 @@
 /* Exit codes. */
 enum {
     EXIT_DONE = 0,
-    EXIT_SOME = 1,  /* some inputs failed, the rest is done */
-    EXIT_USAGE = 2, /* the command line makes no sense */
-    EXIT_NONE = 3   /* every input failed, or nothing could be done */
+    EXIT_SOME = 1,     /* some inputs failed, the rest is done */
+    EXIT_USAGE = 2,    /* the command line makes no sense */
+    EXIT_NONE = 3,     /* every input failed, or nothing could be done */
+    EXIT_STOPPED = 130 /* by Ctrl-C or SIGTERM: main ends it by that signal */
 };
 
 int cmd_assemble(int argc, char **argv);
@@ -51,7 +52,7 @@ int cmd_vocab(int argc, char **argv);
 int train_status(int argc, char **argv);
 int train_plot(int argc, char **argv);
 
-/* "clipc: " and the message, on standard error; returns EXIT_NONE. */
+/* "clipc: " and the message, on standard error; returns EXIT_NONE, or EXIT_STOPPED. */
 int cli_fail(const clipc_err *err);
 /* A usage error in one line; returns EXIT_USAGE. */
 int cli_usage(const char *command, const char *what);
@@ -62,6 +63,9 @@ int cli_options_exit(int at);
  * again ends it at once. */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void);
+/* Ends a process that was stopped by the signal that did so, as shells expect; other
+ * codes are returned. */
+int cli_end(int code);
 
 /* A growing list of strings it owns. */
 typedef struct strings {

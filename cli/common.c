@@ -15,7 +15,7 @@
 int cli_fail(const clipc_err *err)
 {
     fprintf(stderr, "clipc: %s\n", err->msg);
-    return EXIT_NONE;
+    return err->code == CLIPC_ERR_STOPPED ? EXIT_STOPPED : EXIT_NONE;
 }
 
 int cli_usage(const char *command, const char *what)
@@ -34,7 +34,7 @@ static volatile sig_atomic_t interrupted;
 static void on_interrupt(int sig)
 {
     if (interrupted && sig == SIGINT) _exit(130); /* Ctrl-C again: at once */
-    interrupted = 1;
+    interrupted = sig;
 }
 
 void cli_catch_interrupts(void)
@@ -48,6 +48,14 @@ void cli_catch_interrupts(void)
 bool cli_interrupted(void)
 {
     return interrupted != 0;
+}
+
+int cli_end(int code)
+{
+    if (code != EXIT_STOPPED || !interrupted) return code;
+    signal(interrupted, SIG_DFL);
+    raise(interrupted);
+    return EXIT_STOPPED;
 }
 
 int strings_add(strings *s, const char *text, size_t len, clipc_err *err)

@@ -53,7 +53,7 @@ static void print_changes(const clipc_index_changes *c, const char *what)
 
 static int code_of(const clipc_index_changes *c)
 {
-    return c->failed || c->busy || c->stopped ? EXIT_SOME : EXIT_DONE;
+    return c->stopped ? EXIT_STOPPED : c->failed || c->busy ? EXIT_SOME : EXIT_DONE;
 }
 
 static int update_paths(keeper *k, char **operands, size_t n)
@@ -69,7 +69,7 @@ static int update_paths(keeper *k, char **operands, size_t n)
         print_changes(&c, operands[i]);
         if (code == EXIT_DONE) code = code_of(&c);
     }
-    return code;
+    return cli_interrupted() ? EXIT_STOPPED : code;
 }
 
 static int run_add(keeper *k, char **operands, size_t n)
@@ -116,7 +116,8 @@ static int keep_watching(keeper *k, char **operands, size_t n)
         fflush(stdout);
     } while (!cli_interrupted() && folder_watch_wait(k->watched));
     close(k->watched);
-    return rc == CLIPC_OK ? code : cli_fail(&k->g.s.err);
+    if (rc != CLIPC_OK) return cli_fail(&k->g.s.err);
+    return cli_interrupted() ? EXIT_STOPPED : code;
 }
 
 static int run_update(keeper *k, char **operands, size_t n)

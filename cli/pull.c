@@ -97,7 +97,10 @@ int cmd_pull(int argc, char **argv)
         cli_catch_interrupts();
         for (int i = at; i < argc && !cli_interrupted(); i++)
             if (pull_one(&p, argv[i]) != CLIPC_OK) failed++, cli_fail(&p.err);
-        rc = !failed ? EXIT_DONE : failed < argc - at ? EXIT_SOME : EXIT_NONE;
+        rc = cli_interrupted()    ? EXIT_STOPPED
+             : !failed            ? EXIT_DONE
+             : failed < argc - at ? EXIT_SOME
+                                  : EXIT_NONE;
     }
     strings_free(&p.include);
     return rc;

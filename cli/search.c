@@ -217,7 +217,8 @@ static int write_page(finder *f, const clipc_index_hits *hits)
         rc = add_to_page(f, &hits->v[i], &file);
     buf_free(&file);
     if (rc == CLIPC_OK && cli_interrupted())
-        rc = clipc_fail(&f->g.s.err, CLIPC_ERR_ARG, "stopped; not written: %s", f->html);
+        rc = clipc_fail(&f->g.s.err, CLIPC_ERR_STOPPED, "stopped; not written: %s",
+                        f->html);
     return rc == CLIPC_OK ? gallery_commit(&f->page, &f->g.s.err) : rc;
 }
 
@@ -299,10 +300,7 @@ static int run(finder *f)
     if (changes.failed)
         fprintf(stderr, "clipc: %zu could not be read: clipc index list --failed\n",
                 changes.failed);
-    if (!changes.stopped) return rc;
-    fputs("clipc: stopped before all pictures were indexed; what is done is kept\n",
-          stderr);
-    return EXIT_SOME;
+    return changes.stopped ? indexing_stopped() : rc;
 }
 
 static int check_usage(const finder *f)

@@ -282,10 +282,12 @@ static int run(watched *w, clipc_err *err)
 /* How a run ended: an exit code. */
 static int finish(const watched *w)
 {
-    if (!w->failed) return EXIT_DONE;
+    const int code = cli_interrupted() ? EXIT_STOPPED : EXIT_DONE;
+
+    if (!w->failed) return code;
     fprintf(stderr, "clipc: %zu evaluation%s failed, the last at step %zu: %s\n",
             w->failed, w->failed == 1 ? "" : "s", w->failed_step, w->failure.msg);
-    return EXIT_SOME;
+    return code == EXIT_DONE ? EXIT_SOME : code;
 }
 
 /* What is only planned writes nothing, whatever --out holds. */

@@ -54,7 +54,8 @@ enum {
     CLIPC_ERR_EXISTS = -6,  /* would overwrite */
     CLIPC_ERR_TEXT = -7,    /* a text is not UTF-8 or too long */
     CLIPC_ERR_FEATURE = -8, /* not in this build, or this model cannot */
-    CLIPC_ERR_NUMBER = -9   /* a NaN or an infinity where a number is needed */
+    CLIPC_ERR_NUMBER = -9,  /* a NaN or an infinity where a number is needed */
+    CLIPC_ERR_STOPPED = -10 /* the caller's callback asked for it */
 };
 
 /* What went wrong, and where.  Written by the innermost function that noticed. */

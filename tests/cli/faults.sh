@@ -24,7 +24,8 @@ terminated() { # saved at once, wherever it is; the rest gives the same bits
     (train "$T/term" "$T/pairs" 300 --force) && return 1 # nobody else may
     [ $? = 3 ] && grep -q "process $pid trains in it" "$T/err" || return 1
     kill -TERM $pid
-    wait $pid || return 1
+    wait $pid 2>/dev/null
+    [ $? = 143 ] || return 1
     at=$(newest "$T/term")
     [ "$at" -lt 300 ] && [ "$(tail -1 "$T/term/log.jsonl" | cut -d, -f1)" = "{\"step\":$at" ] &&
         "$CLIPC" train status "$T/term" | grep -q 'not running' || return 1
@@ -55,7 +56,7 @@ shard_gone() { # of a shard that is cut while it is read no sample comes any mor
     pid=$!
     wait_for [ -e "$(step "$T/gone" 5)" ] || return 1
     : >"$T/cut.tar"
-    wait $pid
+    wait $pid 2>/dev/null
     [ $? = 3 ] && [ "$(grep -c '^clipc: ' "$T/err")" = 1 ] && grep -q '^clipc: .*cut.tar' "$T/err" && [ "$(newest "$T/gone")" -ge 5 ] || return 1
     (train "$T/none" "$T/cut.tar" 10)
     [ $? = 3 ] && one_line && grep -q 'cut.tar' "$T/err" && [ ! -e "$T/none/log.jsonl" ]

@@ -59,7 +59,8 @@ stopped() { # stopped SIGNAL: one line, nothing half written, what was there sta
     wait_for eval '[ "$(wc -l <"$T/out" 2>/dev/null || echo 0)" -ge 3 ]'
     kill -$1 "$(cat "$T/pid")"
     wait $waited
-    grep -q "^clipc: stopped; not written: $T/s.html" "$T/err" && [ "$(cat "$T/s.html")" = mine ] && none_left
+    [ $? = 125 ] && # what xargs makes of a command that died by a signal
+        grep -q "^clipc: stopped; not written: $T/s.html" "$T/err" && [ "$(cat "$T/s.html")" = mine ] && none_left
 }
 closed() { # whoever stops reading the lines still gets the page
     "$CLIPC" classify -m $M $(yes $M | head -n 200) -l a,b --html "$T/h.html" 2>"$T/err" | true

@@ -164,7 +164,20 @@ watches() { # a new folder with a picture is found while it watches; Ctrl-C ends
     seen '^\.: 5 embedded' && mkdir -p new/er && cp $PIXELS/grey.png new/er/ && seen '^\.: 1 embedded, 0 known by content, 5 unchanged'
     found=$?
     kill -TERM $watcher # as Ctrl-C, which a shell's background ignores
-    wait $watcher && [ $found = 0 ]
+    wait $watcher 2>/dev/null
+    [ $? = 143 ] && [ $found = 0 ]
+}
+stopped() { # by Ctrl-C: one line says so, what is done is kept, and the process dies by the signal
+    for signal in INT:130 TERM:143; do
+        for c in 'index add .' 'search x' dedup 'cluster -l in/words'; do
+            fresh && echo ball >in/words && for i in $(seq 200); do (cat in/photo.jpg && echo "$i") >"$i.jpg"; done || return 1
+            "$CLIPC" $c -m $M --threads 1 >"$T/out" 2>"$T/err" &
+            pid=$!
+            wait_for [ -e "$T/data/clipc/catalogue.db" ] && kill -${signal%:*} $pid
+            wait $pid 2>/dev/null
+            [ $? = ${signal#*:} ] && cat "$T/out" "$T/err" | grep -q stopped && [ "$(wc -l <"$T/err")" -le 1 ] || return 1
+        done
+    done
 }
 lists() { # whole paths, a NUL behind each, and nothing else
     fresh && cp in/photo.jpg "$(printf 'line\nend.jpg')" && search x && run 0 index list -m $M -0 in &&
@@ -214,7 +227,7 @@ here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
 for test in golden itself sums cancels outputs filters without page texts copies clusters stays_true missing failures odd_names remembered \
-    models watches lists against exports imports damage wrong; do
+    models watches stopped lists against exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
 done

@@ -39,7 +39,7 @@ validated() { # a signal where validation is due: it is made up for when the run
     pid=$!
     wait_for grep -qs '"step":20,"val_top1"' "$T/late/log.jsonl"
     pkill -TERM -P $pid || kill -TERM $pid
-    wait $pid
+    wait $pid 2>/dev/null
     at=$(tail -1 "$T/late/log.jsonl" | tr -dc '0-9,' | cut -d, -f1)
     [ "$at" -lt 400 ] && run 0 train --out "$T/late" --resume --set steps=$((at + 3)) && [ "$(grep -c '"val_top1":[0-9]' "$T/late/log.jsonl")" = $((at + 3)) ] &&
         [ "$(grep -c '"eval"' "$T/late/log.jsonl")" = 1 ]

@@ -191,7 +191,7 @@ stopped() { # stopped SIGNAL: what came is kept, and the next pull goes on
     begun && kill -"$1" $pid
     wait $pid 2>/dev/null
     got=$?
-    [ "$1" = KILL ] || { [ $got = 3 ] && says stopped; } || return 1
+    [ "$1" = KILL ] || { [ $got = 130 ] && says stopped; } || return 1
     nothing_published && partial && before=$(asked 'cdn GET /ok/.*range=bytes=[1-9]') && pull 0 ok && complete &&
         [ "$(asked 'cdn GET /ok/.*range=bytes=[1-9]')" = $((before + 1)) ]
 }
