@@ -234,7 +234,9 @@ CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 
 /* One optimizer step.  Where the loss or a gradient is not finite nothing moves, running
  * statistics neither, and it counts as skipped; the tenth ends with CLIPC_ERR_NUMBER,
- * checkpoints untouched.  Appends to out_dir/log.jsonl. */
+ * checkpoints untouched.  With more broken samples than the config allows it is
+ * CLIPC_ERR_LIMIT and was not begun: what there is can be saved.  Appends to
+ * out_dir/log.jsonl. */
 CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
                                  clipc_err *err);
 
