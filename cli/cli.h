@@ -101,7 +101,7 @@ int cli_number(size_t *out, const char *command, const char *option, const char 
 int cli_image_size(clipc_open_options *out, const char *command, const char *option,
                    const char *value);
 
-/* A result as a line, or as a JSON object to standard output. */
+/* A result as a line, or as a JSON object without its last brace to standard output. */
 void eval_print(FILE *to, const clipc_eval_result *r);
 void eval_print_json(const clipc_eval_result *r);
 /* Its recalls at 1, 5 and 10 behind a comma and a key. */

@@ -92,7 +92,7 @@ static void print_status_json(const char *folder, const clipc_train_state *s)
     printf(",\"evals\":[");
     for (size_t i = 0; i < s->n_evals; i++) {
         if (i) putchar(',');
-        eval_print_json(&s->evals[i]);
+        eval_print_json(&s->evals[i]), putchar('}');
     }
     printf("],\"eval_step\":%zu,\"checkpoints\":%zu,\"checkpoint_bytes\":%zu,"
            "\"checkpoint_step\":%zu}\n",

@@ -419,6 +419,8 @@ typedef struct clipc_eval_options {
     const char *train; /* linear probe: the set that it is learned from */
     double C;          /* linear probe; 0: found by a sweep on a fifth of `train` */
     void (*on_progress)(void *user, size_t done, size_t total); /* pictures; or NULL */
+    /* Hears why a picture could not be decoded, also one of `train`; or NULL. */
+    void (*on_failed)(void *user, const clipc_err *why);
     void *user;
 } clipc_eval_options;
 

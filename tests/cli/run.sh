@@ -244,7 +244,8 @@ evals() {
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
     printf '{"name":"t","task":"zeroshot","templates":["a photo of {}."],"samples":"samples.tsv","classes":["a cat","two dogs","Café at night","the number 42","a red ball & a cone","waves"]}' >"$T/spec.json"
     run 0 eval "$T/spec.json" -m $M --json &&
-        grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667' "$T/out" &&
+        grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667.*,"failures":\["[^"]*/no.png: [^"]*"\]}$' "$T/out" &&
+        one_line && grep -q '^clipc: .*/no.png: ' "$T/err" &&
         echo '{}' >"$T/spec.json" && run 3 eval "$T/spec.json" -m $M && one_line
 }
 shard() { # shard FILE: three pictures in two folders, labelled; the third has no rival in its folder
