@@ -44,7 +44,7 @@ int cmd_assemble(int argc, char **argv)
                               on_option, &o);
     clipc_err err;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (argc - at != 1 || !o.image || !o.text || !o.classes)
         return cli_usage("assemble", "takes --image, --text, --classes and OUT.clipc");
     return clipc_assemble(argv[at], &o, &err) == CLIPC_OK ? EXIT_DONE : cli_fail(&err);

@@ -190,12 +190,10 @@ static int make_head(assembly *a, clipc_err *err)
 
 static int save(const assembly *a, const char *out, clipc_err *err)
 {
-    json_t *about =
-        json_pack("{s:s?,s:s?}", "license", a->o->license, "origin", a->o->origin);
-    int rc = about ? CLIPC_OK : clipc_fail_memory(err, out, 0);
+    json_t *about = json_object();
+    int rc = json_set_text(about, "license", a->o->license, err);
 
-    if (rc == CLIPC_OK && !a->o->license) json_object_del(about, "license");
-    if (rc == CLIPC_OK && !a->o->origin) json_object_del(about, "origin");
+    if (rc == CLIPC_OK) rc = json_set_text(about, "origin", a->o->origin, err);
     if (rc == CLIPC_OK)
         rc = net_save_packed(a->net, out, WEIGHTS_F32, about, &a->files, a->k, err);
     json_decref(about);
