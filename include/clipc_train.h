@@ -35,14 +35,18 @@
  *   lock_image_unlocked_groups, lock_text_unlocked_layers
  *                    0: as open_clip's: the last so many groups of a locked ViT or text
  *                    learn: the projection, the last block with its norm, the blocks in
- *                    front of it, the embedding
+ *                    front of it, the embedding; of a model of clipc_assemble 1 is what
+ *                    stands behind its towers, and nothing else of it learns
  *   lock_image_freeze_bn_stats
  *                    false: running statistics of a locked ResNet do not move either
  *   cache_texts      false: with all of the text tower locked: the features of a text (a
  *                    caption in a template) are computed once and kept in a mapped file
  *   cache_features   0: with all of the image tower locked: so many views of each picture
  *                    instead of ever new ones, whose features are kept likewise.  A
- *                    picture is known by its file's name, its place and its size
+ *                    picture is known by its file's name, its place and its size.  Of a
+ *                    model of clipc_assemble both keep what is in front of what learns.
+ *                    With it, "data" may be ready features too: an .npy of float32 rows
+ *                    with a .txt beside it, a line of captions, tabs between, for each
  *   cache_dir        out_dir/cache: where; other runs may go on with it, one at a time
  *   distill          a model to learn from, the teacher, of any kind that opens; it sees
  *                    the same texts, by its own tokenizer, and the same views, drawn
@@ -204,7 +208,8 @@ CLIPC_API int clipc_trainer_plan(clipc_trainer **out, const char *config_json,
                                  const char *where, const char *out_dir, int start,
                                  clipc_err *err);
 
-/* A line on that memory, by what it is for; what "eval" takes comes on top.  Lives as
+/* A line on that memory, by what it is for; features of an evaluation's pictures come on
+ * top.  Lives as
  * long as the trainer. */
 CLIPC_API const char *clipc_trainer_memory(const clipc_trainer *t);
 
@@ -229,7 +234,9 @@ CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 
 /* One optimizer step.  Where the loss or a gradient is not finite nothing moves, running
  * statistics neither, and it counts as skipped; the tenth ends with CLIPC_ERR_NUMBER,
- * checkpoints untouched.  Appends to out_dir/log.jsonl. */
+ * checkpoints untouched.  With more broken samples than the config allows it is
+ * CLIPC_ERR_LIMIT and was not begun: what there is can be saved.  Appends to
+ * out_dir/log.jsonl. */
 CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
                                  clipc_err *err);
 
@@ -301,7 +308,7 @@ typedef struct clipc_vocab_options {
     size_t min_frequency; /* pairs that occur less often become no tokens; 1 or more */
     int overwrite;        /* 0: CLIPC_ERR_EXISTS where the folder has a tokenizer */
     /* "reading", bytes of the files (total 0: not known), then "learning", tokens; NULL
-     * allowed.  Nonzero ends it with CLIPC_ERR_ARG, nothing written. */
+     * allowed.  Nonzero ends it with CLIPC_ERR_STOPPED, nothing written. */
     int (*on_progress)(void *user, const char *doing, size_t done, size_t total);
     void *user;
 } clipc_vocab_options;
@@ -340,7 +347,7 @@ typedef struct clipc_make_options {
     size_t threads;        /* 0: all that the process may use */
     double max_broken;     /* as a config's */
     double max_megapixels; /* larger pictures are broken */
-    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_STOPPED. */
     int (*on_progress)(void *user, size_t done, size_t total);
     void (*on_broken)(void *user, const char *why); /* NULL allowed */
     void *user;
@@ -372,7 +379,7 @@ typedef struct clipc_stats_options {
     size_t sheet;           /* pictures of the contact sheet, drawn at random */
     size_t threads;         /* 0: all that the process may use */
     double max_megapixels;  /* larger pictures are broken */
-    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_STOPPED. */
     int (*on_progress)(void *user, size_t done, size_t total);
     void *user;
 } clipc_stats_options;

@@ -67,6 +67,9 @@ static int make_all(void **state)
     train_rig_steps(t, 1);
     CHECK_OK(clipc_trainer_save(t, &err), err);
     clipc_trainer_free(t);
+    assert_int_equal(system("cd " ROOT " && mkdir -p set/a set/b && cp pairs/00.png set/a"
+                            " && cp pairs/01.png set/b"),
+                     0);
     return 0;
 }
 
@@ -213,8 +216,40 @@ static void test_locked(void **state)
     CHECK_NEAR(loss[2], loss[0], 1e-4);
 }
 
-/* 0 if a run's largest size is what it said, in a process of its own. */
-static int run_alone(const char *json)
+static void ignore(void *user, const clipc_eval_result *r, const clipc_err *why)
+{
+    (void)user, (void)why;
+    assert_non_null(r);
+}
+
+/* What is in the line, in MiB; fails where it is not. */
+static double told_of(const char *json, const char *what)
+{
+    clipc_trainer *t;
+    clipc_err err;
+
+    CHECK_OK(clipc_trainer_plan(&t, json, "test", ROOT "run", CLIPC_TRAIN_FORCE, &err),
+             err);
+    const char *at = strstr(clipc_trainer_memory(t), what);
+    assert_non_null(at);
+    const double told = strtod(at + strlen(what), NULL);
+    clipc_trainer_free(t);
+    return told;
+}
+
+/* budget: what comes beside the net is told */
+static void test_beside(void **state)
+{
+    (void)state;
+    assert_true(told_of(config(",\"distill\":\"" ROOT "base\""), "the teacher ") > 12);
+    assert_true(told_of(config(",\"eval\":\"" ROOT "set\""), "evaluations ") > 12);
+    /* buffers for 64 pictures of 32 pixels, 0.75 MiB, and 192 views of 32 numbers */
+    CHECK_NEAR(told_of(from_base(",\"lock_image\":true,\"cache_features\":3"), "caches "),
+               0.8, 0.051);
+}
+
+/* 0 if a run's largest size is what it said, or no more, in a process of its own. */
+static int run_alone(const char *json, bool exact)
 {
     struct rusage used;
     clipc_trainer *t;
@@ -228,11 +263,14 @@ static int run_alone(const char *json)
     if (clipc_trainer_start(t, &err) != CLIPC_OK) return 1;
     for (int i = 0; i < 2; i++)
         if (clipc_trainer_step(t, &s, &err) != CLIPC_OK) return 1;
+    if (clipc_trainer_wants_eval(t) &&
+        clipc_trainer_evaluate(t, ignore, NULL, &err) != CLIPC_OK)
+        return 1;
     getrusage(RUSAGE_SELF, &used);
     clipc_trainer_free(t);
     const double was = (double)used.ru_maxrss / 1024;
     /* A small model's products leave room for packed weights, 16 MiB, untouched. */
-    if (was < 1.02 * told && was > 0.98 * (told - 16)) return 0;
+    if (was < 1.02 * told && (!exact || was > 0.98 * (told - 16))) return 0;
     fprintf(stderr, "%.1f MiB told, %.1f MiB taken\n", told, was);
     return 2;
 }
@@ -240,15 +278,22 @@ static int run_alone(const char *json)
 /* train: a run takes the memory that it said */
 static void test_taken(void **state)
 {
-    const char *const more[] = {"", ",\"chunk\":16,\"recompute\":true",
-                                ",\"val\":\"" ROOT "pairs\",\"ema\":0.9", ""};
+    const char *const more[] = {"",
+                                ",\"chunk\":16,\"recompute\":true",
+                                ",\"val\":\"" ROOT "pairs\",\"ema\":0.9",
+                                ",\"distill\":\"" ROOT "base\"",
+                                ",\"eval_every\":2,\"eval\":\"" ROOT "set\"",
+                                ""};
 
     (void)state;
     if (SANITIZED) skip();
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
         int status;
         const pid_t child = fork();
-        if (child == 0) _exit(run_alone(i < 3 ? config(more[i]) : from_base("")));
+        /* Of a teacher's file and of what an evaluation could take not all is needed. */
+        const bool exact = i < 3 || i == 5;
+        if (child == 0)
+            _exit(run_alone(i < 5 ? config(more[i]) : from_base(more[i]), exact));
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
@@ -259,7 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choice), cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_taken), cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_locked)};
+        cmocka_unit_test(test_taken),  cmocka_unit_test(test_beside),
+        cmocka_unit_test(test_keys),   cmocka_unit_test(test_locked)};
     return cmocka_run_group_tests_name("budget", tests, make_all, remove_all);
 }

@@ -130,7 +130,7 @@ static data_cfg config(const tokenizer *tokens, size_t workers)
 {
     return (data_cfg){.sources = &table_path,
                       .n_sources = 1,
-                      .tables = {"filepath", "title", ",", false},
+                      .tables = {"filepath", "title", ",", false, 0},
                       .batch = BATCH,
                       .workers = workers,
                       .shuffle = true,

@@ -167,6 +167,15 @@ static void check_scan(const bench *b, size_t threads, size_t Q, size_t k,
     exec_free(x);
 }
 
+/* To the bit; what pads a hit says nothing. */
+static void check_same(const store_hit *a, const store_hit *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(a[i].slot, b[i].slot);
+        assert_memory_equal(&a[i].score, &b[i].score, sizeof a[i].score);
+    }
+}
+
 static void check_all(const bench *b)
 {
     static const size_t Qs[] = {1, 3, 4, 33, QUERIES};
@@ -182,10 +191,9 @@ static void check_all(const bench *b)
     some.count = 1 + 2 + 64 + N - 512;
     some.bits[4] = UINT64_MAX;
     for (size_t i = 0; i < sizeof Qs / sizeof *Qs; i++) {
-        memset(hits, 0, sizeof hits), memset(again, 0, sizeof again);
         check_scan(b, 1, Qs[i], K, NULL, hits);
         check_scan(b, 3, Qs[i], K, NULL, again);
-        assert_memory_equal(hits, again, sizeof hits);
+        check_same(hits, again, Qs[i] * K);
         check_scan(b, 2, Qs[i], K, &some, hits);
     }
     check_scan(b, 2, 1, N, NULL, all);

@@ -69,14 +69,9 @@ madeup()
     python3 "$here/madeup.py" "$weights" "$wordnet" "$synsets" "$to/shards/madeup"
 }
 
-text_tower()
-{
-    python3 "$here/english.py" "$minilm" "$to/minilm"
-}
-
 assemble()
 {
-    "$clipc" assemble --image "$weights" --text "$to/minilm" --classes "$to/classes.tsv" \
+    "$clipc" assemble --image "$weights" --text "$minilm" --classes "$to/classes.tsv" \
         --seed 1 --license "Apache-2.0" --origin "clipc, recipes/default" \
         -f "$to/assembled.clipc"
 }
@@ -100,7 +95,7 @@ test_variations()
 
 [ $# -gt 0 ] && named=1 || named=0
 [ $# -gt 0 ] ||
-    set -- fetch list render lists shards held_out classes madeup text_tower assemble train quantize test_variations
+    set -- fetch list render lists shards held_out classes madeup assemble train quantize test_variations
 for step; do
     [ $named = 0 ] && [ -f "$to/$step.done" ] && continue
     echo "== $step, $(date +%H:%M:%S)"

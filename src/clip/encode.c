@@ -27,7 +27,8 @@ void clipc_ctx_free(clipc_ctx *c)
 /* Of a picture as the image tower sees it: [H,W,3]. */
 static size_t picture_bytes(const clipc_model *m)
 {
-    return 3 * m->info.image_size * m->info.image_columns;
+    const image_cfg *i = &m->source.cfg.image;
+    return 3 * i->image_size * image_columns(i);
 }
 
 /* Texts are rarely as long as can be: so many are taken at a time as have together no
@@ -66,10 +67,27 @@ static int check_options(const clipc_ctx_options *o, clipc_err *err)
     return CLIPC_OK;
 }
 
-static int make_buffers(clipc_ctx *c, clipc_err *err)
+/* Activations of both towers; with bytes, how much they would be. */
+static int make_acts(clipc_ctx *c, size_t *bytes, clipc_err *err)
 {
     const net *n = c->m->n;
     const size_t B = c->options.max_batch, T = n->cfg.text.context_length;
+    size_t part[2] = {0};
+    int rc = CLIPC_OK;
+
+    if (n->image)
+        rc = n->ops->acts_make(&c->image_acts, bytes ? &part[0] : NULL, n->image, B,
+                               TOWER_INFER, err);
+    if (rc == CLIPC_OK && n->text)
+        rc = n->text_ops->acts_make(&c->text_acts, bytes ? &part[1] : NULL, n->text,
+                                    most_texts(c), B * T, TOWER_INFER, err);
+    if (bytes) *bytes = part[0] + part[1];
+    return rc;
+}
+
+static int make_buffers(clipc_ctx *c, clipc_err *err)
+{
+    const net *n = c->m->n;
     const size_t a = n->image ? n->ops->scratch(n->image) : 0;
     const size_t b = n->text ? n->text_ops->scratch(n->text) : 0;
     arena measure = arena_measure();
@@ -78,16 +96,22 @@ static int make_buffers(clipc_ctx *c, clipc_err *err)
     if (rc != CLIPC_OK) return rc;
     c->e->k = c->m->k;
     c->e->precision = (compute)c->options.precision;
-    if (n->image)
-        rc = n->ops->acts_make(&c->image_acts, NULL, n->image, B, TOWER_INFER, err);
-    if (rc == CLIPC_OK && n->text)
-        rc = n->text_ops->acts_make(&c->text_acts, NULL, n->text, most_texts(c), B * T,
-                                    TOWER_INFER, err);
+    rc = make_acts(c, NULL, err);
     if (rc == CLIPC_OK) rc = tokens_work_new(&c->tokens, &c->m->tokens, err);
     take_buffers(c, &measure);
     if (rc == CLIPC_OK) rc = arena_new(&c->mem, measure.used, "context", err);
     if (rc == CLIPC_OK) take_buffers(c, &c->mem);
     return rc;
+}
+
+static void set_options(clipc_ctx *c, const clipc_model *m,
+                        const clipc_ctx_options *options)
+{
+    c->m = m;
+    if (options) c->options = *options;
+    if (!c->options.threads) c->options.threads = 1;
+    if (!c->options.max_batch) c->options.max_batch = 8;
+    if (!(c->options.max_megapixels > 0)) c->options.max_megapixels = 256;
 }
 
 int clipc_ctx_new(clipc_ctx **out, const clipc_model *m, const clipc_ctx_options *options,
@@ -98,15 +122,24 @@ int clipc_ctx_new(clipc_ctx **out, const clipc_model *m, const clipc_ctx_options
 
     *out = NULL;
     if (!c) return clipc_fail_memory(err, "context", sizeof *c);
-    c->m = m;
-    if (options) c->options = *options;
-    if (!c->options.threads) c->options.threads = 1;
-    if (!c->options.max_batch) c->options.max_batch = 8;
-    if (!(c->options.max_megapixels > 0)) c->options.max_megapixels = 256;
+    set_options(c, m, options);
     rc = check_options(&c->options, err);
     if (rc == CLIPC_OK) rc = make_buffers(c, err);
     if (rc == CLIPC_OK) *out = c;
     else clipc_ctx_free(c);
+    return rc;
+}
+
+int ctx_bytes(size_t *bytes, const clipc_model *m, const clipc_ctx_options *options,
+              clipc_err *err)
+{
+    arena measure = arena_measure();
+    clipc_ctx c = {0};
+
+    set_options(&c, m, options);
+    take_buffers(&c, &measure);
+    const int rc = make_acts(&c, bytes, err);
+    *bytes += measure.used;
     return rc;
 }
 

@@ -107,7 +107,9 @@ int clipc_model_open_with(clipc_model **out, const char *path,
     return rc;
 }
 
-int model_of_net(clipc_model **out, const net *n, const tokenizer *t, clipc_err *err)
+/* As yet without memory for the weights, of which its info tells. */
+static int shape_of_net(clipc_model **out, const net *n, const tokenizer *t,
+                        clipc_err *err)
 {
     static char nowhere[] = "the run's weights";
     clipc_model *m = calloc(1, sizeof *m);
@@ -120,14 +122,39 @@ int model_of_net(clipc_model **out, const net *n, const tokenizer *t, clipc_err 
     m->source = (model_source){
         .path = nowhere, .format = "open_clip", .config_by = "run", .cfg = n->cfg};
     rc = kernels_pick(&m->k, err);
-    if (rc == CLIPC_OK) rc = net_make(&m->n, &n->cfg, TOWER_INFER, err);
-    if (rc == CLIPC_OK) {
-        for (size_t i = 0; i < n->params.n; i++)
-            weights_place(*m->n->params.v[i].slot, &m->n->params.v[i],
-                          *n->params.v[i].slot, m->n->form, m->k);
-        fill_info(m);
-        *out = m, m = NULL;
+    if (rc == CLIPC_OK) rc = net_shape(&m->n, &n->cfg, TOWER_INFER, err);
+    if (rc == CLIPC_OK) *out = m, m = NULL;
+    clipc_model_free(m);
+    return rc;
+}
+
+int model_of_net(clipc_model **out, const net *n, const tokenizer *t, clipc_err *err)
+{
+    int rc = shape_of_net(out, n, t, err);
+    clipc_model *m = *out;
+
+    if (rc == CLIPC_OK) rc = net_room(m->n, err);
+    if (rc != CLIPC_OK) {
+        clipc_model_free(m);
+        *out = NULL;
+        return rc;
     }
+    for (size_t i = 0; i < n->params.n; i++)
+        weights_place(*m->n->params.v[i].slot, &m->n->params.v[i], *n->params.v[i].slot,
+                      m->n->form, m->k);
+    fill_info(m);
+    return CLIPC_OK;
+}
+
+int model_of_net_bytes(size_t *bytes, const net *n, const tokenizer *t, size_t threads,
+                       clipc_err *err)
+{
+    const clipc_ctx_options options = {.threads = threads};
+    clipc_model *m;
+    int rc = shape_of_net(&m, n, t, err);
+
+    if (rc == CLIPC_OK) rc = ctx_bytes(bytes, m, &options, err);
+    if (rc == CLIPC_OK) *bytes += net_bytes(m->n);
     clipc_model_free(m);
     return rc;
 }

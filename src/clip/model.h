@@ -41,6 +41,14 @@ struct clipc_ctx {
  * tokenizer are the net's and the caller's, who keep them as long. */
 int model_of_net(clipc_model **out, const net *n, const tokenizer *t, clipc_err *err);
 
+/* Bytes of that and of a context of default options but for its threads. */
+int model_of_net_bytes(size_t *bytes, const net *n, const tokenizer *t, size_t threads,
+                       clipc_err *err);
+
+/* Bytes of a context's activations and buffers, where m's net needs no memory. */
+int ctx_bytes(size_t *bytes, const clipc_model *m, const clipc_ctx_options *options,
+              clipc_err *err);
+
 /* clipc_encode_image_files, of pictures in memory too: bytes [n], where one has no
  * data or bytes is NULL, the name is a file's path. */
 int encode_pictures(clipc_ctx *c, float *out, const char *const *names, const span *bytes,

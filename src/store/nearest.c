@@ -297,7 +297,7 @@ static int scan_all(scan s, store_hit *hits, size_t *n_hits, size_t k, clipc_err
     const size_t Q = s.Q;
     int rc = check_queries(&s, err);
 
-    s.most = (size_t)s.among->count;
+    s.most = (size_t)s.among->slots;
     if (k < s.most && s.most - k > SPARE) s.most = k + SPARE;
     for (size_t q = 0; q < Q && rc == CLIPC_OK; q += AT_ONCE) {
         s.Q = min_size(AT_ONCE, Q - q);

@@ -12,7 +12,7 @@ enum { CHUNK_LEAST = 16 };
 size_t budget_total(const budget *b)
 {
     return b->program + b->weights + b->gradients + b->moments + b->activations +
-           b->batches + b->held_out + b->near;
+           b->batches + b->held_out + b->near + b->teacher + b->caches + b->evals;
 }
 
 static int measure(bool *fits, budget *b, const pass_cfg *how, net *n, size_t most,
@@ -74,23 +74,30 @@ int budget_fit(budget *b, pass_cfg *how, net *n, size_t most, clipc_err *err)
 
 void budget_print(char *out, size_t size, const budget *b, const pass_cfg *how)
 {
-    const double mib = 0x1p-20;
-    char near[48] = "";
+    const struct {
+        const char *what;
+        size_t bytes;
+        bool always;
+    } parts[] = {
+        {"weights", b->weights, true},      {"gradients", b->gradients, true},
+        {"moments", b->moments, true},      {"activations", b->activations, true},
+        {"batches", b->batches, true},      {"held-out data", b->held_out, true},
+        {"hard negatives", b->near, false}, {"the teacher", b->teacher, false},
+        {"caches", b->caches, false},       {"evaluations", b->evals, false},
+        {"the program", b->program, true}};
+    const char *before = ": ";
+    size_t at = (size_t)snprintf(out, size, "%.0f MiB of memory",
+                                 (double)budget_total(b) * 0x1p-20);
 
-    if (b->near)
-        snprintf(near, sizeof near, "hard negatives %.1f, ", (double)b->near * mib);
-    const int n = snprintf(
-        out, size,
-        "%.0f MiB of memory: weights %.1f, gradients %.1f, moments %.1f, activations "
-        "%.1f, batches %.1f, held-out data %.1f, %sthe program %.1f; ",
-        (double)budget_total(b) * mib, (double)b->weights * mib,
-        (double)b->gradients * mib, (double)b->moments * mib,
-        (double)b->activations * mib, (double)b->batches * mib, (double)b->held_out * mib,
-        near, (double)b->program * mib);
-
-    if (n < 0 || (size_t)n >= size) return;
-    snprintf(out + n, size - (size_t)n, "%zu of %zu pairs at a time%s", how->chunk,
-             how->batch, how->recompute ? ", blocks computed again" : "");
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0] && at < size; i++) {
+        if (!parts[i].always && !parts[i].bytes) continue;
+        at += (size_t)snprintf(out + at, size - at, "%s%s %.1f", before, parts[i].what,
+                               (double)parts[i].bytes * 0x1p-20);
+        before = ", ";
+    }
+    if (at < size)
+        snprintf(out + at, size - at, "; %zu of %zu pairs at a time%s", how->chunk,
+                 how->batch, how->recompute ? ", blocks computed again" : "");
 }
 
 int budget_limit(size_t *out, const json_t *config, const char *where, clipc_err *err)

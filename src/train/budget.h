@@ -12,7 +12,10 @@ typedef struct budget {
     size_t weights, gradients, moments, activations;
     size_t batches;  /* pictures and texts, made ahead */
     size_t held_out; /* validation's, its activations too */
-    size_t near;     /* what hard negatives are found by; 0: none are */
+    size_t near;     /* what hard negatives are found by; these and others 0: none */
+    size_t teacher;
+    size_t caches; /* features of locked towers, when all are kept */
+    size_t evals;  /* but for features of their pictures */
 } budget;
 
 size_t budget_total(const budget *b);

@@ -41,6 +41,13 @@ int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const cha
     return rc;
 }
 
+int eval_list_bytes(size_t *bytes, const eval_list *l, const net *n, const tokenizer *t,
+                    size_t threads, clipc_err *err)
+{
+    *bytes = 0;
+    return l->n ? model_of_net_bytes(bytes, n, t, threads, err) : CLIPC_OK;
+}
+
 int eval_list_run(const eval_list *l, const net *n, const tokenizer *t, size_t threads,
                   run_log *log, size_t step, clipc_trainer_on_eval *on_result, void *user,
                   clipc_err *err)

@@ -18,6 +18,11 @@ int eval_list_parse(eval_list *l, const json_t *eval, const char *dir, const cha
                     clipc_err *err);
 void eval_list_free(eval_list *l);
 
+/* Bytes that they take, one after the other, but for the features of their pictures; n
+ * needs no memory. */
+int eval_list_bytes(size_t *bytes, const eval_list *l, const net *n, const tokenizer *t,
+                    size_t threads, clipc_err *err);
+
 /* Runs all of them and logs each.  One that fails is told by on_result, with r NULL, and
  * the next goes on; only what ends the run is an error. */
 int eval_list_run(const eval_list *l, const net *n, const tokenizer *t, size_t threads,

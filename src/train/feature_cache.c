@@ -39,10 +39,20 @@ static int io_error(const feature_cache *c, const char *what, int why, clipc_err
                       strerror(why));
 }
 
-static size_t record_bytes(const feature_cache *c)
+static size_t bytes_of(size_t E)
 {
     /* An even number of floats, so that keys are aligned. */
-    return sizeof(record) + (c->E + 1) / 2 * 2 * sizeof(float);
+    return sizeof(record) + (E + 1) / 2 * 2 * sizeof(float);
+}
+
+static size_t record_bytes(const feature_cache *c)
+{
+    return bytes_of(c->E);
+}
+
+size_t feature_cache_bytes(size_t records, size_t E)
+{
+    return records * (bytes_of(E) + 3 * sizeof(size_t)); /* slots: two to four a record */
 }
 
 static record *record_at(const feature_cache *c, size_t i)

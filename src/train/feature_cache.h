@@ -24,6 +24,9 @@ int feature_cache_open(feature_cache **out, const char *path, uint64_t signature
                        size_t E, clipc_err *err);
 void feature_cache_close(feature_cache *c);
 
+/* Bytes of so many records of E numbers, and of their table. */
+size_t feature_cache_bytes(size_t records, size_t E);
+
 size_t feature_cache_count(const feature_cache *c);
 /* Any thread may ask. */
 bool feature_cache_has(feature_cache *c, uint64_t key);

@@ -61,21 +61,42 @@ static int open_cache(frozen *f, tower_side side, const char *folder, uint64_t a
     return rc;
 }
 
+/* Of an input of a tower. */
+static size_t input_bytes(const clip_cfg *c, tower_side side)
+{
+    const size_t S = c->image.image_size;
+
+    return side == SIDE_TEXT ? c->text.context_length * sizeof(int32_t)
+                             : 3 * S * S * sizeof(float);
+}
+
+/* Of what comes of it: the features, or what the tower's first part makes. */
+static size_t row_numbers(const net *n, tower_side side)
+{
+    return group_in_parts(&n->cfg, side) ? n->ops->parts->width(n->image)
+                                         : n->cfg.image.embed_dim;
+}
+
+size_t frozen_bytes(const net *n, tower_side side, size_t B, size_t inputs)
+{
+    const size_t E = row_numbers(n, side);
+    const size_t one = input_bytes(&n->cfg, side) + E * sizeof(float) + sizeof(uint64_t) +
+                       sizeof(size_t);
+
+    return B * one + feature_cache_bytes(inputs, E);
+}
+
 int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
                 uint64_t also, size_t B, clipc_err *err)
 {
-    const size_t S = n->cfg.image.image_size;
     frozen *f = calloc(1, sizeof *f);
     int rc;
 
     *out = NULL;
     if (!f) return clipc_fail_memory(err, folder, sizeof *f);
     f->n = n, f->first = group_in_parts(&n->cfg, side);
-    f->E = !f->first           ? n->cfg.image.embed_dim
-           : side == SIDE_TEXT ? n->text_ops->parts->width(n->text)
-                               : n->ops->parts->width(n->image);
-    f->row = side == SIDE_TEXT ? n->cfg.text.context_length * sizeof(int32_t)
-                               : 3 * S * S * sizeof(float);
+    f->E = row_numbers(n, side);
+    f->row = input_bytes(&n->cfg, side);
     f->keys = calloc(B, sizeof *f->keys);
     f->missing = calloc(B, sizeof *f->missing);
     f->inputs = calloc(B, f->row);
@@ -139,8 +160,7 @@ void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids
 
     for (size_t i = 0; i < C; i++) f->keys[i] = hash_bytes(0, ids + i * T, f->row);
     const size_t n = take_kept(f, out, f->keys, NULL, ids, C);
-    if (n && f->first) ops->parts->first(e, f->n->text, acts, f->features, inputs, n);
-    else if (n) ops->fwd(e, f->n->text, acts, f->features, inputs, n);
+    if (n) ops->fwd(e, f->n->text, acts, f->features, inputs, n);
     keep(f, out, f->keys, n);
 }
 

@@ -18,6 +18,9 @@ int frozen_open(frozen **out, const net *n, tower_side side, const char *folder,
                 uint64_t also, size_t B, clipc_err *err);
 void frozen_close(frozen *f);
 
+/* Bytes of that, when so many inputs are kept. */
+size_t frozen_bytes(const net *n, tower_side side, size_t B, size_t inputs);
+
 /* out [C,E] = the tower's features, not normalised, as its fwd gives them, or its first
  * part's [C,F]; acts are made for TOWER_EVAL, or for training of the second. */
 void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids,

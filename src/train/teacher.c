@@ -128,9 +128,11 @@ size_t teacher_scratch(const teacher *t)
     return max_size(t->n->ops->scratch(t->n->image), t->n->text_ops->scratch(t->n->text));
 }
 
-size_t teacher_bytes(const teacher *t)
+/* Weights in a mapped file come into memory when they are used. */
+size_t teacher_bytes(const teacher *t, size_t *taken)
 {
-    return t->bytes;
+    *taken = t->n->mem.size;
+    return t->bytes + (t->n->mapped ? net_bytes(t->n) : 0) + t->n->mem.size;
 }
 
 const float *teacher_pictures(teacher *t, exec *e, const batch *b)

@@ -19,8 +19,8 @@ const teacher_input *teacher_wants(const teacher *t);
 /* How many numbers its features are; what to give exec_new. */
 size_t teacher_dim(const teacher *t);
 size_t teacher_scratch(const teacher *t);
-/* Memory that its passes take, beside its weights. */
-size_t teacher_bytes(const teacher *t);
+/* Memory that it takes; of that so much is taken as soon as it is open. */
+size_t teacher_bytes(const teacher *t, size_t *taken);
 
 /* Its unit features of a batch's pictures [B,E], until the next call. */
 const float *teacher_pictures(teacher *t, exec *e, const batch *b);

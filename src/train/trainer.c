@@ -43,7 +43,7 @@ struct clipc_trainer {
     int lock; /* of `out`; -1: not taken */
     size_t step, skipped, broken_logged;
     double best;
-    char memory[384], summary[640];
+    char memory[512], summary[640];
 };
 
 void clipc_trainer_free(clipc_trainer *t)
@@ -309,7 +309,7 @@ static size_t scratch(const clipc_trainer *t)
 /* Numbers that a picture is kept as. */
 static size_t kept_width(const net *n)
 {
-    const size_t F = tower_parts(n->ops->parts, n->image);
+    const size_t F = n->ops->parts ? n->ops->parts->width(n->image) : 0;
     return F ? F : n->cfg.image.embed_dim;
 }
 
@@ -331,21 +331,50 @@ static int make_shapes(clipc_trainer *t, size_t *held_out, clipc_err *err)
     return rc;
 }
 
+/* When a picture's views, or its first caption in all templates, are kept. */
+static size_t cache_bytes(const clipc_trainer *t)
+{
+    const train_cfg *c = &t->cfg;
+    const size_t B = c->data.batch, n = dataset_count(t->data);
+    const size_t texts = n * max_size(1, c->data.n_templates);
+
+    return (c->cache_texts ? frozen_bytes(t->net, SIDE_TEXT, B, texts) : 0) +
+           (c->data.views ? frozen_bytes(t->net, SIDE_IMAGE, B, n * c->data.views) : 0);
+}
+
+/* What a teacher takes, its classes too; what of it the process has already is not the
+ * program's. */
+static int add_teacher(budget *b, const clipc_trainer *t, clipc_err *err)
+{
+    size_t taken, of_classes = 0;
+    int rc = CLIPC_OK;
+
+    if (!t->teacher) return CLIPC_OK;
+    if (t->classes)
+        rc = classes_make(t->classes, &of_classes, teacher_dim(t->teacher), err);
+    b->teacher = teacher_bytes(t->teacher, &taken) + of_classes;
+    b->program -= min_size(taken, b->program);
+    return rc;
+}
+
 /* How the towers are passed, for memory's sake. */
 static int choose_pass(clipc_trainer *t, size_t held_out, clipc_err *err)
 {
     const train_cfg *c = &t->cfg;
     const size_t B = c->data.batch, weights = net_bytes(t->net);
-    const size_t taught = t->teacher ? teacher_bytes(t->teacher) : 0;
-    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float) + taught,
+    budget b = {.program = resident_bytes() + GEMM_PACK_FLOATS * sizeof(float),
                 .weights = c->ema > 0.0f ? 2 * weights : weights,
                 .gradients = net_bytes(t->optimizer.grads),
                 .moments = optimizer_bytes(&t->optimizer),
                 .batches = dataset_batch_bytes(t->data),
-                .held_out = held_out};
+                .held_out = held_out,
+                .caches = cache_bytes(t)};
     const neighbours_cfg near = near_cfg(t);
     int rc = c->hard_negatives ? neighbours_make(NULL, &b.near, &near, err) : CLIPC_OK;
 
+    if (rc == CLIPC_OK) rc = add_teacher(&b, t, err);
+    if (rc == CLIPC_OK)
+        rc = eval_list_bytes(&b.evals, &c->evals, t->net, &c->tokenizer, c->threads, err);
     t->pass_cfg = (pass_cfg){.batch = B,
                              .chunk = c->chunk ? min_size(c->chunk, B) : B,
                              .recompute = c->recompute,
@@ -537,7 +566,10 @@ static int save_model(const clipc_trainer *t, const net *n, const char *inner,
 int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 {
     const checkpoint c = checkpoint_of(t);
-    int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
+    int rc = log_broken(t, err); /* what it counts will not be told again */
+
+    if (rc == CLIPC_OK)
+        rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
     if (rc == CLIPC_OK) rc = save_model(t, t->net, NULL, err);
     if (rc == CLIPC_OK && t->ema) rc = save_model(t, t->ema, "ema", err);
