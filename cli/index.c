@@ -53,7 +53,7 @@ static void print_changes(const clipc_index_changes *c, const char *what)
 
 static int code_of(const clipc_index_changes *c)
 {
-    return c->stopped ? EXIT_STOPPED : c->failed || c->busy ? EXIT_SOME : EXIT_DONE;
+    return c->failed || c->busy ? EXIT_SOME : EXIT_DONE;
 }
 
 static int update_paths(keeper *k, char **operands, size_t n)
@@ -69,13 +69,18 @@ static int update_paths(keeper *k, char **operands, size_t n)
         print_changes(&c, operands[i]);
         if (code == EXIT_DONE) code = code_of(&c);
     }
-    return cli_interrupted() ? EXIT_STOPPED : code;
+    return code;
+}
+
+static int end_update(int code)
+{
+    return cli_interrupted() ? indexing_stopped() : code;
 }
 
 static int run_add(keeper *k, char **operands, size_t n)
 {
     k->g.update.remember = 1;
-    return update_paths(k, operands, n);
+    return end_update(update_paths(k, operands, n));
 }
 
 static int update_once(keeper *k, char **operands, size_t n)
@@ -116,13 +121,12 @@ static int keep_watching(keeper *k, char **operands, size_t n)
         fflush(stdout);
     } while (!cli_interrupted() && folder_watch_wait(k->watched));
     close(k->watched);
-    if (rc != CLIPC_OK) return cli_fail(&k->g.s.err);
-    return cli_interrupted() ? EXIT_STOPPED : code;
+    return rc == CLIPC_OK ? code : cli_fail(&k->g.s.err);
 }
 
 static int run_update(keeper *k, char **operands, size_t n)
 {
-    return k->watch ? keep_watching(k, operands, n) : update_once(k, operands, n);
+    return end_update((k->watch ? keep_watching : update_once)(k, operands, n));
 }
 
 /* ---- remove ---- */

@@ -295,12 +295,14 @@ static int run(finder *f)
 
     if (rc == CLIPC_OK && updates) rc = indexing_update(&f->g, scope, &changes);
     if (!f->all) f->o.folder = scope;
-    rc = rc == CLIPC_OK ? find(f) : cli_fail(&f->g.s.err);
+    rc = rc != CLIPC_OK    ? cli_fail(&f->g.s.err)
+         : changes.stopped ? indexing_stopped()
+                           : find(f);
     free(scope);
     if (changes.failed)
         fprintf(stderr, "clipc: %zu could not be read: clipc index list --failed\n",
                 changes.failed);
-    return changes.stopped ? indexing_stopped() : rc;
+    return rc;
 }
 
 static int check_usage(const finder *f)

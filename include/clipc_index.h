@@ -67,7 +67,8 @@ typedef struct clipc_index_update_options {
     size_t n_exclude;
     /* Pictures that are read, of those that are new or changed; or NULL. */
     void (*on_progress)(void *user, size_t done, size_t total);
-    /* A picture or a folder that could not be read now, and why; or NULL. */
+    /* A picture or a folder that could not be read now, and why; also a folder that is
+     * empty and was not, as of a drive that is not there; or NULL. */
     void (*on_failed)(void *user, const char *path, const clipc_err *why);
     int (*stop)(void *user); /* asked between batches; 1: enough, what is done is kept */
     void *user;

@@ -6,6 +6,7 @@
 #include "base/sizes.h"
 #include "base/walk.h"
 #include "index/batch.h"
+#include "index/emptied.h"
 #include "index/folders.h"
 #include "index/known.h"
 
@@ -169,6 +170,7 @@ static bool below_lost(const update *u, const char *path)
 
 static int remove_gone(update *u)
 {
+    emptied e = {.on = u->o.on_failed, .user = u->o.user};
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < u->before.n; i++) {
@@ -177,7 +179,10 @@ static int remove_gone(update *u)
         if (!u->count->removed++) rc = index_write_begin(u->x, u->err);
         if (rc != CLIPC_OK) return rc;
         rc = store_item_remove(u->x->s, f->id, u->err);
+        emptied_add(&e, known_path(&u->before, f));
     }
+    if (rc != CLIPC_OK) e.on = NULL; /* nothing will have gone */
+    emptied_end(&e);
     return u->count->removed ? index_write_end(u->x, rc, u->err) : rc;
 }
 
