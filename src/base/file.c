@@ -290,9 +290,11 @@ const char *path_ending(const char *path)
 
 bool ending_is_picture(const char *ending)
 {
-    static const char *const known[] = {"jpg",  "jpeg", "png",  "webp", "gif", "bmp",
-                                        "pbm",  "pgm",  "ppm",  "pnm",  "tif", "tiff",
-                                        "heic", "heif", "avif", "jxl"};
+    static const char *const known[] = {
+        "jpg", "jpeg", "png",  "webp", "gif",  "bmp",  "pbm", "pgm", "ppm",
+        "pnm", "tif",  "tiff", "heic", "heif", "avif", "jxl", "3fr", "arw",
+        "cr2", "cr3",  "crw",  "dcr",  "dng",  "erf",  "kdc", "mrw", "nef",
+        "nrw", "orf",  "pef",  "raf",  "rw2",  "sr2",  "srf", "srw", "x3f"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcasecmp(ending, known[i]) == 0) return true;

@@ -309,7 +309,7 @@ static size_t scratch(const clipc_trainer *t)
 /* Numbers that a picture is kept as. */
 static size_t kept_width(const net *n)
 {
-    const size_t F = tower_parts(n->ops->parts, n->image);
+    const size_t F = n->ops->parts ? n->ops->parts->width(n->image) : 0;
     return F ? F : n->cfg.image.embed_dim;
 }
 

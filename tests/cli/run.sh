@@ -189,13 +189,13 @@ fast() { # JPEGs as Pillow makes them small; a smaller limit still counts; other
 formats_in_folder() { # in order of name; what needs a library that is not there says so
     mkdir "$T/all" && cp tests/golden/modern/RGB_37x29.* tests/golden/modern/RGB_lossy.jxl \
         tests/golden/modes/tiff_grey12.tif tests/golden/formats/1.bmp tests/golden/formats/ramp.gif \
-        tests/golden/formats/1.pnm "$T/all" && cp tests/golden/formats/rgb_3.ppm "$T/all/Z.PPM" &&
+        tests/golden/formats/1.pnm tests/golden/raw/one.nef tests/golden/raw/no_preview.dng "$T/all" && cp tests/golden/formats/rgb_3.ppm "$T/all/Z.PPM" &&
         echo text >"$T/all/notes.txt"
     "$CLIPC" preprocess "$T/all" --recipe hf -o "$T/all.npy" 2>"$T/err"
     sed 's/.*all\/\(.*\)","row.*/\1/' "$T/all.npy.jsonl" >"$T/rows"
-    for name in 1.bmp 1.pnm RGB_37x29.avif RGB_37x29.heic RGB_lossy.jxl Z.PPM ramp.gif tiff_grey12.tif; do
+    for name in 1.bmp 1.pnm RGB_37x29.avif RGB_37x29.heic RGB_lossy.jxl Z.PPM one.nef ramp.gif tiff_grey12.tif; do
         grep -q "$name.* lib" "$T/err" || echo $name
-    done | cmp -s - "$T/rows"
+    done | cmp -s - "$T/rows" && grep -q 'no_preview.dng: .*\(preview$\|libraw\)' "$T/err"
 }
 huge_claims() {
     for claim in tests/golden/claims/*; do
