@@ -134,9 +134,11 @@ static void test_every(void **state)
 
 static void put_file(const char *path, const void *data, size_t size)
 {
-    clipc_err err;
+    FILE *f = fopen(path, "wb");
 
-    CHECK_OK(file_replace(path, data, size, &err), err);
+    assert_non_null(f);
+    assert_int_equal(fwrite(data, 1, size, f), size);
+    fclose(f);
 }
 
 /* videos: what is none, or too large, or only says where another file is, is an error
@@ -182,9 +184,9 @@ static void test_damaged(void **state)
     check_picture(&s.im[1], VIDEO "cuts.mkv.2.png");
     shown_free(&s);
     CHECK_OK(file_mkdirs("build/test_video", &err), err);
-    for (size_t i = 0; i < 3 * 40; i++) {
+    for (size_t i = 0; i < 3 * 20; i++) {
         buf b = {0};
-        CHECK_OK(file_read(&b, names[i / 40], 1 << 20, &err), err);
+        CHECK_OK(file_read(&b, names[i / 20], 1 << 20, &err), err);
         for (int k = 0; k < 4; k++) b.data[rng_below(&r, b.len)] = (char)rng_u64(&r);
         put_file("build/test_video/damaged", b.data,
                  i % 2 ? b.len : rng_below(&r, b.len));
