@@ -98,6 +98,12 @@ const char *place_in_video(double seconds)
     return text;
 }
 
+int indexing_stopped(void)
+{
+    fputs("clipc: stopped; what was indexed is kept\n", stderr);
+    return EXIT_STOPPED;
+}
+
 const char *path_from_here(const char *path)
 {
     static char here[PATH_MAX];

@@ -58,6 +58,8 @@ int indexing_update(indexing *g, const char *path, clipc_index_changes *out);
 
 /* "  0:01:25", how far into a video, or "" of a picture; until the next call. */
 const char *place_in_video(double seconds);
+/* Says that the update was stopped; returns EXIT_STOPPED. */
+int indexing_stopped(void);
 
 /* path below the working folder if that holds it, else as it is; shown to people. */
 const char *path_from_here(const char *path);

@@ -54,7 +54,8 @@ enum {
     CLIPC_ERR_EXISTS = -6,  /* would overwrite */
     CLIPC_ERR_TEXT = -7,    /* a text is not UTF-8 or too long */
     CLIPC_ERR_FEATURE = -8, /* not in this build, or this model cannot */
-    CLIPC_ERR_NUMBER = -9   /* a NaN or an infinity where a number is needed */
+    CLIPC_ERR_NUMBER = -9,  /* a NaN or an infinity where a number is needed */
+    CLIPC_ERR_STOPPED = -10 /* the caller's callback asked for it */
 };
 
 /* What went wrong, and where.  Written by the innermost function that noticed. */
@@ -418,6 +419,8 @@ typedef struct clipc_eval_options {
     const char *train; /* linear probe: the set that it is learned from */
     double C;          /* linear probe; 0: found by a sweep on a fifth of `train` */
     void (*on_progress)(void *user, size_t done, size_t total); /* pictures; or NULL */
+    /* Hears why a picture could not be decoded, also one of `train`; or NULL. */
+    void (*on_failed)(void *user, const clipc_err *why);
     void *user;
 } clipc_eval_options;
 
