@@ -163,6 +163,7 @@ static int list_entry(void *user, const clipc_index_entry *e)
         json_print_string(e->key);
         if (e->width) printf(",\"width\":%u,\"height\":%u", e->width, e->height);
         if (e->time) printf(",\"time\":%lld", (long long)e->time);
+        if (e->seconds >= 0.0) printf(",\"seconds\":%.3f", e->seconds);
         if (e->meta) printf(",\"meta\":%s", e->meta);
         if (e->failed) printf(",\"failed\":"), json_print_string(e->failed);
         puts("}");
@@ -171,7 +172,7 @@ static int list_entry(void *user, const clipc_index_entry *e)
     } else if (k->failed) {
         puts(e->failed);
     } else {
-        puts(path_from_here(e->key));
+        printf("%s%s\n", path_from_here(e->key), place_in_video(e->seconds));
     }
     return CLIPC_OK;
 }
@@ -286,9 +287,10 @@ static int run_import(keeper *k, char **operands, size_t n)
 
 /* ---- which one ---- */
 
-static const opt write_table[] = {INDEXING_OPTS};
+static const opt write_table[] = {INDEXING_OPTS, VIDEO_OPTS};
 static const opt update_table[] = {
     INDEXING_OPTS,
+    VIDEO_OPTS,
     {"watch", 'w', NULL, "go on whenever something changes, until Ctrl-C"}};
 static const opt whose_table[] = {WHOSE_OPTS};
 static const opt stats_table[] = {WHOSE_OPTS, {"json", 'j', NULL, "one JSON object"}};

@@ -27,6 +27,13 @@
         "exclude", 'x', "GLOB", "not what has such a name, or path below; repeatable" \
     }
 
+/* And of those that take videos, too. */
+#define VIDEO_OPTS                                                          \
+    {"videos", 0, NULL, "videos, too: pictures out of them"},               \
+    {                                                                       \
+        "every", 0, "SECONDS", "between those, beside changes of scene (5)" \
+    }
+
 typedef struct indexing {
     session s;
     const char *folder; /* of the index */
@@ -49,6 +56,8 @@ void indexing_close(indexing *g);
  * progress line, telling what fails. */
 int indexing_update(indexing *g, const char *path, clipc_index_changes *out);
 
+/* "  0:01:25", how far into a video, or "" of a picture; until the next call. */
+const char *place_in_video(double seconds);
 /* Says that the update was stopped; returns EXIT_STOPPED. */
 int indexing_stopped(void);
 

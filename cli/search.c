@@ -15,6 +15,7 @@
 
 static const opt table[] = {
     INDEXING_OPTS,
+    VIDEO_OPTS,
     {"number", 'n', "K", "as many pictures at most (10)"},
     {"min-score", 0, "X", "none whose cosine is below X"},
     {"like", 0, "FILE", "as an operand that is a picture; repeatable"},
@@ -179,6 +180,7 @@ static void print_json(const clipc_index_hit *h)
     printf(",\"score\":%.6f", (double)h->score);
     if (h->width) printf(",\"width\":%u,\"height\":%u", h->width, h->height);
     if (h->time) printf(",\"time\":%lld", (long long)h->time);
+    if (h->seconds >= 0.0) printf(",\"seconds\":%.3f", h->seconds);
     if (h->meta) printf(",\"meta\":%s", h->meta);
     puts("}");
 }
@@ -189,7 +191,9 @@ static void print_hits(const finder *f, const clipc_index_hits *hits)
         const clipc_index_hit *h = &hits->v[i];
         if (f->json) print_json(h);
         else if (f->print0) fwrite(h->key, 1, strlen(h->key) + 1, stdout);
-        else printf("%7.4f  %s\n", (double)h->score, path_from_here(h->key));
+        else
+            printf("%7.4f  %s%s\n", (double)h->score, path_from_here(h->key),
+                   place_in_video(h->seconds));
     }
 }
 
@@ -202,7 +206,9 @@ static int add_to_page(finder *f, const clipc_index_hit *h, buf *file)
     clipc_err why;
 
     snprintf(bar.value, sizeof bar.value, "%.4f", (double)h->score);
-    if (file_read(file, h->key, FILE_LIMIT, &why) != CLIPC_OK) figure.instead = why.msg;
+    if (h->seconds >= 0.0) figure.instead = place_in_video(h->seconds);
+    else if (file_read(file, h->key, FILE_LIMIT, &why) != CLIPC_OK)
+        figure.instead = why.msg;
     return gallery_add(&f->page, &figure, (span){(const uint8_t *)file->data, file->len},
                        f->g.s.options.max_megapixels, &f->g.s.err);
 }

@@ -60,8 +60,10 @@ CLIPC_API void clipc_index_close(clipc_index *x);
 typedef struct clipc_index_update_options {
     int hidden;   /* names that begin with a dot, too */
     int one_disk; /* not what lies on other file systems */
-    int remember; /* the folder, with these three: clipc_index_update_all takes it, and
+    int remember; /* the folder, with these: clipc_index_update_all takes it, and
                      updates of what lies below it begin with them */
+    int videos;   /* new ones, too; what the index has of videos is kept up anyway */
+    double every; /* 5: seconds between pictures of a video, beside changes of scene */
     /* Patterns of the shell, of names, or of paths below the folder if with a '/'. */
     const char *const *exclude;
     size_t n_exclude;
@@ -164,6 +166,7 @@ typedef struct clipc_index_hit {
     char *key;
     char *meta;             /* JSON text, or NULL */
     int64_t time;           /* seconds since 1970; 0: unknown */
+    double seconds;         /* from the start of a video; below 0: a picture */
     uint32_t width, height; /* 0: unknown */
 } clipc_index_hit;
 
@@ -226,6 +229,7 @@ typedef struct clipc_index_entry {
     const char *meta;    /* NULL: none */
     const char *failed;  /* why there is no vector; NULL: there is */
     const float *vector; /* [dim]; NULL where it failed */
+    double seconds;      /* from the start of a video; below 0: a picture, or it failed */
     int64_t bytes, time;
     uint32_t width, height;
 } clipc_index_entry;

@@ -35,6 +35,8 @@ want libtiff-dev pkg-config --exists libtiff-4
 want libheif-dev pkg-config --exists libheif
 want libjxl-dev pkg-config --exists libjxl
 want libraw-dev pkg-config --exists libraw_r
+want libavformat-dev pkg-config --exists libavformat
+want libswscale-dev pkg-config --exists libswscale
 want libcurl4-openssl-dev pkg-config --exists libcurl
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang

@@ -31,6 +31,9 @@ static const char loadable[] = ""
 #ifdef CLIPC_HAVE_RAW
                                " libraw"
 #endif
+#ifdef CLIPC_HAVE_FFMPEG
+                               " FFmpeg"
+#endif
 #ifdef CLIPC_HAVE_CURL
                                " libcurl"
 #endif

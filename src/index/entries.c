@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "index/folders.h"
+#include "index/frames.h"
 
 int index_each_below(clipc_index *x, const char *folder, store_filter f, store_item_fn fn,
                      void *arg, clipc_err *err)
@@ -19,6 +20,8 @@ int index_each_below(clipc_index *x, const char *folder, store_filter f, store_i
         f.key = bytes_of(folder, strlen(folder));
         rc = store_each_item(x->s, &f, fn, arg, err);
         f.key = (store_bytes){0};
+        f.prefix = bytes_of(folder, strlen(folder) + 1); /* a video's later pictures */
+        if (rc == CLIPC_OK) rc = store_each_item(x->s, &f, fn, arg, err);
         f.prefix = bytes_of(below, strlen(below));
     }
     if (rc == CLIPC_OK) rc = store_each_item(x->s, &f, fn, arg, err);
@@ -49,6 +52,27 @@ static int note_id(void *arg, const store_item *item)
     return CLIPC_OK;
 }
 
+/* Within a write. */
+static int remove_ids(ids *l, clipc_index *x)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < l->n; i++)
+        rc = store_item_remove(x->s, l->v[i], l->err);
+    free(l->v);
+    return rc;
+}
+
+int index_remove_frames(clipc_index *x, const char *path, clipc_err *err)
+{
+    const store_filter f = {.root = x->root, .prefix = bytes_of(path, strlen(path) + 1)};
+    ids l = {.err = err};
+    const int rc = store_each_item(x->s, &f, note_id, &l, err);
+    const int removed = remove_ids(&l, x);
+
+    return rc == CLIPC_OK ? removed : rc;
+}
+
 int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_err *err)
 {
     ids l = {.err = err};
@@ -57,11 +81,9 @@ int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_e
     if (rc != CLIPC_OK) return rc;
     rc = index_each_below(x, key, (store_filter){0}, note_id, &l, err);
     if (rc == CLIPC_OK) rc = folders_forget(x, key, err);
-    for (size_t i = 0; rc == CLIPC_OK && i < l.n; i++)
-        rc = store_item_remove(x->s, l.v[i], err);
-    rc = index_write_end(x, rc, err);
+    const int gone = remove_ids(&l, x);
+    rc = index_write_end(x, rc == CLIPC_OK ? gone : rc, err);
     if (rc == CLIPC_OK && removed) *removed = l.n;
-    free(l.v);
     return rc;
 }
 
@@ -90,14 +112,16 @@ static int tell_entry(void *arg, const store_item *item)
     if (rc == CLIPC_OK && there)
         rc = store_vector_get(w->x->s, w->vector, NULL, w->x->space, slot, w->err);
     if (rc != CLIPC_OK || (!there && !item->error)) return rc; /* another model's */
-    return w->on(w->user, &(clipc_index_entry){.key = w->key.data,
-                                               .meta = item->meta,
-                                               .failed = item->error,
-                                               .vector = there ? w->vector : NULL,
-                                               .bytes = item->size,
-                                               .time = item->time,
-                                               .width = (uint32_t)item->width,
-                                               .height = (uint32_t)item->height});
+    return w->on(w->user, &(clipc_index_entry){
+                              .key = w->key.data,
+                              .meta = item->meta,
+                              .failed = item->error,
+                              .seconds = item->error ? -1.0 : frames_seconds(item),
+                              .vector = there ? w->vector : NULL,
+                              .bytes = item->size,
+                              .time = item->time,
+                              .width = (uint32_t)item->width,
+                              .height = (uint32_t)item->height});
 }
 
 int clipc_index_each(clipc_index *x, const char *folder,

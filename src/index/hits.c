@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/sizes.h"
-#include "index/index.h"
+#include "index/frames.h"
 
 /* ---- the query ---- */
 
@@ -140,6 +140,7 @@ static int take_hit(void *arg, const store_item *it)
                                      .key = key,
                                      .meta = meta,
                                      .time = it->time,
+                                     .seconds = frames_seconds(it),
                                      .width = (uint32_t)it->width,
                                      .height = (uint32_t)it->height};
     return CLIPC_OK;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "index/index.h"
+#include "index/frames.h"
 
 enum {
     SIDE = 32,    /* pixels that are compared, after a resize */
@@ -60,6 +60,7 @@ static int note_picture(void *arg, const store_item *it)
     twins *t = arg;
     uint64_t slot;
     bool there = false;
+    if (frames_seconds(it) >= 0.0) return CLIPC_OK; /* whose pixels no file has */
     int rc = it->hashed ? store_vector_find(t->x->s, &slot, &there, t->x->space,
                                             &it->hash, t->err)
                         : CLIPC_OK;
