@@ -16,7 +16,7 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
 # and missed by name, where those are not there either.
 have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2)
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
-        $(call have,libcurl,CURL)
+        $(call have,libcurl,CURL) $(call have,chafa,CHAFA)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm
@@ -73,6 +73,9 @@ $B/%.o: %.c
 $B/src/tensor/%.o: EXTRA = -ffp-contract=fast
 # Tests and applications may be looked into by debuggers and plugins; nothing is exported.
 $B/tests/%.o $B/bench/%.o $B/fuzz/%.o: EXTRA = -Itests -Ibench -Wno-missing-prototypes
+
+# GLib's headers, which chafa.h includes, lie in folders of their own.
+$B/cli/thumbs.o: EXTRA = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags chafa 2>/dev/null))
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
