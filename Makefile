@@ -16,7 +16,8 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
 # and missed by name, where those are not there either.
 have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2)
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
-        $(call have,libcurl,CURL) $(call have,chafa,CHAFA)
+        $(call have,libraw_r,RAW) $(call have,libcurl,CURL) \
+        $(call have,chafa,CHAFA)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm

@@ -132,7 +132,7 @@ int cmd_convert(int argc, char **argv)
     clipc_err err;
     int rc;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (!two_names(argc - at, argv + at)) return cli_usage("convert", "takes IN and OUT");
     if ((rc = check_convert(&c, argv[at + 1])) != EXIT_DONE) return rc;
     if (c.mismatched && (rc = measure_min_score(&c, argv[at])) != EXIT_DONE) return rc;
@@ -252,7 +252,7 @@ int cmd_quantize(int argc, char **argv)
     clipc_err err;
     int rc;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (!two_names(argc - at, argv + at))
         return cli_usage("quantize", "takes IN and OUT");
     session a = {.command = "quantize", .model_name = argv[at], .open = c.options.open};
