@@ -17,7 +17,8 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
 have = $(if $(shell pkg-config --exists "$1" && echo yes),-DCLIPC_HAVE_$2)
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
         $(call have,libraw_r,RAW) $(call have,libcurl,CURL) \
-        $(call have,libavformat >= 59 libavformat < 60 libavcodec libswscale,FFMPEG)
+        $(call have,libavformat >= 59 libavformat < 60 libavcodec libswscale,FFMPEG) \
+        $(call have,chafa,CHAFA)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm
@@ -74,6 +75,9 @@ $B/%.o: %.c
 $B/src/tensor/%.o: EXTRA = -ffp-contract=fast
 # Tests and applications may be looked into by debuggers and plugins; nothing is exported.
 $B/tests/%.o $B/bench/%.o $B/fuzz/%.o: EXTRA = -Itests -Ibench -Wno-missing-prototypes
+
+# GLib's headers, which chafa.h includes, lie in folders of their own.
+$B/cli/thumbs.o: EXTRA = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags chafa 2>/dev/null))
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
 

@@ -38,6 +38,7 @@ want libraw-dev pkg-config --exists libraw_r
 want libavformat-dev pkg-config --exists libavformat
 want libswscale-dev pkg-config --exists libswscale
 want libcurl4-openssl-dev pkg-config --exists libcurl
+want "libchafa-dev libglib2.0-dev" pkg-config --exists chafa
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang
     need clang-format command -v clang-format

@@ -37,6 +37,9 @@ static const char loadable[] = ""
 #ifdef CLIPC_HAVE_CURL
                                " libcurl"
 #endif
+#ifdef CLIPC_HAVE_CHAFA
+                               " libchafa"
+#endif
     ;
 
 void clipc_about(char *out, size_t out_size)
