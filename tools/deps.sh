@@ -35,6 +35,7 @@ want libtiff-dev pkg-config --exists libtiff-4
 want libheif-dev pkg-config --exists libheif
 want libjxl-dev pkg-config --exists libjxl
 want libcurl4-openssl-dev pkg-config --exists libcurl
+want libpq-dev pkg-config --exists libpq
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang
     need clang-format command -v clang-format

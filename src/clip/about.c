@@ -31,6 +31,9 @@ static const char loadable[] = ""
 #ifdef CLIPC_HAVE_CURL
                                " libcurl"
 #endif
+#ifdef CLIPC_HAVE_PQ
+                               " libpq"
+#endif
     ;
 
 void clipc_about(char *out, size_t out_size)

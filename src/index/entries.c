@@ -1,7 +1,5 @@
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "index/folders.h"
@@ -138,31 +136,15 @@ static int count_failed(void *arg, const store_item *item)
     return CLIPC_OK;
 }
 
-/* Bytes of the files of a folder, and of what lies below. */
-static uint64_t bytes_below(const char *folder)
-{
-    DIR *d = opendir(folder);
-    uint64_t sum = 0;
-    struct stat st;
-
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char *path = *e->d_name == '.' ? NULL : path_join(folder, e->d_name);
-        if (path && lstat(path, &st) == 0)
-            sum += S_ISDIR(st.st_mode) ? bytes_below(path) : (uint64_t)st.st_size;
-        free(path);
-    }
-    if (d) closedir(d);
-    return sum;
-}
-
 int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x, clipc_err *err)
 {
     store_space space = {0};
     int rc = CLIPC_OK;
 
-    *out = (clipc_index_stats){.dim = x->dim, .bytes = bytes_below(x->folder)};
+    *out = (clipc_index_stats){.dim = x->dim};
     index_lock(x);
-    rc = store_each_space(x->s, count_space, out, err);
+    rc = store_bytes_of(x->s, &out->bytes, err);
+    if (rc == CLIPC_OK) rc = store_each_space(x->s, count_space, out, err);
     if (rc == CLIPC_OK)
         rc = index_each_below(x, NULL, (store_filter){.failed = true}, count_failed, out,
                               err);
