@@ -385,7 +385,7 @@ static void test_hnsw(void **state)
     fill(there, 0, N);
     fill(here, 0, N);
     sql("ANALYZE");
-    sql("ALTER DATABASE postgres SET enable_seqscan = off");
+    sql("ALTER DATABASE postgres SET enable_sort = off");
     clipc_index_close(there);
     there = open_index(url, 1);
     for (uint64_t q = 0; q < QUERIES; q++) {
@@ -404,7 +404,7 @@ static void test_hnsw(void **state)
     clipc_index_close(there);
     clipc_index_close(here);
     sql("SELECT pg_stat_force_next_flush()");
-    sql("ALTER DATABASE postgres RESET enable_seqscan");
+    sql("ALTER DATABASE postgres RESET enable_sort");
     assert_true(sql_number("SELECT sum(idx_scan)::bigint FROM pg_stat_user_indexes"
                            " WHERE indexrelname LIKE 'vector_%_hnsw'") >= QUERIES);
 }

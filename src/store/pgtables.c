@@ -186,7 +186,8 @@ static int kept_as(struct pg *p, dtype *type, clipc_err *err)
 
 static int make_vectors(struct pg *p, const pg_space *is, clipc_err *err)
 {
-    /* What pgvector's HNSW takes. */
+    /* What pgvector's HNSW takes.  Its own ef_construction, 64, finds 77 % where 128
+     * finds 93 % (pgsearch.c). */
     const size_t most = is->type == DT_F16 ? 4000 : 2000;
     char sql[256];
     int rc;
@@ -199,7 +200,7 @@ static int make_vectors(struct pg *p, const pg_space *is, clipc_err *err)
     rc = pg_run(&p->link, NULL, sql, NULL, err);
     snprintf(sql, sizeof sql,
              "CREATE INDEX vector_%" PRId64 "_hnsw ON clipc.vector_%" PRId64
-             " USING hnsw (embedding %s_ip_ops)",
+             " USING hnsw (embedding %s_ip_ops) WITH (ef_construction = 128)",
              is->id, is->id, is->sql_type);
     return rc == CLIPC_OK && is->dim <= most ? pg_run(&p->link, NULL, sql, NULL, err)
                                              : rc;
