@@ -17,7 +17,7 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
 have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2 \
             $(shell pkg-config --cflags-only-I $1))
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
-        $(call have,libcurl,CURL) $(call have,libpq,PQ)
+        $(call have,libraw_r,RAW) $(call have,libcurl,CURL) $(call have,libpq,PQ)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm
