@@ -66,32 +66,25 @@ int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_e
 /* ---- walking ---- */
 
 typedef struct walking {
-    clipc_index *x;
     int (*on)(void *user, const clipc_index_entry *e);
     void *user;
-    float *vector; /* [dim] */
-    buf key;       /* with its NUL */
+    buf key; /* with its NUL */
     clipc_err *err;
 } walking;
 
 static int tell_entry(void *arg, const store_item *item)
 {
     walking *w = arg;
-    uint64_t slot;
-    bool there = false;
-    int rc = CLIPC_OK;
+    int rc;
 
+    if (!item->row && !item->error) return CLIPC_OK; /* another model's */
     buf_clear(&w->key);
     rc = buf_add(&w->key, item->key.data, item->key.size, w->err);
-    if (rc == CLIPC_OK && item->hashed)
-        rc = store_vector_find(w->x->s, &slot, &there, w->x->space, &item->hash, w->err);
-    if (rc == CLIPC_OK && there)
-        rc = store_vector_get(w->x->s, w->vector, NULL, w->x->space, slot, w->err);
-    if (rc != CLIPC_OK || (!there && !item->error)) return rc; /* another model's */
+    if (rc != CLIPC_OK) return rc;
     return w->on(w->user, &(clipc_index_entry){.key = w->key.data,
                                                .meta = item->meta,
                                                .failed = item->error,
-                                               .vector = there ? w->vector : NULL,
+                                               .vector = item->row,
                                                .bytes = item->size,
                                                .time = item->time,
                                                .width = (uint32_t)item->width,
@@ -102,16 +95,14 @@ int clipc_index_each(clipc_index *x, const char *folder,
                      int (*on)(void *user, const clipc_index_entry *e), void *user,
                      clipc_err *err)
 {
-    walking w = {.x = x, .on = on, .user = user, .err = err};
-    int rc = CLIPC_OK;
+    walking w = {.on = on, .user = user, .err = err};
+    int rc;
 
     if (!x->space) return CLIPC_OK;
-    w.vector = malloc(x->dim * sizeof *w.vector);
-    if (!w.vector) return clipc_fail_memory(err, "vector", x->dim * sizeof *w.vector);
     index_lock(x);
-    rc = index_each_below(x, folder, (store_filter){0}, tell_entry, &w, err);
+    rc = index_each_below(x, folder, (store_filter){.row_of = x->space}, tell_entry, &w,
+                          err);
     index_unlock(x);
-    free(w.vector);
     buf_free(&w.key);
     return rc;
 }

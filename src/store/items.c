@@ -195,24 +195,52 @@ static int next_item(store *s, sqlite3_stmt *st, const store_filter *f, bool *ro
     return CLIPC_OK;
 }
 
+/* An item's vector in a space, into row; NULL without one. */
+static int read_row(store *s, store_item *item, float *row, int64_t space, clipc_err *err)
+{
+    uint64_t slot;
+    bool there = false;
+    int rc = item->hashed ? disk_vector_find(s, &slot, &there, space, &item->hash, err)
+                          : CLIPC_OK;
+
+    if (rc == CLIPC_OK && there) rc = disk_vector_get(s, row, NULL, space, slot, err);
+    item->row = rc == CLIPC_OK && there ? row : NULL;
+    return rc;
+}
+
+static int new_row(store *s, float **row, int64_t space, clipc_err *err)
+{
+    store_space is;
+    const int rc = disk_space_head(s, &is, space, err);
+
+    *row = rc == CLIPC_OK ? malloc(is.dim * sizeof **row) : NULL;
+    return rc == CLIPC_OK && !*row
+               ? clipc_fail_memory(err, "vector", is.dim * sizeof **row)
+               : rc;
+}
+
 int disk_each_item(store *s, const store_filter *f, store_item_fn fn, void *arg,
                    clipc_err *err)
 {
     sqlite3_stmt *st = NULL;
     buf behind = {0};
+    float *vector = NULL;
     bool row = true;
     store_item item;
 
     int rc =
         prepare_filter(s, &st, "SELECT " ITEM_COLUMNS " FROM item",
                        f->hash ? " ORDER BY id" : " ORDER BY root, key", f, &behind, err);
+    if (rc == CLIPC_OK && f->row_of) rc = new_row(s, &vector, f->row_of, err);
     while (rc == CLIPC_OK) {
         rc = next_item(s, st, f, &row, &item, err);
         if (rc != CLIPC_OK || !row) break;
-        rc = fn(arg, &item);
+        if (f->row_of) rc = read_row(s, &item, vector, f->row_of, err);
+        if (rc == CLIPC_OK) rc = fn(arg, &item);
     }
     sqlite3_finalize(st);
     buf_free(&behind);
+    free(vector);
     return rc;
 }
 

@@ -248,9 +248,30 @@ int pg_item_move(store *s, int64_t id, int64_t root, store_bytes key, clipc_err 
 
 /* ---- walks ---- */
 
-/* One state of the tables for a walk, though the callback reads others between. */
-static int walk_rows(struct pg *p, const char *cursor, const store_filter *f,
-                     store_item_fn fn, void *arg, clipc_err *err)
+typedef struct walking {
+    store *s;
+    const store_filter *f;
+    store_item_fn fn;
+    void *arg;
+    float *vector; /* [dim], where the filter has row_of */
+    size_t dim;
+    clipc_err *err;
+} walking;
+
+static int tell_row(const walking *w, const pg_rows *rows, int row)
+{
+    store_item it = pg_item(rows, row);
+    int rc = CLIPC_OK;
+
+    if (w->f->row_of && !pg_null(rows, row, PG_ITEM_N)) {
+        rc = pg_vector(&w->s->pg->link, w->vector, w->dim, rows, row, PG_ITEM_N, w->err);
+        it.row = w->vector;
+    }
+    if (rc != CLIPC_OK || (w->f->accept && !w->f->accept(w->f->arg, &it))) return rc;
+    return w->fn(w->arg, &it);
+}
+
+static int walk_rows(const walking *w, const char *cursor)
 {
     char fetch[64];
     int rc = CLIPC_OK, n = 1;
@@ -258,37 +279,34 @@ static int walk_rows(struct pg *p, const char *cursor, const store_filter *f,
     snprintf(fetch, sizeof fetch, "FETCH 2000 FROM %s", cursor);
     while (rc == CLIPC_OK && n) {
         pg_rows *rows;
-        rc = pg_run(&p->link, &rows, fetch, NULL, err);
+        rc = pg_run(&w->s->pg->link, &rows, fetch, NULL, w->err);
         n = rc == CLIPC_OK ? pg_count(rows) : 0;
-        for (int i = 0; rc == CLIPC_OK && i < n; i++) {
-            const store_item it = pg_item(rows, i);
-            if (!f->accept || f->accept(f->arg, &it)) rc = fn(arg, &it);
-        }
+        for (int i = 0; rc == CLIPC_OK && i < n; i++) rc = tell_row(w, rows, i);
         pg_rows_free(rows);
     }
     return rc;
 }
 
-static int walk(store *s, const buf *sql, const pg_args *a, const store_filter *f,
-                store_item_fn fn, void *arg, clipc_err *err)
+/* A cursor has one state of the tables, though the callback reads others between. */
+static int walk(const walking *w, const buf *sql, const pg_args *a)
 {
-    struct pg *p = s->pg;
+    pglink *link = &w->s->pg->link;
     char cursor[32], text[64];
     buf declare = {0};
-    const bool own = !s->begun;
-    int rc = own ? pg_run(&p->link, NULL, "BEGIN READ ONLY", NULL, err) : CLIPC_OK;
+    const bool own = !w->s->begun;
+    int rc = own ? pg_run(link, NULL, "BEGIN READ ONLY", NULL, w->err) : CLIPC_OK;
 
-    s->begun = true;
-    snprintf(cursor, sizeof cursor, "clipc_walk_%u", p->cursors++);
+    w->s->begun = true;
+    snprintf(cursor, sizeof cursor, "clipc_walk_%u", w->s->pg->cursors++);
     if (rc == CLIPC_OK)
-        rc = buf_printf(&declare, err, "DECLARE %s NO SCROLL CURSOR FOR %s", cursor,
+        rc = buf_printf(&declare, w->err, "DECLARE %s NO SCROLL CURSOR FOR %s", cursor,
                         sql->data);
-    if (rc == CLIPC_OK) rc = pg_run(&p->link, NULL, declare.data, a, err);
-    if (rc == CLIPC_OK) rc = walk_rows(p, cursor, f, fn, arg, err);
+    if (rc == CLIPC_OK) rc = pg_run(link, NULL, declare.data, a, w->err);
+    if (rc == CLIPC_OK) rc = walk_rows(w, cursor);
     snprintf(text, sizeof text, "CLOSE %s", cursor);
-    if (rc == CLIPC_OK && !own) rc = pg_run(&p->link, NULL, text, NULL, err);
-    if (own) pg_run(&p->link, NULL, "ROLLBACK", NULL, NULL);
-    if (own) s->begun = false;
+    if (rc == CLIPC_OK && !own) rc = pg_run(link, NULL, text, NULL, w->err);
+    if (own) pg_run(link, NULL, "ROLLBACK", NULL, NULL);
+    if (own) w->s->begun = false;
     buf_free(&declare);
     return rc;
 }
@@ -308,9 +326,14 @@ int pg_where_prefix(buf *sql, pg_args *a, buf *behind, store_bytes prefix, clipc
 static int print_filter(buf *sql, pg_args *a, buf *behind, const store_filter *f,
                         clipc_err *err)
 {
-    int rc =
-        buf_puts(sql, "SELECT " PG_ITEM_COLUMNS " FROM clipc.item i WHERE true", err);
+    int rc = buf_puts(sql, "SELECT " PG_ITEM_COLUMNS, err);
 
+    if (rc == CLIPC_OK && f->row_of)
+        rc = buf_printf(sql, err,
+                        ", w.embedding::vector FROM clipc.item i LEFT JOIN"
+                        " clipc.vector_%" PRId64 " w ON w.hash = i.hash WHERE true",
+                        f->row_of);
+    else if (rc == CLIPC_OK) rc = buf_puts(sql, " FROM clipc.item i WHERE true", err);
     if (rc == CLIPC_OK && f->root)
         rc = buf_printf(sql, err, " AND i.root = $%d", pg_arg_number(a, f->root));
     if (rc == CLIPC_OK && f->key.data)
@@ -330,15 +353,30 @@ static int print_filter(buf *sql, pg_args *a, buf *behind, const store_filter *f
                : rc;
 }
 
+static int new_vector(walking *w)
+{
+    pg_space is;
+    const int rc = pg_space_of(w->s->pg, &is, w->f->row_of, w->err);
+
+    if (rc != CLIPC_OK) return rc;
+    w->dim = is.dim;
+    w->vector = malloc(w->dim * sizeof *w->vector);
+    return w->vector ? CLIPC_OK
+                     : clipc_fail_memory(w->err, "vector", w->dim * sizeof *w->vector);
+}
+
 int pg_each_item(store *s, const store_filter *f, store_item_fn fn, void *arg,
                  clipc_err *err)
 {
     buf sql = {0}, behind = {0};
     pg_args a = {0};
+    walking w = {.s = s, .f = f, .fn = fn, .arg = arg, .err = err};
     int rc = pg_settle(s->pg, err);
 
+    if (rc == CLIPC_OK && f->row_of) rc = new_vector(&w);
     if (rc == CLIPC_OK) rc = print_filter(&sql, &a, &behind, f, err);
-    if (rc == CLIPC_OK) rc = walk(s, &sql, &a, f, fn, arg, err);
+    if (rc == CLIPC_OK) rc = walk(&w, &sql, &a);
+    free(w.vector);
     buf_free(&sql);
     buf_free(&behind);
     return rc;

@@ -132,6 +132,7 @@ typedef struct store_item {
     int64_t orientation;   /* EXIF's 1 to 8; 0: not known */
     const char *meta;      /* the caller's, JSON; NULL: none */
     const char *error;     /* why it has no vector; NULL: nothing is wrong */
+    const float *row;      /* of a walk with row_of: its vector there; NULL: none */
 } store_item;
 
 typedef int (*store_item_fn)(void *arg, const store_item *item);
@@ -152,6 +153,7 @@ typedef struct store_filter {
     const store_hash *hash; /* of this content; NULL: any */
     int64_t missing_in; /* a space: items with a hash that have no vector there; 0: any */
     bool failed;        /* those with an error alone */
+    int64_t row_of;     /* a space whose vectors come with the items; 0: none */
     /* Called last, for what the others let through; NULL: all of it. */
     bool (*accept)(void *arg, const store_item *item);
     void *arg;
