@@ -14,11 +14,12 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
         sqlite3 libxxhash
 # Loaded when first needed (base/dynlib.h), so only their headers are wanted here; left out,
 # and missed by name, where those are not there either.
-have = $(if $(shell pkg-config --exists "$1" && echo yes),-DCLIPC_HAVE_$2)
+have = $(if $(shell pkg-config --exists "$1" && echo yes),-DCLIPC_HAVE_$2 \
+            $(shell pkg-config --cflags-only-I "$1"))
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
         $(call have,libraw_r,RAW) $(call have,libcurl,CURL) \
         $(call have,libavformat >= 59 libavformat < 60 libavcodec libswscale,FFMPEG) \
-        $(call have,chafa,CHAFA)
+        $(call have,chafa,CHAFA) $(call have,libpq,PQ)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm

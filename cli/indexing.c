@@ -21,9 +21,19 @@ static int parse_every(indexing *g, const char *value)
     return cli_usage(g->s.command, "--every wants seconds, 0.01 to 1000000");
 }
 
+/* Not told back in the message, for it may hold a password. */
+static int set_store(indexing *g, const char *value)
+{
+    if (strncmp(value, "postgresql://", 13) != 0 &&
+        strncmp(value, "postgres://", 11) != 0)
+        return cli_usage(g->s.command, "--store wants postgresql://USER@HOST/DATABASE");
+    return g->folder = value, 0;
+}
+
 int indexing_option(indexing *g, const char *name, const char *value)
 {
     if (strcmp(name, "index") == 0) return g->folder = value, 0;
+    if (strcmp(name, "store") == 0) return set_store(g, value);
     if (strcmp(name, "as-stored") == 0) return g->s.options.auto_orient = 0, 0;
     if (strcmp(name, "hidden") == 0) return g->update.hidden = 1, 0;
     if (strcmp(name, "one-file-system") == 0) return g->update.one_disk = 1, 0;

@@ -7,9 +7,10 @@
 #include "clipc_index.h"
 
 /* Where the index is. */
-#define PLACE_OPTS                                                          \
-    {                                                                       \
-        "index", 'i', "DIR", "the index (clipc/ in the user's data folder)" \
+#define PLACE_OPTS                                                                 \
+    {"index", 'i', "DIR", "the index (clipc/ in the user's data folder)"},         \
+    {                                                                              \
+        "store", 0, "URL", "the index is in PostgreSQL: postgresql://USER@HOST/DB" \
     }
 
 /* First rows of an option table: whose vectors, and where. */
@@ -36,7 +37,7 @@
 
 typedef struct indexing {
     session s;
-    const char *folder; /* of the index */
+    const char *folder; /* of the index, or its address */
     clipc_index *x;
     clipc_index_update_options update;
     strings exclude;

@@ -14,10 +14,11 @@
  *     clipc_index_hits_free(&hits);
  *     clipc_index_close(index);
  *
- * An index is a folder (FORMAT.md) that holds vectors of any number of models; a handle
- * is for one of them.  Handles may be used by several threads at a time, each with a
- * context of its own; of several processes one writes at a time, the others wait for its
- * batch or get CLIPC_ERR_EXISTS, and all may search.
+ * An index is a folder, or tables of a PostgreSQL server (FORMAT.md), and holds vectors
+ * of any number of models; a handle is for one of them.  Handles may be used by several
+ * threads at a time, each with a context of its own; of several processes one writes at a
+ * time, the others wait for its batch or get CLIPC_ERR_EXISTS (of a server several
+ * write), and all may search.
  *
  * Keys name what is indexed: a file's absolute path, or bytes without NUL that the caller
  * chooses; a key that begins with '/' is a file.  Errors are as in clipc.h. */
@@ -45,9 +46,9 @@ typedef struct clipc_index_options {
 } clipc_index_options;
 
 /* Opens or makes the index in `folder` (NULL: $XDG_DATA_HOME/clipc, or
- * ~/.local/share/clipc) for the vectors of ctx's model with ctx's options, known by what
- * the model is, not by its path.  The handle keeps nothing of ctx.  On failure *out is
- * NULL. */
+ * ~/.local/share/clipc; or "postgresql://USER@HOST/DATABASE") for the vectors of ctx's
+ * model with ctx's options, known by what the model is, not by its path.  The handle
+ * keeps nothing of ctx.  On failure *out is NULL. */
 CLIPC_API int clipc_index_open(clipc_index **out, const char *folder,
                                const clipc_ctx *ctx, const clipc_index_options *options,
                                clipc_err *err);

@@ -40,6 +40,9 @@ static const char loadable[] = ""
 #ifdef CLIPC_HAVE_CHAFA
                                " libchafa"
 #endif
+#ifdef CLIPC_HAVE_PQ
+                               " libpq"
+#endif
     ;
 
 void clipc_about(char *out, size_t out_size)

@@ -1,7 +1,5 @@
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "index/folders.h"
@@ -90,34 +88,27 @@ int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_e
 /* ---- walking ---- */
 
 typedef struct walking {
-    clipc_index *x;
     int (*on)(void *user, const clipc_index_entry *e);
     void *user;
-    float *vector; /* [dim] */
-    buf key;       /* with its NUL */
+    buf key; /* with its NUL */
     clipc_err *err;
 } walking;
 
 static int tell_entry(void *arg, const store_item *item)
 {
     walking *w = arg;
-    uint64_t slot;
-    bool there = false;
-    int rc = CLIPC_OK;
+    int rc;
 
+    if (!item->row && !item->error) return CLIPC_OK; /* another model's */
     buf_clear(&w->key);
     rc = buf_add(&w->key, item->key.data, item->key.size, w->err);
-    if (rc == CLIPC_OK && item->hashed)
-        rc = store_vector_find(w->x->s, &slot, &there, w->x->space, &item->hash, w->err);
-    if (rc == CLIPC_OK && there)
-        rc = store_vector_get(w->x->s, w->vector, NULL, w->x->space, slot, w->err);
-    if (rc != CLIPC_OK || (!there && !item->error)) return rc; /* another model's */
+    if (rc != CLIPC_OK) return rc;
     return w->on(w->user, &(clipc_index_entry){
                               .key = w->key.data,
                               .meta = item->meta,
                               .failed = item->error,
                               .seconds = item->error ? -1.0 : frames_seconds(item),
-                              .vector = there ? w->vector : NULL,
+                              .vector = item->row,
                               .bytes = item->size,
                               .time = item->time,
                               .width = (uint32_t)item->width,
@@ -128,16 +119,14 @@ int clipc_index_each(clipc_index *x, const char *folder,
                      int (*on)(void *user, const clipc_index_entry *e), void *user,
                      clipc_err *err)
 {
-    walking w = {.x = x, .on = on, .user = user, .err = err};
-    int rc = CLIPC_OK;
+    walking w = {.on = on, .user = user, .err = err};
+    int rc;
 
     if (!x->space) return CLIPC_OK;
-    w.vector = malloc(x->dim * sizeof *w.vector);
-    if (!w.vector) return clipc_fail_memory(err, "vector", x->dim * sizeof *w.vector);
     index_lock(x);
-    rc = index_each_below(x, folder, (store_filter){0}, tell_entry, &w, err);
+    rc = index_each_below(x, folder, (store_filter){.row_of = x->space}, tell_entry, &w,
+                          err);
     index_unlock(x);
-    free(w.vector);
     buf_free(&w.key);
     return rc;
 }
@@ -162,31 +151,15 @@ static int count_failed(void *arg, const store_item *item)
     return CLIPC_OK;
 }
 
-/* Bytes of the files of a folder, and of what lies below. */
-static uint64_t bytes_below(const char *folder)
-{
-    DIR *d = opendir(folder);
-    uint64_t sum = 0;
-    struct stat st;
-
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char *path = *e->d_name == '.' ? NULL : path_join(folder, e->d_name);
-        if (path && lstat(path, &st) == 0)
-            sum += S_ISDIR(st.st_mode) ? bytes_below(path) : (uint64_t)st.st_size;
-        free(path);
-    }
-    if (d) closedir(d);
-    return sum;
-}
-
 int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x, clipc_err *err)
 {
     store_space space = {0};
     int rc = CLIPC_OK;
 
-    *out = (clipc_index_stats){.dim = x->dim, .bytes = bytes_below(x->folder)};
+    *out = (clipc_index_stats){.dim = x->dim};
     index_lock(x);
-    rc = store_each_space(x->s, count_space, out, err);
+    rc = store_bytes_of(x->s, &out->bytes, err);
+    if (rc == CLIPC_OK) rc = store_each_space(x->s, count_space, out, err);
     if (rc == CLIPC_OK)
         rc = index_each_below(x, NULL, (store_filter){.failed = true}, count_failed, out,
                               err);

@@ -224,6 +224,27 @@ static int select_and_scan(search *q)
     return rc;
 }
 
+/* ---- stores that search by themselves ---- */
+
+static int take_scored(void *arg, const store_item *it, float score)
+{
+    search *q = arg;
+
+    q->score = score;
+    return q->o.min_score != 0.0f && score < q->o.min_score ? CLIPC_OK : take_hit(q, it);
+}
+
+static int search_there(search *q)
+{
+    store_query is = {
+        .root = q->x->root, .space = q->x->space, .vector = q->query, .o = &q->o};
+
+    if (q->below) is.prefix = bytes_of(q->below, strlen(q->below));
+    return store_search(q->x->s, &is, take_scored, q, q->err);
+}
+
+/* ---- a search ---- */
+
 static int start_search(search *q, clipc_ctx *ctx, const clipc_index_term *terms,
                         size_t n)
 {
@@ -258,7 +279,7 @@ int clipc_index_search(clipc_index_hits *out, clipc_index *x, clipc_ctx *ctx,
     rc = start_search(&q, ctx, terms, n);
     if (rc == CLIPC_OK && x->space) {
         index_lock(x);
-        rc = select_and_scan(&q);
+        rc = store_searches(x->s) ? search_there(&q) : select_and_scan(&q);
         index_unlock(x);
     }
     free(q.below);

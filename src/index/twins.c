@@ -359,6 +359,10 @@ int clipc_index_twins(clipc_index *x, const char *folder,
     if (!(t.o.max_difference > 0)) t.o.max_difference = 6.0f;
     if (!(t.o.burst > 0)) t.o.burst = 3.0;
     if (!x->space) return CLIPC_OK;
+    if (store_searches(x->s))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: copies are looked for in an index in a folder",
+                          store_name(x->s));
     index_lock(x);
     rc = index_each_below(x, folder, (store_filter){0}, note_picture, &t, err);
     index_unlock(x);

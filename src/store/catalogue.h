@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/kind.h"
 #include "store/vectors.h"
 
 /* Statements that are prepared once. */
@@ -40,6 +40,8 @@ typedef struct space_file {
 } space_file;
 
 struct store {
+    const store_kind *kind;
+    struct pg *pg; /* of a server, which beside this has a name alone: */
     char *folder;
     store_mode mode;
     bool begun;
@@ -103,5 +105,37 @@ int spaces_each_file(const char *folder,
                      clipc_err *err);
 /* Removes files that the catalogue names no more, or names not yet. */
 void spaces_tidy(store *s);
+
+/* ---- what disk_kind has ---- */
+
+int disk_begin(store *s, clipc_err *err);
+int disk_commit(store *s, clipc_err *err);
+void disk_rollback(store *s);
+void disk_close(store *s);
+int disk_root_add(store *s, int64_t *id, store_bytes path, clipc_err *err);
+int disk_root_set_meta(store *s, int64_t id, const char *meta, clipc_err *err);
+int disk_root_remove(store *s, int64_t id, clipc_err *err);
+int disk_each_root(store *s, int (*fn)(void *arg, const store_root *root), void *arg,
+                   clipc_err *err);
+int disk_item_put(store *s, int64_t *id, const store_item *item, clipc_err *err);
+int disk_item_remove(store *s, int64_t id, clipc_err *err);
+int disk_item_move(store *s, int64_t id, int64_t root, store_bytes key, clipc_err *err);
+int disk_each_item(store *s, const store_filter *f, store_item_fn fn, void *arg,
+                   clipc_err *err);
+int disk_space_find(store *s, int64_t *id, const store_hash *fingerprint, clipc_err *err);
+int disk_space_add(store *s, int64_t *id, const store_space *want, clipc_err *err);
+int disk_space_head(store *s, store_space *out, int64_t id, clipc_err *err);
+int disk_space_get(store *s, store_space *out, int64_t id, clipc_err *err);
+int disk_space_remove(store *s, int64_t id, clipc_err *err);
+int disk_each_space(store *s, int (*fn)(void *arg, const store_space *space), void *arg,
+                    clipc_err *err);
+int disk_vector_find(store *s, uint64_t *slot, bool *there, int64_t space,
+                     const store_hash *hash, clipc_err *err);
+int disk_vector_put(store *s, int64_t space, const store_hash *hash, const float *row,
+                    clipc_err *err);
+int disk_vector_get(store *s, float *row, store_hash *hash, int64_t space, uint64_t slot,
+                    clipc_err *err);
+int disk_each_item_of(store *s, int64_t space, uint64_t slot, store_item_fn fn, void *arg,
+                      clipc_err *err);
 
 #endif
