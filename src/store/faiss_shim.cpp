@@ -173,7 +173,7 @@ void make_lists(shim_index *x, size_t dim, size_t expected)
                                          faiss::METRIC_INNER_PRODUCT));
     centres.release();
     x->lists->own_fields = true;
-    x->lists->cp.niter = ROUNDS;
+    x->lists->cp.niter = x->lists->pq.cp.niter = ROUNDS;
     x->lists->cp.min_points_per_centroid = 1; /* else it warns on standard error */
     x->lists->pq.cp.min_points_per_centroid = 1;
 }
