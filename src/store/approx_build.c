@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,9 +17,9 @@
 #include "store/approx.h"
 
 /* PIECE: vectors that are added at a time.  QUERIES: that recall is measured with.
- * LISTS_LEAST: of fewer vectors there is nothing to learn codes from.  GRAPH_MOST: of
- * more, a graph's links alone are more than a gigabyte, all read for the first answer. */
-enum { PIECE = 16384, QUERIES = 100, LISTS_LEAST = 1024, GRAPH_MOST = 4000000 };
+ * LISTS_LEAST: of fewer vectors there is nothing to learn codes from.  LISTS_FROM: of so
+ * many, lists, which a process need not read whole before its first answer. */
+enum { PIECE = 16384, QUERIES = 100, LISTS_LEAST = 1024, LISTS_FROM = 100000 };
 /* Searches look at more until they find so much, or at so much. */
 static const double RECALL_WANTED = 0.99;
 enum { GRAPH_EFFORT = 64, GRAPH_EFFORT_MOST = 1024, LISTS_EFFORT = 8, LISTS_MOST = 512 };
@@ -167,9 +168,9 @@ static int train(building *b)
 
 static int begin_anew(building *b)
 {
-    const approx_kind kind = b->o->kind                   ? *b->o->kind
-                             : b->used.count > GRAPH_MOST ? APPROX_IVF_PQ
-                                                          : APPROX_HNSW;
+    const approx_kind kind = b->o->kind                    ? *b->o->kind
+                             : b->used.count >= LISTS_FROM ? APPROX_IVF_PQ
+                                                           : APPROX_HNSW;
     shim_why why;
     int rc = CLIPC_OK;
 
@@ -317,22 +318,38 @@ static int measure_all(building *b, store_approx_built *out)
 
 /* ---- all of it ---- */
 
+static char *lock_path(const store *s)
+{
+    return path_join(s->folder, "faiss.lock");
+}
+
+int64_t store_approx_began(const store *s)
+{
+    char *path = lock_path(s);
+    struct stat st;
+    const int64_t when = path && stat(path, &st) == 0 ? st.st_mtime : 0;
+
+    free(path);
+    return when;
+}
+
 /* Held until it is closed, by whatever ends the process. */
 static int take_lock(int *fd, store *s, clipc_err *err)
 {
     struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-    char *path = path_join(s->folder, "faiss.lock");
+    char *path = lock_path(s);
 
     *fd = path ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
     free(path);
-    if (*fd >= 0 && fcntl(*fd, F_OFD_SETLK, &l) == 0) return CLIPC_OK;
+    if (*fd >= 0 && fcntl(*fd, F_OFD_SETLK, &l) == 0)
+        return futimens(*fd, NULL), CLIPC_OK;
     const int why = errno;
-    if (*fd >= 0) close(*fd);
-    return *fd >= 0 && (why == EAGAIN || why == EACCES)
-               ? clipc_fail(err, CLIPC_ERR_EXISTS,
-                            "%s: another process makes its approximate index", s->folder)
-               : clipc_fail(err, CLIPC_ERR_IO, "%s/faiss.lock: %s", s->folder,
-                            strerror(why));
+    if (*fd < 0)
+        return clipc_fail(err, CLIPC_ERR_IO, "%s/faiss.lock: %s", s->folder,
+                          strerror(why));
+    close(*fd);
+    return clipc_fail(err, CLIPC_ERR_EXISTS,
+                      "%s: another process makes its approximate index", s->folder);
 }
 
 /* What a builder left that was killed. */

@@ -251,6 +251,9 @@ int store_approx_needs(store *s, approx_need *out, int64_t space,
 int store_approx_build(store *s, exec *x, store_approx_built *out, int64_t space,
                        const store_approx_options *o, clipc_err *err);
 
+/* When that began last, for whichever space; seconds since 1970, 0: never. */
+int64_t store_approx_began(const store *s);
+
 /* ---- care ---- */
 
 /* What is wrong with an index; sums over all spaces. */
