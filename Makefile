@@ -16,7 +16,7 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
 # and missed by name, where those are not there either.
 have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2)
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
-        $(call have,libcurl,CURL)
+        $(call have,libraw_r,RAW) $(call have,libcurl,CURL)
 
 # FAISS is C++, and Debian has it to be linked: one file around it is a library of its own,
 # libclipc_faiss.so, made where its headers and a C++ compiler are there, and loaded when needed.

@@ -35,8 +35,8 @@ int cmd_assemble(int argc, char **argv)
         "assemble", "--image FILE --text FOLDER --classes FILE OUT.clipc",
         "Makes one model of two towers that were not trained with each other: behind "
         "the\n"
-        "image tower a head, half of which names the classes that the tower tells apart\n"
-        "and half of which learns (docs: train, lock_image_unlocked_groups).",
+        "image tower a head, one part of which names the classes that the tower tells\n"
+        "apart and one part of which learns (docs: train, lock_image_unlocked_groups).",
         "  clipc assemble --image efficientnet-lite0.pth --text all-MiniLM-L6-v2/ \\\n"
         "      --classes imagenet.tsv start.clipc\n"};
     clipc_assemble_options o = {0};
@@ -44,7 +44,7 @@ int cmd_assemble(int argc, char **argv)
                               on_option, &o);
     clipc_err err;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (argc - at != 1 || !o.image || !o.text || !o.classes)
         return cli_usage("assemble", "takes --image, --text, --classes and OUT.clipc");
     return clipc_assemble(argv[at], &o, &err) == CLIPC_OK ? EXIT_DONE : cli_fail(&err);

@@ -210,7 +210,8 @@ static int classify_one(classify *c, const char *path, size_t top)
 static int end_page(classify *c, int rc)
 {
     if (rc == CLIPC_OK && cli_interrupted())
-        rc = clipc_fail(&c->s.err, CLIPC_ERR_ARG, "stopped; not written: %s", c->html);
+        rc =
+            clipc_fail(&c->s.err, CLIPC_ERR_STOPPED, "stopped; not written: %s", c->html);
     return rc == CLIPC_OK ? gallery_commit(&c->page, &c->s.err) : rc;
 }
 
@@ -243,7 +244,7 @@ int cmd_classify(int argc, char **argv)
     classify c = {.s.command = "classify"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0) {
         if (at == argc) rc = cli_usage("classify", "no pictures given");

@@ -12,9 +12,10 @@
 /* Exit codes. */
 enum {
     EXIT_DONE = 0,
-    EXIT_SOME = 1,  /* some inputs failed, the rest is done */
-    EXIT_USAGE = 2, /* the command line makes no sense */
-    EXIT_NONE = 3   /* every input failed, or nothing could be done */
+    EXIT_SOME = 1,     /* some inputs failed, the rest is done */
+    EXIT_USAGE = 2,    /* the command line makes no sense */
+    EXIT_NONE = 3,     /* every input failed, or nothing could be done */
+    EXIT_STOPPED = 130 /* by Ctrl-C or SIGTERM: main ends it by that signal */
 };
 
 int cmd_assemble(int argc, char **argv);
@@ -51,15 +52,20 @@ int cmd_vocab(int argc, char **argv);
 int train_status(int argc, char **argv);
 int train_plot(int argc, char **argv);
 
-/* "clipc: " and the message, on standard error; returns EXIT_NONE. */
+/* "clipc: " and the message, on standard error; returns EXIT_NONE, or EXIT_STOPPED. */
 int cli_fail(const clipc_err *err);
 /* A usage error in one line; returns EXIT_USAGE. */
 int cli_usage(const char *command, const char *what);
+/* The exit code of a command that ends because opts_parse returned `at` < 0. */
+int cli_options_exit(int at);
 
 /* From here on Ctrl-C and SIGTERM are noted, for the command to end in good order; Ctrl-C
  * again ends it at once. */
 void cli_catch_interrupts(void);
 bool cli_interrupted(void);
+/* Ends a process that was stopped by the signal that did so, as shells expect; other
+ * codes are returned. */
+int cli_end(int code);
 
 /* A growing list of strings it owns. */
 typedef struct strings {
@@ -73,8 +79,8 @@ void strings_free(strings *s);
 /* Cuts at a character: "a cat, a dog" -> "a cat" "a dog"; blanks around parts fall away,
  * empty parts are left out. */
 int strings_split(strings *s, const char *text, char at, clipc_err *err);
-/* One entry a line of a file ("-": standard input); empty lines and a byte order mark are
- * left out. */
+/* The same of the lines of a file ("-": standard input); a byte order mark is left out.
+ */
 int strings_lines(strings *s, const char *path, clipc_err *err);
 /* The lines of a JSONL file ("-": standard input), each an object; empty lines are left
  * out.  on(user, line, number) takes a line, or with NULL hears of one that is no object,
@@ -95,7 +101,7 @@ int cli_number(size_t *out, const char *command, const char *option, const char 
 int cli_image_size(clipc_open_options *out, const char *command, const char *option,
                    const char *value);
 
-/* A result as a line, or as a JSON object to standard output. */
+/* A result as a line, or as a JSON object without its last brace to standard output. */
 void eval_print(FILE *to, const clipc_eval_result *r);
 void eval_print_json(const clipc_eval_result *r);
 /* Its recalls at 1, 5 and 10 behind a comma and a key. */

@@ -158,21 +158,28 @@ static int print_groups(cluster *c)
     return CLIPC_OK;
 }
 
-static int run(cluster *c, const char *folder)
+static int group_all(cluster *c, const char *folder, const char *path)
 {
-    clipc_index_changes changes;
-    char *path = realpath(folder, NULL);
-    int rc = indexing_open(&c->g);
+    int rc = clipc_index_each(c->g.x, path, take_entry, c, &c->g.s.err);
 
-    if (rc == CLIPC_OK) rc = indexing_update(&c->g, folder, &changes);
-    if (rc == CLIPC_OK) rc = clipc_index_each(c->g.x, path, take_entry, c, &c->g.s.err);
     if (rc == CLIPC_OK && !c->paths.n)
         rc = clipc_fail(&c->g.s.err, CLIPC_ERR_IO, "%s: no picture in this folder",
                         folder);
     if (rc == CLIPC_OK) rc = make_groups(c);
-    if (rc == CLIPC_OK) rc = print_groups(c);
+    return rc == CLIPC_OK ? print_groups(c) : rc;
+}
+
+static int run(cluster *c, const char *folder)
+{
+    clipc_index_changes changes = {0};
+    char *path = realpath(folder, NULL);
+    int rc = indexing_open(&c->g);
+
+    if (rc == CLIPC_OK) rc = indexing_update(&c->g, folder, &changes);
+    if (rc == CLIPC_OK && !changes.stopped) rc = group_all(c, folder, path);
     free(path);
-    return rc == CLIPC_OK ? EXIT_DONE : cli_fail(&c->g.s.err);
+    if (rc != CLIPC_OK) return cli_fail(&c->g.s.err);
+    return changes.stopped ? indexing_stopped() : EXIT_DONE;
 }
 
 int cmd_cluster(int argc, char **argv)
@@ -180,7 +187,7 @@ int cmd_cluster(int argc, char **argv)
     cluster c = {.g = indexing_start("cluster")};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0 && argc - at > 1) {
         rc = cli_usage("cluster", "takes one folder");

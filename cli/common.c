@@ -15,7 +15,7 @@
 int cli_fail(const clipc_err *err)
 {
     fprintf(stderr, "clipc: %s\n", err->msg);
-    return EXIT_NONE;
+    return err->code == CLIPC_ERR_STOPPED ? EXIT_STOPPED : EXIT_NONE;
 }
 
 int cli_usage(const char *command, const char *what)
@@ -24,12 +24,17 @@ int cli_usage(const char *command, const char *what)
     return EXIT_USAGE;
 }
 
+int cli_options_exit(int at)
+{
+    return at < -1 ? -at : EXIT_DONE;
+}
+
 static volatile sig_atomic_t interrupted;
 
 static void on_interrupt(int sig)
 {
     if (interrupted && sig == SIGINT) _exit(130); /* Ctrl-C again: at once */
-    interrupted = 1;
+    interrupted = sig;
 }
 
 void cli_catch_interrupts(void)
@@ -43,6 +48,14 @@ void cli_catch_interrupts(void)
 bool cli_interrupted(void)
 {
     return interrupted != 0;
+}
+
+int cli_end(int code)
+{
+    if (code != EXIT_STOPPED || !interrupted) return code;
+    signal(interrupted, SIG_DFL);
+    raise(interrupted);
+    return EXIT_STOPPED;
 }
 
 int strings_add(strings *s, const char *text, size_t len, clipc_err *err)
@@ -91,12 +104,8 @@ int strings_lines(strings *s, const char *path, clipc_err *err)
     if (rc == CLIPC_OK && b.len && memchr(b.data, '\0', b.len))
         rc = clipc_fail(err, CLIPC_ERR_TEXT, "%s: is no text file", path);
     const bool marked = b.len && strncmp(b.data, BYTE_ORDER_MARK, 3) == 0;
-    for (char *p = marked ? b.data + 3 : b.data; rc == CLIPC_OK && p && *p;) {
-        char *end = strchrnul(p, '\n'), *last = end;
-        if (last > p && last[-1] == '\r') last--;
-        if (last > p) rc = strings_add(s, p, (size_t)(last - p), err);
-        p = *end ? end + 1 : end;
-    }
+    if (rc == CLIPC_OK && b.len)
+        rc = strings_split(s, marked ? b.data + 3 : b.data, '\n', err);
     buf_free(&b);
     return rc;
 }

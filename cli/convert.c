@@ -86,7 +86,7 @@ int cmd_convert(int argc, char **argv)
                               on_option, &c);
     clipc_err err;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (!two_names(argc - at, argv + at)) return cli_usage("convert", "takes IN and OUT");
     if (clipc_convert(argv[at], argv[at + 1], &c.options, &err) != CLIPC_OK)
         return cli_fail(&err);
@@ -204,7 +204,7 @@ int cmd_quantize(int argc, char **argv)
     clipc_err err;
     int rc;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (!two_names(argc - at, argv + at))
         return cli_usage("quantize", "takes IN and OUT");
     session a = {.command = "quantize", .model_name = argv[at], .open = c.options.open};

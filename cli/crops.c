@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/buf.h"
 #include "base/ckd.h"
@@ -65,10 +66,8 @@ static int on_option(void *user, const char *name, const char *value)
 
 static bool is_png(const preprocess *m)
 {
-    const size_t n = strlen(m->out);
-
-    if (m->format) return strcmp(m->format, "png") == 0;
-    return n >= 4 && strcmp(m->out + n - 4, ".png") == 0;
+    return m->format ? strcmp(m->format, "png") == 0
+                     : strcasecmp(path_ending(m->out), "png") == 0;
 }
 
 static int check_usage(const preprocess *m, int operands)
@@ -77,6 +76,9 @@ static int check_usage(const preprocess *m, int operands)
     if (!m->out) return cli_usage("preprocess", "--out is missing");
     if (m->format && strcmp(m->format, "png") != 0 && strcmp(m->format, "npy") != 0)
         return cli_usage("preprocess", "--format wants npy or png");
+    if (!m->format && !is_png(m) && ending_is_picture(path_ending(m->out)))
+        return cli_usage("preprocess",
+                         "--out wants .png or .npy, or --format says which");
     if (m->crop.recipe && (m->s.model_name || m->s.open.image_size))
         return cli_usage("preprocess", "--recipe stands instead of a model");
     if (m->alone && !m->crop.recipe)
@@ -171,7 +173,7 @@ int cmd_preprocess(int argc, char **argv)
     preprocess m = {.s.command = "preprocess"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0 && (rc = check_usage(&m, argc - at)) == 0) {
         rc = strings_images(&m.images, argv + at, (size_t)(argc - at), &m.s.err);

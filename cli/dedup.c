@@ -153,7 +153,7 @@ int cmd_dedup(int argc, char **argv)
     dedup d = {.g = indexing_start("dedup")};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &d);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0) {
         cli_catch_interrupts();
@@ -161,7 +161,7 @@ int cmd_dedup(int argc, char **argv)
         if (rc == CLIPC_OK && at == argc) rc = run_folder(&d, ".");
         for (int i = at; rc == CLIPC_OK && i < argc; i++) rc = run_folder(&d, argv[i]);
         rc = rc != CLIPC_OK      ? cli_fail(&d.g.s.err)
-             : cli_interrupted() ? EXIT_SOME
+             : cli_interrupted() ? indexing_stopped()
                                  : EXIT_DONE;
     }
     indexing_close(&d.g);

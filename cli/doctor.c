@@ -103,7 +103,7 @@ int cmd_doctor(int argc, char **argv)
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &d);
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at + 1 < argc) return cli_usage("doctor", "takes one model");
     if (at < argc) d.model = argv[at];
     return check(&d);

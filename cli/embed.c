@@ -366,7 +366,7 @@ int cmd_embed(int argc, char **argv)
     embed m = {.s.command = "embed"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at == argc && at >= 0 && !m.texts.n && !m.operands.n && !m.lines && !m.pixels)
         rc = cli_usage("embed", "nothing to embed: give pictures or --text");

@@ -4,10 +4,15 @@
 
 #include "cli/session.h"
 
+enum { FAILURES_NAMED = 10 };
+
 typedef struct settings {
     session s;
     clipc_eval_options eval;
     bool json;
+    progress progress;
+    strings failures; /* of a set, the first */
+    size_t n_failures;
 } settings;
 
 static int set_task(settings *e, int task)
@@ -80,22 +85,58 @@ void eval_print_json(const clipc_eval_result *r)
     }
     if (r->task == CLIPC_EVAL_LINEAR_PROBE)
         printf(",\"trained_on\":%zu,\"C\":%.6g", r->trained_on, r->C);
-    printf(",\"seconds\":%.2f}", r->seconds);
+    printf(",\"seconds\":%.2f", r->seconds);
+}
+
+static void on_progress(void *user, size_t done, size_t total)
+{
+    settings *e = user;
+
+    progress_of_total(&e->progress, done, total);
+}
+
+static void on_failed(void *user, const clipc_err *why)
+{
+    settings *e = user;
+
+    if (e->n_failures++ < FAILURES_NAMED)
+        strings_add(&e->failures, why->msg, strlen(why->msg), NULL);
+}
+
+static void print_failures(const settings *e, const char *name)
+{
+    for (size_t i = 0; i < e->failures.n; i++)
+        fprintf(stderr, "clipc: %s\n", e->failures.v[i]);
+    if (e->n_failures > e->failures.n)
+        fprintf(stderr,
+                "clipc: %s: %zu pictures could not be read, these are the first %zu\n",
+                name, e->n_failures, e->failures.n);
+    if (!e->json) return;
+    printf(",\"failures\":[");
+    for (size_t i = 0; i < e->failures.n; i++) {
+        if (i) putchar(',');
+        json_print_string(e->failures.v[i]);
+    }
+    puts("]}");
 }
 
 /* set: NULL for the one that ships. */
 static int eval_one(settings *e, const char *set)
 {
-    progress p = progress_start("pictures", 0);
     clipc_eval_result r;
 
-    e->eval.user = &p;
+    e->progress = progress_start("pictures", 0);
+    e->n_failures = 0;
+    e->eval.user = e;
     const int rc = clipc_eval(&r, e->s.ctx, set, &e->eval, &e->s.err);
-    progress_end(&p);
-    if (rc != CLIPC_OK) return rc;
-    if (e->json) eval_print_json(&r), putchar('\n');
-    else eval_print(stdout, &r);
-    return CLIPC_OK;
+    progress_end(&e->progress);
+    if (rc == CLIPC_OK) {
+        if (e->json) eval_print_json(&r);
+        else eval_print(stdout, &r);
+        print_failures(e, r.name);
+    }
+    strings_free(&e->failures);
+    return rc;
 }
 
 static const opt table[] = {
@@ -122,11 +163,12 @@ static const opts_usage usage = {
 
 int cmd_eval(int argc, char **argv)
 {
-    settings e = {.s.command = "eval", .eval.on_progress = progress_of_total};
+    settings e = {.s.command = "eval",
+                  .eval = {.on_progress = on_progress, .on_failed = on_failed}};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &e);
     const int n = at == argc ? 1 : argc - at; /* argv[argc] is NULL: what ships */
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
+    int rc = cli_options_exit(at), failed = 0;
 
     if (at >= 0 && e.eval.C > 0 && !e.eval.train) {
         rc = cli_usage("eval", "-C is of a linear probe: give --linear-probe too");

@@ -57,7 +57,7 @@ static void print_changes(const clipc_index_changes *c, const char *what)
 
 static int code_of(const clipc_index_changes *c)
 {
-    return c->failed || c->busy || c->stopped ? EXIT_SOME : EXIT_DONE;
+    return c->stopped ? EXIT_STOPPED : c->failed || c->busy ? EXIT_SOME : EXIT_DONE;
 }
 
 static int update_paths(keeper *k, char **operands, size_t n)
@@ -73,7 +73,7 @@ static int update_paths(keeper *k, char **operands, size_t n)
         print_changes(&c, operands[i]);
         if (code == EXIT_DONE) code = code_of(&c);
     }
-    return code;
+    return cli_interrupted() ? EXIT_STOPPED : code;
 }
 
 static int run_add(keeper *k, char **operands, size_t n)
@@ -120,7 +120,8 @@ static int keep_watching(keeper *k, char **operands, size_t n)
         fflush(stdout);
     } while (!cli_interrupted() && folder_watch_wait(k->watched));
     close(k->watched);
-    return rc == CLIPC_OK ? code : cli_fail(&k->g.s.err);
+    if (rc != CLIPC_OK) return cli_fail(&k->g.s.err);
+    return cli_interrupted() ? EXIT_STOPPED : code;
 }
 
 static int run_update(keeper *k, char **operands, size_t n)
@@ -177,8 +178,11 @@ static int list_entry(void *user, const clipc_index_entry *e)
 
 static int run_list(keeper *k, char **operands, size_t n)
 {
-    int rc = n ? CLIPC_OK : clipc_index_each(k->g.x, NULL, list_entry, k, &k->g.s.err);
+    int rc;
 
+    if (k->json && k->print0)
+        return cli_usage("index list", "--json or --print0, not both");
+    rc = n ? CLIPC_OK : clipc_index_each(k->g.x, NULL, list_entry, k, &k->g.s.err);
     for (size_t i = 0; rc == CLIPC_OK && i < n; i++) {
         char *path = realpath(operands[i], NULL);
         rc = clipc_index_each(k->g.x, path ? path : operands[i], list_entry, k,
@@ -386,7 +390,7 @@ static int run_action(const action *a, int argc, char **argv)
 {
     keeper k = {.g = indexing_start(a->usage.command)};
     const int at = opts_parse(argc, argv, a->table, a->n, &a->usage, on_option, &k);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     k.g.read_only = !a->writes;
     if (at >= 0 && at == argc && a->needs_some) {

@@ -74,6 +74,12 @@ int indexing_update(indexing *g, const char *path, clipc_index_changes *out)
     return rc;
 }
 
+int indexing_stopped(void)
+{
+    fputs("clipc: stopped; what was indexed is kept\n", stderr);
+    return EXIT_STOPPED;
+}
+
 const char *path_from_here(const char *path)
 {
     static char here[PATH_MAX];

@@ -49,6 +49,9 @@ void indexing_close(indexing *g);
  * progress line, telling what fails. */
 int indexing_update(indexing *g, const char *path, clipc_index_changes *out);
 
+/* Says that the update was stopped; returns EXIT_STOPPED. */
+int indexing_stopped(void);
+
 /* path below the working folder if that holds it, else as it is; shown to people. */
 const char *path_from_here(const char *path);
 

@@ -132,7 +132,7 @@ int cmd_info(int argc, char **argv)
     inspect m = {.s.command = "info"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0 && at + 1 < argc) {
         rc = cli_usage("info", "takes one model");

@@ -80,5 +80,5 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    return flush_output(run(argc, argv));
+    return cli_end(flush_output(run(argc, argv)));
 }

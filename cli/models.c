@@ -176,7 +176,7 @@ int cmd_models(int argc, char **argv)
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &l);
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at < argc) return cli_usage("models", "takes no operands");
     return list(&l, &err) == CLIPC_OK ? EXIT_DONE : cli_fail(&err);
 }

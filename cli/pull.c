@@ -89,7 +89,7 @@ int cmd_pull(int argc, char **argv)
     pull p = {.include = {0}};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &p);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE, failed = 0;
+    int rc = cli_options_exit(at), failed = 0;
 
     if (at == argc) {
         rc = cli_usage("pull", "takes at least one ORG/NAME");
@@ -97,7 +97,10 @@ int cmd_pull(int argc, char **argv)
         cli_catch_interrupts();
         for (int i = at; i < argc && !cli_interrupted(); i++)
             if (pull_one(&p, argv[i]) != CLIPC_OK) failed++, cli_fail(&p.err);
-        rc = !failed ? EXIT_DONE : failed < argc - at ? EXIT_SOME : EXIT_NONE;
+        rc = cli_interrupted()    ? EXIT_STOPPED
+             : !failed            ? EXIT_DONE
+             : failed < argc - at ? EXIT_SOME
+                                  : EXIT_NONE;
     }
     strings_free(&p.include);
     return rc;

@@ -83,8 +83,10 @@ static int place_paths(json_t *config, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_IO, "the working directory: %s",
                           strerror(errno));
     const int rc = place_all(config, cwd);
+    if (rc != 0)
+        clipc_fail(err, CLIPC_ERR_TEXT, "the working directory, %s: no UTF-8", cwd);
     free(cwd);
-    return rc == 0 ? CLIPC_OK : clipc_fail_memory(err, "config", 0);
+    return rc == 0 ? CLIPC_OK : CLIPC_ERR_TEXT;
 }
 
 /* ---- a run that goes on ---- */

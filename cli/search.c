@@ -222,7 +222,8 @@ static int write_page(finder *f, const clipc_index_hits *hits)
         rc = add_to_page(f, &hits->v[i], &file);
     buf_free(&file);
     if (rc == CLIPC_OK && cli_interrupted())
-        rc = clipc_fail(&f->g.s.err, CLIPC_ERR_ARG, "stopped; not written: %s", f->html);
+        rc = clipc_fail(&f->g.s.err, CLIPC_ERR_STOPPED, "stopped; not written: %s",
+                        f->html);
     return rc == CLIPC_OK ? gallery_commit(&f->page, &f->g.s.err) : rc;
 }
 
@@ -307,10 +308,16 @@ static int run(finder *f)
     if (changes.failed)
         fprintf(stderr, "clipc: %zu could not be read: clipc index list --failed\n",
                 changes.failed);
-    if (!changes.stopped) return rc;
-    fputs("clipc: stopped before all pictures were indexed; what is done is kept\n",
-          stderr);
-    return EXIT_SOME;
+    return changes.stopped ? indexing_stopped() : rc;
+}
+
+static int check_usage(const finder *f)
+{
+    if (f->json && f->print0) return cli_usage("search", "--json or --print0, not both");
+    if (f->texts && (f->html || f->print0))
+        return cli_usage("search", "--texts finds no pictures for --html or --print0");
+    return f->query.n ? 0
+                      : cli_usage("search", "what for? give a text, or --like PICTURE");
 }
 
 /* The query as a page's title, then the search; or the other way round. */
@@ -319,7 +326,6 @@ static int start(finder *f, char **operands, size_t n)
     cli_catch_interrupts();
     if (!f->texts)
         return begin_page(f, operands, n) == CLIPC_OK ? run(f) : cli_fail(&f->g.s.err);
-    if (f->html) return cli_usage("search", "--texts finds no pictures for --html");
     return session_open(&f->g.s) == CLIPC_OK
                ? find_text(&f->g.s, f->texts, &f->query, f->o.k ? f->o.k : 10,
                            f->o.min_score, f->json)
@@ -331,15 +337,14 @@ int cmd_search(int argc, char **argv)
     finder f = {.g = indexing_start("search")};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &f);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     f.g.quiet = true;
     if (at >= 0 &&
         query_parse(&f.query, argv + at, (size_t)(argc - at), &f.g.s.err) != CLIPC_OK) {
         cli_fail(&f.g.s.err);
-    } else if (at >= 0 && !f.query.n) {
-        rc = cli_usage("search", "what for? give a text, or --like PICTURE");
-    } else if (at >= 0) {
+        rc = f.g.s.err.code == CLIPC_ERR_ARG ? EXIT_USAGE : EXIT_NONE;
+    } else if (at >= 0 && (rc = check_usage(&f)) == 0) {
         rc = start(&f, argv + at, (size_t)(argc - at));
     }
     gallery_abort(&f.page);

@@ -173,7 +173,7 @@ static int parse(work *w, int argc, char **argv, const opt *table, size_t n,
 {
     const int at = opts_parse(argc, argv, table, n, usage, on, w);
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at == argc) return cli_usage(w->command, "no data given");
     w->from.paths = (const char *const *)argv + at;
     w->from.n = (size_t)(argc - at);

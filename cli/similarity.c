@@ -188,7 +188,7 @@ int cmd_similarity(int argc, char **argv)
     similarity m = {.s.command = "similarity", .texts = json_array()};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at == argc && at >= 0) rc = cli_usage("similarity", "no pictures given");
     else if (at >= 0 && !json_array_size(m.texts))

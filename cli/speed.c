@@ -266,7 +266,7 @@ int cmd_bench(int argc, char **argv)
                               on_option, &m);
     int rc;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at + 1 < argc) return cli_usage("bench", "takes one model");
     if (at < argc) m.model_name = argv[at];
     rc = run(&m);

@@ -153,7 +153,7 @@ int cmd_tokenize(int argc, char **argv)
     tokens m = {.s.command = "tokenize"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &m);
-    int rc = at == -1 ? EXIT_DONE : EXIT_USAGE;
+    int rc = cli_options_exit(at);
 
     if (at >= 0 && m.jsonl && at < argc)
         rc = cli_usage("tokenize", "--jsonl reads standard input and takes no texts");

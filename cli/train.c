@@ -255,6 +255,31 @@ static int attend(watched *w, clipc_err *err)
     return rc;
 }
 
+static void show_end(const watched *w, int rc)
+{
+    const size_t step = clipc_trainer_steps(w->t);
+
+    fprintf(stderr, "%s", clean_line());
+    if (clipc_trainer_done(w->t)) fprintf(stderr, "done: %s\n", w->s->out);
+    else if (!step) fprintf(stderr, "no step was made, so there is nothing to resume\n");
+    else
+        fprintf(stderr,
+                "saved at step %zu; go on with: clipc train --out %s --resume%s\n", step,
+                w->s->out, rc == CLIPC_OK ? "" : " --set max_broken=N");
+}
+
+/* Too many broken samples end a run, but nothing is wrong with what it learned. */
+static int end(watched *w, int rc, clipc_err *err)
+{
+    if (rc != CLIPC_OK && rc != CLIPC_ERR_LIMIT) return rc;
+    if (w->steps && w->saved != clipc_trainer_steps(w->t)) {
+        const int saved = save(w, err);
+        if (saved != CLIPC_OK) return saved;
+    }
+    show_end(w, rc);
+    return rc;
+}
+
 static int run(watched *w, clipc_err *err)
 {
     int rc = attend(w, err);
@@ -262,30 +287,25 @@ static int run(watched *w, clipc_err *err)
     w->begin = clock_now();
     while (rc == CLIPC_OK && !clipc_trainer_done(w->t) && !cli_interrupted()) {
         show_broken(w);
-        if ((rc = clipc_trainer_step(w->t, &w->stats, err)) != CLIPC_OK) return rc;
+        rc = clipc_trainer_step(w->t, &w->stats, err);
+        if (rc != CLIPC_OK) break;
         w->steps++;
         show_step(w);
         rc = attend(w, err);
     }
     show_broken(w);
-    if (rc == CLIPC_OK && w->steps && w->saved != clipc_trainer_steps(w->t))
-        rc = save(w, err);
-    if (rc != CLIPC_OK) return rc;
-    fprintf(stderr, "%s", clean_line());
-    if (clipc_trainer_done(w->t)) fprintf(stderr, "done: %s\n", w->s->out);
-    else
-        fprintf(stderr, "saved at step %zu; go on with: clipc train --out %s --resume\n",
-                clipc_trainer_steps(w->t), w->s->out);
-    return CLIPC_OK;
+    return end(w, rc, err);
 }
 
 /* How a run ended: an exit code. */
 static int finish(const watched *w)
 {
-    if (!w->failed) return EXIT_DONE;
+    const int code = cli_interrupted() ? EXIT_STOPPED : EXIT_DONE;
+
+    if (!w->failed) return code;
     fprintf(stderr, "clipc: %zu evaluation%s failed, the last at step %zu: %s\n",
             w->failed, w->failed == 1 ? "" : "s", w->failed_step, w->failure.msg);
-    return EXIT_SOME;
+    return code == EXIT_DONE ? EXIT_SOME : code;
 }
 
 /* What is only planned writes nothing, whatever --out holds. */
@@ -335,8 +355,7 @@ static int train_run(int argc, char **argv)
                               on_option, &s);
     int rc;
 
-    if (at == -1) rc = EXIT_DONE;
-    else if (at == -2) rc = EXIT_USAGE;
+    if (at < 0) rc = cli_options_exit(at);
     else if (at < argc) rc = cli_usage("train", "takes no operands: give --data");
     else if (!s.out) rc = cli_usage("train", "--out is missing");
     else rc = train(&s);

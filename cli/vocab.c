@@ -97,7 +97,7 @@ static int vocab_train(int argc, char **argv)
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &l);
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at == argc) return cli_usage("vocab train", "no captions given");
     if (!l.out) return cli_usage("vocab train", "--out is missing");
     if (!l.options.size) return cli_usage("vocab train", "--size is missing");

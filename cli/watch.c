@@ -92,7 +92,7 @@ static void print_status_json(const char *folder, const clipc_train_state *s)
     printf(",\"evals\":[");
     for (size_t i = 0; i < s->n_evals; i++) {
         if (i) putchar(',');
-        eval_print_json(&s->evals[i]);
+        eval_print_json(&s->evals[i]), putchar('}');
     }
     printf("],\"eval_step\":%zu,\"checkpoints\":%zu,\"checkpoint_bytes\":%zu,"
            "\"checkpoint_step\":%zu}\n",
@@ -110,7 +110,7 @@ int train_status(int argc, char **argv)
     const int at = opts_parse(argc, argv, table, 1, &usage, on_option, &w);
     int failed = 0;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at == argc) return cli_usage("train status", "no run given");
     for (int i = at; i < argc; i++) {
         clipc_train_state s;
@@ -146,7 +146,7 @@ int train_plot(int argc, char **argv)
     char *svg = NULL;
     int rc;
 
-    if (at < 0) return at == -1 ? EXIT_DONE : EXIT_USAGE;
+    if (at < 0) return cli_options_exit(at);
     if (at == argc) return cli_usage("train plot", "no run given");
     rc = clipc_train_plot(&svg, (const char *const *)argv + at, (size_t)(argc - at),
                           &w.err);

@@ -54,7 +54,8 @@ enum {
     CLIPC_ERR_EXISTS = -6,  /* would overwrite */
     CLIPC_ERR_TEXT = -7,    /* a text is not UTF-8 or too long */
     CLIPC_ERR_FEATURE = -8, /* not in this build, or this model cannot */
-    CLIPC_ERR_NUMBER = -9   /* a NaN or an infinity where a number is needed */
+    CLIPC_ERR_NUMBER = -9,  /* a NaN or an infinity where a number is needed */
+    CLIPC_ERR_STOPPED = -10 /* the caller's callback asked for it */
 };
 
 /* What went wrong, and where.  Written by the innermost function that noticed. */
@@ -145,7 +146,7 @@ typedef struct clipc_ctx_options {
                          at most 65536 */
     double max_megapixels; /* 256; larger pictures are refused with CLIPC_ERR_LIMIT */
     int auto_orient; /* turn JPEG, PNG and WebP as their EXIF says, which the reference
-                        does not; TIFF, HEIF, AVIF and JPEG XL are upright anyway */
+                        does not; TIFF, HEIF, AVIF, JPEG XL and RAW are upright anyway */
     int compat;      /* 0; 1: "<|endoftext|>" inside a text becomes the special token,
                         as in the reference; 0: it is ordinary text */
     int raw;         /* 0; 1: embeddings are not brought to unit length */
@@ -179,7 +180,7 @@ CLIPC_API const clipc_model *clipc_ctx_model(const clipc_ctx *ctx);
 /* ---- encoding ------------------------------------------------------------------------
  * Each writes embeddings of embed_dim floats, of unit length unless options.raw. */
 
-/* A JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG XL file, recognised by
+/* A JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF, JPEG XL or RAW file, recognised by
  * content; "-" is standard input.  Its first picture, preprocessed as the model says;
  * OpenAI's: short side resized by Pillow's bicubic filter, centre cropped. */
 CLIPC_API int clipc_encode_image_file(clipc_ctx *ctx, float *out, const char *path,
@@ -418,6 +419,8 @@ typedef struct clipc_eval_options {
     const char *train; /* linear probe: the set that it is learned from */
     double C;          /* linear probe; 0: found by a sweep on a fifth of `train` */
     void (*on_progress)(void *user, size_t done, size_t total); /* pictures; or NULL */
+    /* Hears why a picture could not be decoded, also one of `train`; or NULL. */
+    void (*on_failed)(void *user, const clipc_err *why);
     void *user;
 } clipc_eval_options;
 

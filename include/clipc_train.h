@@ -234,7 +234,9 @@ CLIPC_API const char *clipc_trainer_broken(const clipc_trainer *t, size_t i);
 
 /* One optimizer step.  Where the loss or a gradient is not finite nothing moves, running
  * statistics neither, and it counts as skipped; the tenth ends with CLIPC_ERR_NUMBER,
- * checkpoints untouched.  Appends to out_dir/log.jsonl. */
+ * checkpoints untouched.  With more broken samples than the config allows it is
+ * CLIPC_ERR_LIMIT and was not begun: what there is can be saved.  Appends to
+ * out_dir/log.jsonl. */
 CLIPC_API int clipc_trainer_step(clipc_trainer *t, clipc_train_stats *stats,
                                  clipc_err *err);
 
@@ -306,7 +308,7 @@ typedef struct clipc_vocab_options {
     size_t min_frequency; /* pairs that occur less often become no tokens; 1 or more */
     int overwrite;        /* 0: CLIPC_ERR_EXISTS where the folder has a tokenizer */
     /* "reading", bytes of the files (total 0: not known), then "learning", tokens; NULL
-     * allowed.  Nonzero ends it with CLIPC_ERR_ARG, nothing written. */
+     * allowed.  Nonzero ends it with CLIPC_ERR_STOPPED, nothing written. */
     int (*on_progress)(void *user, const char *doing, size_t done, size_t total);
     void *user;
 } clipc_vocab_options;
@@ -345,7 +347,7 @@ typedef struct clipc_make_options {
     size_t threads;        /* 0: all that the process may use */
     double max_broken;     /* as a config's */
     double max_megapixels; /* larger pictures are broken */
-    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_STOPPED. */
     int (*on_progress)(void *user, size_t done, size_t total);
     void (*on_broken)(void *user, const char *why); /* NULL allowed */
     void *user;
@@ -377,7 +379,7 @@ typedef struct clipc_stats_options {
     size_t sheet;           /* pictures of the contact sheet, drawn at random */
     size_t threads;         /* 0: all that the process may use */
     double max_megapixels;  /* larger pictures are broken */
-    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_ARG. */
+    /* NULL allowed.  Nonzero ends it with CLIPC_ERR_STOPPED. */
     int (*on_progress)(void *user, size_t done, size_t total);
     void *user;
 } clipc_stats_options;

@@ -14,6 +14,7 @@
 #define MODES   "tests/golden/modes/"
 #define CLAIMS  "tests/golden/claims/"
 #define FAST    "tests/golden/fast/"
+#define RAW     "tests/golden/raw/"
 
 static buf read_in(const char *folder, const char *name)
 {
@@ -35,7 +36,8 @@ static buf read_whole(const char *name)
 static bool is_missing(int rc, const char *name)
 {
     const bool may = strstr(name, ".tif") || strstr(name, ".heic") ||
-                     strstr(name, ".avif") || strstr(name, ".jxl");
+                     strstr(name, ".avif") || strstr(name, ".jxl") ||
+                     strstr(name, ".dng") || strstr(name, ".nef");
 
     return may && (rc == CLIPC_ERR_FEATURE || rc == CLIPC_ERR_IO);
 }
@@ -217,6 +219,44 @@ static void test_modern(void **state)
     check_folder("tests/golden/modern/", 2, 32);
 }
 
+/* RAW: of DNG and NEF the preview that dcraw -e takes out, the larger of two, turned as
+ * Pillow turns it */
+static void test_raw(void **state)
+{
+    (void)state;
+    check_folder(RAW, 0, 12);
+}
+
+/* RAW: what a file without a preview says, or with one larger than the file or than what
+ * is allowed; what no camera wrote is RAW by its colour filter, and not libtiff's */
+static void test_raw_broken(void **state)
+{
+    static const struct {
+        const char *name, *why;
+        int code;
+    } files[] = {{"no_preview.dng", "without a JPEG preview", CLIPC_ERR_FORMAT},
+                 {"huge.dng", "60000 x 60000", CLIPC_ERR_LIMIT},
+                 {"long.dng", "419430400 bytes", CLIPC_ERR_FORMAT},
+                 {"no_camera.tif", "RAW", CLIPC_ERR_FORMAT}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        buf file = read_in(RAW, files[i].name);
+        clipc_err err = {0};
+        image im;
+        const int rc = image_decode(&im, file.data, file.len, files[i].name, 256, &err);
+        assert_string_equal(image_format(file.data, file.len), "raw");
+        assert_non_null(strstr(err.msg, files[i].name));
+        if (is_missing(rc, ".dng")) {
+            print_message("not compared: %s\n", err.msg);
+        } else {
+            assert_int_equal(rc, files[i].code);
+            assert_non_null(strstr(err.msg, files[i].why));
+        }
+        buf_free(&file);
+    }
+}
+
 /* decode: headers that claim 100,000 x 100,000 pixels, or the most that a format can say,
  * are refused, and nothing of that size is touched */
 static void test_claims(void **state)
@@ -264,7 +304,8 @@ static void test_truncated(void **state)
                                         MODES "pnm_big.pfm",
                                         "tests/golden/modern/RGB_37x29.heic",
                                         "tests/golden/modern/RGBA_37x29.avif",
-                                        "tests/golden/modern/RGB_lossy.jxl"};
+                                        "tests/golden/modern/RGB_lossy.jxl",
+                                        RAW "one.nef"};
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         buf file = read_in("", names[i]);
@@ -303,7 +344,9 @@ static void test_damaged(void **state)
                                         MODES "tiff_planes_8.tif",
                                         MODES "tiff_YCbCr_jpeg.tif",
                                         "tests/golden/modern/RGB_37x29.heic",
-                                        "tests/golden/modern/RGB_lossy.jxl"};
+                                        "tests/golden/modern/RGB_lossy.jxl",
+                                        RAW "big_endian.dng",
+                                        RAW "one.nef"};
     rng r = rng_seed(11, 0);
 
     (void)state;
@@ -374,11 +417,12 @@ static void test_augment(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_crops),    cmocka_unit_test(test_truncated),
-        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_augment),  cmocka_unit_test(test_oriented),
-        cmocka_unit_test(test_modern),   cmocka_unit_test(test_claims),
-        cmocka_unit_test(test_fast),     cmocka_unit_test(test_fast_near),
-        cmocka_unit_test(test_fast_size)};
+        cmocka_unit_test(test_crops),     cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_damaged),   cmocka_unit_test(test_limit),
+        cmocka_unit_test(test_augment),   cmocka_unit_test(test_oriented),
+        cmocka_unit_test(test_modern),    cmocka_unit_test(test_claims),
+        cmocka_unit_test(test_fast),      cmocka_unit_test(test_fast_near),
+        cmocka_unit_test(test_fast_size), cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_raw_broken)};
     return cmocka_run_group_tests_name("image", tests, NULL, NULL);
 }

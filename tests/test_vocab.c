@@ -172,7 +172,7 @@ static void test_edges(void **state)
 
 static int stop_at(void *user, size_t done)
 {
-    return done >= *(const size_t *)user ? CLIPC_ERR_ARG : CLIPC_OK;
+    return done >= *(const size_t *)user ? CLIPC_ERR_STOPPED : CLIPC_OK;
 }
 
 /* whoever watches may end it */
@@ -187,7 +187,7 @@ static void test_stopped(void **state)
     each_line(GOLDEN "words.tsv", add_counted, t);
     assert_int_equal(
         bpe_trainer_run(&b, t, BPE_VOCAB, 1, stop_at, (void *)(uintptr_t)&at, &err),
-        CLIPC_ERR_ARG);
+        CLIPC_ERR_STOPPED);
     assert_null(b);
     bpe_trainer_free(t);
 }

@@ -34,6 +34,7 @@ need libcmocka-dev pkg-config --exists cmocka
 want libtiff-dev pkg-config --exists libtiff-4
 want libheif-dev pkg-config --exists libheif
 want libjxl-dev pkg-config --exists libjxl
+want libraw-dev pkg-config --exists libraw_r
 want libcurl4-openssl-dev pkg-config --exists libcurl
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang

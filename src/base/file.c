@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/rng.h"
+
 static int fail_errno(clipc_err *err, const char *path, const char *doing)
 {
     return clipc_fail(err, CLIPC_ERR_IO, "%s: cannot %s: %s", path, doing,
@@ -142,6 +145,31 @@ int file_mkdirs(const char *path, clipc_err *err)
     return rc;
 }
 
+/* As mkostemp, but with the permissions of any new file, which the umask and the folder
+ * shape; it would make it 0600. */
+static int make_temporary(char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    char *x = name + strlen(name) - strlen("XXXXXX");
+    rng r = rng_seed((uint64_t)getpid(), (uint64_t)(clock_now() * 1e9));
+    int fd = -1;
+
+    for (int tries = 0; tries < 100; tries++) {
+        for (char *p = x; *p; p++) *p = letters[rng_below(&r, sizeof letters - 1)];
+        fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST) break;
+    }
+    return fd;
+}
+
+/* A file that takes another's place is open to the same people. */
+static bool keep_mode(int fd, const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) != 0 || fchmod(fd, st.st_mode & 0777) == 0;
+}
+
 int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err)
 {
     int fd = -1, rc = CLIPC_OK;
@@ -157,11 +185,11 @@ int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err
     if (!a->path || asprintf(&a->tmp, "%s.XXXXXX", path) < 0) {
         a->tmp = NULL;
         rc = clipc_fail_memory(err, path, strlen(path));
-    } else if ((fd = mkostemp(a->tmp, O_CLOEXEC)) < 0) {
+    } else if ((fd = make_temporary(a->tmp)) < 0) {
         rc = fail_errno(err, path, "write beside");
         free(a->tmp); /* nothing was made, so nothing is to be removed */
         a->tmp = NULL;
-    } else if (fchmod(fd, 0644) != 0 || !(a->f = fdopen(fd, "wb"))) {
+    } else if (!keep_mode(fd, path) || !(a->f = fdopen(fd, "wb"))) {
         rc = fail_errno(err, path, "write");
         close(fd);
     }
@@ -262,9 +290,11 @@ const char *path_ending(const char *path)
 
 bool ending_is_picture(const char *ending)
 {
-    static const char *const known[] = {"jpg",  "jpeg", "png",  "webp", "gif", "bmp",
-                                        "pbm",  "pgm",  "ppm",  "pnm",  "tif", "tiff",
-                                        "heic", "heif", "avif", "jxl"};
+    static const char *const known[] = {
+        "jpg", "jpeg", "png",  "webp", "gif",  "bmp",  "pbm", "pgm", "ppm",
+        "pnm", "tif",  "tiff", "heic", "heif", "avif", "jxl", "3fr", "arw",
+        "cr2", "cr3",  "crw",  "dcr",  "dng",  "erf",  "kdc", "mrw", "nef",
+        "nrw", "orf",  "pef",  "raf",  "rw2",  "sr2",  "srf", "srw", "x3f"};
 
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (strcasecmp(ending, known[i]) == 0) return true;

@@ -49,7 +49,8 @@ typedef struct atomic_file {
 } atomic_file;
 
 /* `overwrite` false: fails with CLIPC_ERR_EXISTS when the target is there; a folder, a
- * device or a pipe is never overwritten. */
+ * device or a pipe is never overwritten.  A file that is replaced keeps its permissions;
+ * those of a new one are the umask's. */
 int atomic_open(atomic_file *a, const char *path, bool overwrite, clipc_err *err);
 /* Whether that would work, told before the work whose result goes there. */
 int atomic_check(const char *path, bool overwrite, clipc_err *err);

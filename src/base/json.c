@@ -179,6 +179,12 @@ int json_check_keys(const json_t *o, const char *const *known, const char *where
     return CLIPC_OK;
 }
 
+int json_set_text(json_t *o, const char *key, const char *text, clipc_err *err)
+{
+    if (!text || json_object_set_new(o, key, json_string(text)) == 0) return CLIPC_OK;
+    return clipc_fail(err, CLIPC_ERR_TEXT, "%s: no UTF-8", key);
+}
+
 json_t *json_text(const char *s)
 {
     json_t *out = json_string(s);

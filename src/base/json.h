@@ -29,6 +29,10 @@ int json_parse_line(json_t **out, const char *line, size_t len, const char *wher
  * '?'.  NULL when memory is out. */
 json_t *json_text(const char *s);
 
+/* Puts a text that must be kept as it is under a key; NULL is left out.  CLIPC_ERR_TEXT:
+ * no UTF-8, and the key. */
+int json_set_text(json_t *o, const char *key, const char *text, clipc_err *err);
+
 int json_get_size(size_t *out, const json_t *o, const char *key, const char *where,
                   clipc_err *err);
 int json_get_f64(double *out, const json_t *o, const char *key, const char *where,

@@ -60,7 +60,8 @@ int opts_parse(int argc, char **argv, const opt *table, size_t n, const opts_usa
                     usage->command, table[i].name, usage->command);
             return -2;
         }
-        if (on(user, table[i].name, optarg) != 0) return -2;
+        const int rc = on(user, table[i].name, optarg);
+        if (rc != 0) return -rc;
     }
     return optind;
 }

@@ -22,9 +22,10 @@ typedef struct opts_usage {
 } opts_usage;
 
 /* Calls on(user, name, value) for each option in turn (value NULL without argument),
- * which returns 0, or 2 for a value it cannot take, having said so.  Returns the index of
- * the first operand, -1 after --help (printed to standard output), -2 on a usage error
- * (one line on standard error).  Options may stand behind operands. */
+ * which returns 0, or 2 for a value it cannot take, or 3 for a file it cannot read,
+ * having said so.  Returns the index of the first operand, -1 after --help (printed to
+ * standard output), -2 on a usage error (one line on standard error), or minus what on()
+ * returned. Options may stand behind operands. */
 int opts_parse(int argc, char **argv, const opt *table, size_t n, const opts_usage *usage,
                int (*on)(void *user, const char *name, const char *value), void *user);
 

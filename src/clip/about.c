@@ -28,6 +28,9 @@ static const char loadable[] = ""
 #ifdef CLIPC_HAVE_JXL
                                " libjxl"
 #endif
+#ifdef CLIPC_HAVE_RAW
+                               " libraw"
+#endif
 #ifdef CLIPC_HAVE_CURL
                                " libcurl"
 #endif

@@ -14,9 +14,9 @@
 #include "clipc.h"
 #include "model/headed.h"
 
-enum { HIDDEN = 512, GATE = 64, TOP = 10, CONTEXT = 128 };
+enum { HIDDEN = 704, GATE = 64, TOP = 10, CONTEXT = 128 };
 #define DROPOUT     0.1f
-#define LOGIT_SCALE 14.285714f
+#define LOGIT_SCALE 30.0f
 
 typedef struct assembly {
     const clipc_assemble_options *o;
@@ -110,14 +110,13 @@ static clip_cfg config_of(const assembly *a)
     c.custom_text = true;
     c.image = a->image.cfg.image;
     c.preprocess = a->image.cfg.preprocess;
-    c.image.embed_dim = c.text.embed_dim = 2 * c.text.width;
+    c.image.embed_dim = c.text.embed_dim;
     c.image.proj = PROJ_NONE;
     c.image.head = (head_cfg){.hidden = HIDDEN,
                               .gate = GATE,
                               .classes = classes,
                               .top = min_size(TOP, classes),
                               .dropout = DROPOUT};
-    c.text.proj = PROJ_BESIDE;
     c.text.vocab_size = a->n_words;
     c.text.pad_id = new_id(a, c.text.pad_id);
     c.text.context_length = min_size(c.text.context_length, CONTEXT);
@@ -191,12 +190,10 @@ static int make_head(assembly *a, clipc_err *err)
 
 static int save(const assembly *a, const char *out, clipc_err *err)
 {
-    json_t *about =
-        json_pack("{s:s?,s:s?}", "license", a->o->license, "origin", a->o->origin);
-    int rc = about ? CLIPC_OK : clipc_fail_memory(err, out, 0);
+    json_t *about = json_object();
+    int rc = json_set_text(about, "license", a->o->license, err);
 
-    if (rc == CLIPC_OK && !a->o->license) json_object_del(about, "license");
-    if (rc == CLIPC_OK && !a->o->origin) json_object_del(about, "origin");
+    if (rc == CLIPC_OK) rc = json_set_text(about, "origin", a->o->origin, err);
     if (rc == CLIPC_OK)
         rc = net_save_packed(a->net, out, WEIGHTS_F32, about, &a->files, a->k, err);
     json_decref(about);

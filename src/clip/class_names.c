@@ -101,7 +101,7 @@ static int read_class(float *e, reading *r, const char *line, const char *end,
     const int rc = add_photos(&t, &r->room, err);
     if (rc != CLIPC_OK) return rc;
     for (size_t i = 0; i < t.n; i++) t.shares[i] = 1.0f / (float)t.words;
-    if (tab && tab + 1 < end) add(&t, tab + 1, (size_t)(end - tab - 1), 0.5f);
+    if (tab && tab + 1 < end) add(&t, tab + 1, (size_t)(end - tab - 1), 1.0f);
     return sum_up(e, r->c, &t, r->vector, r->E, err);
 }
 

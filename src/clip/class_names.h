@@ -3,7 +3,7 @@
  *
  *     word, word, ...[TAB gloss]
  *
- *   e = unit(mean(words) + mean("a photo of a <word>" of each) + .5 gloss)
+ *   e = unit(mean(words) + mean("a photo of a <word>" of each) + gloss)
  *
  * where each text is a unit vector. */
 #ifndef CLIPC_CLIP_CLASS_NAMES_H

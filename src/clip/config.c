@@ -233,9 +233,6 @@ static int check_own(const image_cfg *c, const char *timm, const char *where,
 {
     const bool of_timm = c->family == IMAGE_CONVNEXT || c->family == IMAGE_FASTVIT;
 
-    if (c->proj == PROJ_BESIDE)
-        return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: proj: not of an image tower",
-                          where);
     if (timm ? c->proj != PROJ_MATRIX : !of_timm) return CLIPC_OK;
     return clipc_fail(err, CLIPC_ERR_FORMAT, "%s: a tower %s timm's name for it", where,
                       timm ? "that cannot have" : "without");

@@ -21,7 +21,7 @@ static const char *const image_pools[] = {"tok", "avg", NULL};
 static const char *const pooler_forms[] = {"coca", "siglip", NULL};
 static const char *const coca_pools[] = {"one", "parallel", "cascade", NULL};
 static const char *const projections[] = {"matrix", "none",     "linear", "linear_bias",
-                                          "mlp",    "mlp_bias", "beside", NULL};
+                                          "mlp",    "mlp_bias", NULL};
 static const char *const text_pools[] = {"argmax", "eos", "first", "last", NULL};
 static const char *const text_families[] = {"clip", "bert", NULL};
 static const char *const bert_pools[] = {"mean", "cls", "pooler", NULL};

@@ -275,7 +275,7 @@ int config_write_own(buf *out, const clip_cfg *cfg, clipc_err *err)
  */
 static bool is_ours(const clip_cfg *cfg)
 {
-    return cfg->image.head.hidden || cfg->text.proj == PROJ_BESIDE;
+    return cfg->image.head.hidden > 0;
 }
 
 int config_write_open_clip(buf *out, const clip_cfg *cfg, clipc_err *err)

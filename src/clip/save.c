@@ -273,16 +273,16 @@ static int write_as(net *n, const char *to, const char *layout, weight_form form
 }
 
 /* Licence and origin: what was asked for, else what the source says. */
-static json_t *about_model(const model_source *s, const clipc_convert_options *o)
+static int about_model(json_t *about, const model_source *s,
+                       const clipc_convert_options *o, clipc_err *err)
 {
     const char *license = o->license, *origin = o->origin;
-    json_t *about = json_object();
+    int rc;
 
     if (!license) license = tensor_file_string(s->weights, "license");
     if (!origin) origin = tensor_file_string(s->weights, "origin");
-    if (license) json_object_set_new(about, "license", json_string(license));
-    if (origin) json_object_set_new(about, "origin", json_string(origin));
-    return about;
+    rc = json_set_text(about, "license", license, err);
+    return rc == CLIPC_OK ? json_set_text(about, "origin", origin, err) : rc;
 }
 
 /* A run goes on with its own model: another in its folder would be lost at the next save,
@@ -306,7 +306,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     const weight_form form = form_named(precision);
     const bool own = strcmp(to, "clipc") == 0;
     const kernels *k = NULL;
-    json_t *about = NULL;
+    json_t *about = json_object();
     char *found = NULL;
     token_files tokens = {0};
     tokenizer t = {0};
@@ -326,10 +326,10 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
+    if (rc == CLIPC_OK) rc = about_model(about, &s, options, err);
     if (rc == CLIPC_OK) rc = tokenizer_copy(&t, &tokens, &s, to, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) rc = net_average(n, options->average, options->n_average, k, err);
-    if (rc == CLIPC_OK) about = about_model(&s, options);
     if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, &tokens, k, err);
     json_decref(about);
     tokenizer_free(&t);

@@ -191,7 +191,7 @@ static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, cur
 
 static int fail_stopped(const http *h, clipc_err *err)
 {
-    return clipc_fail(err, CLIPC_ERR_IO,
+    return clipc_fail(err, CLIPC_ERR_STOPPED,
                       "%s: stopped; what came is kept, and the next "
                       "pull goes on from there",
                       h->setup.name);

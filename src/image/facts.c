@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "image/orient.h"
+#include "image/raw.h"
+#include "image/tags.h"
 
 enum { EXIF_DIRECTORY = 34665, DATE_TIME_ORIGINAL = 36867 };
 
@@ -73,6 +75,7 @@ image_facts image_facts_of(const uint8_t *p, size_t size)
     size_t n = 0;
 
     if (!format) return f;
+    if (strcmp(format, "raw") == 0) return raw_facts(p, size);
     if (strcmp(format, "jpeg") == 0) size_of_jpeg(&f, p, size);
     if (strcmp(format, "webp") == 0) size_of_webp(&f, p, size);
     if (strcmp(format, "bmp") == 0) size_of_bmp(&f, p, size);

@@ -12,7 +12,7 @@ typedef struct image_facts {
     char taken[20];  /* EXIF's DateTimeOriginal, "2024:05:31 18:03:59"; or "" */
 } image_facts;
 
-/* Sizes of JPEG, PNG, WebP, GIF and BMP; dates of JPEG, PNG and WebP. */
+/* Sizes of JPEG, PNG, WebP, GIF, BMP and RAW; dates of JPEG, PNG, WebP and RAW. */
 image_facts image_facts_of(const uint8_t *data, size_t size);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "base/ckd.h"
+#include "image/tags.h"
 
 size_t image_channels(image_mode mode)
 {
@@ -83,42 +84,58 @@ int image_lacks(const char *name, const char *format, const char *library, clipc
 
 typedef int decoder(image *out, const uint8_t *data, size_t size, const char *name,
                     double max_megapixels, clipc_err *err);
+typedef int fast_decoder(image *out, const uint8_t *data, size_t size, const char *name,
+                         size_t enough, double max_megapixels, clipc_err *err);
 
-/* Bytes at a place, by which a format is known. */
+/* Bytes at a place, by which a format is known, and one of the decoders. */
 typedef struct format {
     size_t at, n;
     const char *bytes;
     decoder *decode;
+    fast_decoder *fast;
     const char *name;
 } format;
 
 static const format formats[] = {
-    {0, 3, "\xff\xd8\xff", jpeg_decode, "jpeg"},
-    {0, 8, "\x89PNG\r\n\x1a\n", png_decode, "png"},
-    {8, 4, "WEBP", webp_decode, "webp"},
-    {0, 4, "GIF8", gif_decode, "gif"},
-    {0, 2, "BM", bmp_decode, "bmp"},
-    {0, 4, "II*\0", tiff_decode, "tiff"},
-    {0, 4, "MM\0*", tiff_decode, "tiff"},
-    {0, 4, "II+\0", tiff_decode, "tiff"},
-    {0, 4, "MM\0+", tiff_decode, "tiff"},
-    {0, 2, "\xff\x0a", jxl_decode, "jxl"},
-    {0, 12, "\0\0\0\x0cJXL \r\n\x87\n", jxl_decode, "jxl"},
-    {4, 6, "ftyphe", heif_decode, "heif"},
-    {4, 7, "ftypmif", heif_decode, "heif"},
-    {4, 7, "ftypmsf", heif_decode, "heif"},
-    {4, 7, "ftypavi", heif_decode, "heif"},
+    {0, 3, "\xff\xd8\xff", NULL, jpeg_decode, "jpeg"},
+    {0, 8, "\x89PNG\r\n\x1a\n", png_decode, NULL, "png"},
+    {8, 4, "WEBP", webp_decode, NULL, "webp"},
+    {0, 4, "GIF8", gif_decode, NULL, "gif"},
+    {0, 2, "BM", bmp_decode, NULL, "bmp"},
+    {0, 10, "II*\0\x10\0\0\0CR", NULL, raw_decode, "raw"}, /* Canon's CR2 */
+    {0, 4, "II*\0", tiff_decode, NULL, "tiff"},
+    {0, 4, "MM\0*", tiff_decode, NULL, "tiff"},
+    {0, 4, "II+\0", tiff_decode, NULL, "tiff"},
+    {0, 4, "MM\0+", tiff_decode, NULL, "tiff"},
+    {0, 2, "\xff\x0a", jxl_decode, NULL, "jxl"},
+    {0, 12, "\0\0\0\x0cJXL \r\n\x87\n", jxl_decode, NULL, "jxl"},
+    {4, 6, "ftyphe", heif_decode, NULL, "heif"},
+    {4, 7, "ftypmif", heif_decode, NULL, "heif"},
+    {4, 7, "ftypmsf", heif_decode, NULL, "heif"},
+    {4, 7, "ftypavi", heif_decode, NULL, "heif"},
+    {4, 7, "ftypcrx", NULL, raw_decode, "raw"},          /* CR3 */
+    {6, 8, "HEAPCCDR", NULL, raw_decode, "raw"},         /* CRW */
+    {0, 15, "FUJIFILMCCD-RAW", NULL, raw_decode, "raw"}, /* RAF */
+    {0, 4, "IIRO", NULL, raw_decode, "raw"},             /* Olympus' ORF */
+    {0, 4, "IIRS", NULL, raw_decode, "raw"},
+    {0, 4, "MMOR", NULL, raw_decode, "raw"},
+    {0, 4, "IIU\0", NULL, raw_decode, "raw"}, /* Panasonic's RW2 */
+    {0, 4, "\0MRM", NULL, raw_decode, "raw"}, /* Minolta */
+    {0, 4, "FOVb", NULL, raw_decode, "raw"},  /* Sigma's X3F */
 };
 
-/* PNM's is too short to stand in the table. */
+/* PNM's is too short to stand in the table.  Most cameras write a TIFF, whose own picture
+ * is smaller than the preview, and of which libtiff cannot read the sensor's. */
 static const format *format_of(const uint8_t *p, size_t size)
 {
     static const format pnm = {.decode = pnm_decode, .name = "pnm"};
+    static const format raw = {.fast = raw_decode, .name = "raw"};
 
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
         if (size >= formats[i].at + formats[i].n &&
             memcmp(p + formats[i].at, formats[i].bytes, formats[i].n) == 0)
-            return &formats[i];
+            return formats[i].decode == tiff_decode && tiff_is_raw(p, size) ? &raw
+                                                                            : &formats[i];
     return size >= 2 && p[0] == 'P' && strchr("0123456fy", p[1]) ? &pnm : NULL;
 }
 
@@ -144,10 +161,9 @@ int image_decode_fast(image *out, const void *data, size_t size, const char *nam
     if (!f)
         return clipc_fail(
             err, CLIPC_ERR_FORMAT,
-            "%s: not a JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF or JPEG "
-            "XL picture",
+            "%s: not a JPEG, PNG, WebP, GIF, BMP, PNM, TIFF, HEIF, AVIF, JPEG XL "
+            "or RAW picture",
             name);
-    return f->decode == jpeg_decode
-               ? jpeg_decode_fast(out, data, size, name, enough, max_megapixels, err)
-               : f->decode(out, data, size, name, max_megapixels, err);
+    return f->fast ? f->fast(out, data, size, name, enough, max_megapixels, err)
+                   : f->decode(out, data, size, name, max_megapixels, err);
 }

@@ -56,28 +56,29 @@ int image_alloc(image *im, size_t w, size_t h, image_mode mode, const char *name
 
 /* Decodes a JPEG, PNG, WebP, GIF, BMP, PNM or TIFF file (recognised by content; its first
  * picture) exactly as Pillow with libjpeg-turbo does, HEIF, AVIF and JPEG XL as libheif
- * and libjxl do.  Larger than max_megapixels, told by the header before pixels are
- * allocated: CLIPC_ERR_LIMIT.  Truncated or damaged: CLIPC_ERR_FORMAT.  A library that is
- * not there: CLIPC_ERR_FEATURE or CLIPC_ERR_IO.  `name` is for messages.  Free with
- * image_free. */
+ * and libjxl do, a camera's RAW photograph by the JPEG preview in it, which libraw finds.
+ * Larger than max_megapixels, told by the header before pixels are allocated:
+ * CLIPC_ERR_LIMIT.  Truncated or damaged: CLIPC_ERR_FORMAT.  A library that is not there:
+ * CLIPC_ERR_FEATURE or CLIPC_ERR_IO.  `name` is for messages.  Free with image_free. */
 int image_decode(image *out, const void *data, size_t size, const char *name,
                  double max_megapixels, clipc_err *err);
 
-/* The same, but a JPEG comes at a half, a quarter or an eighth of its size, the smallest
- * of which no side has less than `enough` pixels: of each block of 8 x 8 only the lower
- * frequencies are transformed, which saves half the time or more.  enough 0: as it is. */
+/* The same, but a JPEG, a preview too, comes at a half, a quarter or an eighth of its
+ * size, the smallest of which no side has less than `enough` pixels: of each block of 8 x
+ * 8 only the lower frequencies are transformed, which saves half the time or more. enough
+ * 0: as it is. */
 int image_decode_fast(image *out, const void *data, size_t size, const char *name,
                       size_t enough, double max_megapixels, clipc_err *err);
 
-/* What a file's first bytes say that it is: "jpeg", "png", .. "jxl"; NULL: none of them.
+/* What a file's first bytes say that it is: "jpeg", "png", .. "raw"; NULL: none of them.
  */
 const char *image_format(const void *data, size_t size);
 
 /* The decoders behind it, and what they share. */
 int jpeg_decode(image *out, const uint8_t *data, size_t size, const char *name,
-                double max_megapixels, clipc_err *err);
-int jpeg_decode_fast(image *out, const uint8_t *data, size_t size, const char *name,
-                     size_t enough, double max_megapixels, clipc_err *err);
+                size_t enough, double max_megapixels, clipc_err *err);
+int raw_decode(image *out, const uint8_t *data, size_t size, const char *name,
+               size_t enough, double max_megapixels, clipc_err *err);
 int png_decode(image *out, const uint8_t *data, size_t size, const char *name,
                double max_megapixels, clipc_err *err);
 int webp_decode(image *out, const uint8_t *data, size_t size, const char *name,

@@ -57,13 +57,7 @@ static void scale_to(struct jpeg_decompress_struct *d, size_t enough)
 }
 
 int jpeg_decode(image *out, const uint8_t *data, size_t size, const char *name,
-                double max_megapixels, clipc_err *err)
-{
-    return jpeg_decode_fast(out, data, size, name, 0, max_megapixels, err);
-}
-
-int jpeg_decode_fast(image *out, const uint8_t *data, size_t size, const char *name,
-                     size_t enough, double max_megapixels, clipc_err *err)
+                size_t enough, double max_megapixels, clipc_err *err)
 {
     struct jpeg_decompress_struct d;
     jpeg_errors e;

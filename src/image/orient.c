@@ -3,88 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ORIENTATION = 274, ASCII = 2, SHORT = 3, LONG = 4, ENTRY = 12 };
+#include "image/tags.h"
+
+enum { ORIENTATION = 274 };
 
 /* Bytes of a part of a file; data NULL: not there. */
 typedef struct part {
     const uint8_t *data;
     size_t size;
 } part;
-
-static uint32_t number(const uint8_t *p, size_t bytes, bool little)
-{
-    uint32_t v = 0;
-
-    for (size_t i = 0; i < bytes; i++) v = v << 8 | p[little ? bytes - 1 - i : i];
-    return v;
-}
-
-/* A TIFF's header: its byte order, and where the first directory is; 0: no TIFF. */
-static size_t first_directory(bool *little, const uint8_t *tiff, size_t size)
-{
-    *little = size && tiff[0] == 'I';
-    if (size < 8 || (memcmp(tiff, "II", 2) != 0 && memcmp(tiff, "MM", 2) != 0)) return 0;
-    /* 42, whose bytes Pillow bears in either order. */
-    if (tiff[2] + tiff[3] != 42 || (tiff[2] && tiff[3])) return 0;
-    return number(tiff + 4, 4, *little);
-}
-
-/* The entry of a tag in the directory at `at`, of which the last one counts; NULL. */
-static const uint8_t *find_entry(const uint8_t *tiff, size_t size, size_t at, bool little,
-                                 unsigned tag)
-{
-    const uint8_t *found = NULL;
-
-    if (!at || size < 2 || at > size - 2) return NULL;
-    const size_t n = number(tiff + at, 2, little);
-    for (size_t i = 0; i < n && at + 2 + (i + 1) * ENTRY <= size; i++) {
-        const uint8_t *e = tiff + at + 2 + i * ENTRY;
-        if (number(e, 2, little) == tag) found = e;
-    }
-    return found;
-}
-
-/* The one whole number of an entry; 0 if it holds something else. */
-static uint32_t entry_number(const uint8_t *e, bool little)
-{
-    const uint32_t type = number(e + 2, 2, little), count = number(e + 4, 4, little);
-
-    if (count != 1 || (type != SHORT && type != LONG)) return 0;
-    return number(e + 8, type == SHORT ? 2 : 4, little);
-}
-
-bool tiff_tag(uint32_t *value, const uint8_t *tiff, size_t size, unsigned tag)
-{
-    bool little;
-    const size_t at = first_directory(&little, tiff, size);
-    const uint8_t *e = find_entry(tiff, size, at, little, tag);
-
-    *value = e ? entry_number(e, little) : 0;
-    return e != NULL;
-}
-
-void tiff_text(char *out, size_t cap, const uint8_t *tiff, size_t size, unsigned by,
-               unsigned tag)
-{
-    bool little;
-    const size_t first = first_directory(&little, tiff, size);
-    const uint8_t *way = find_entry(tiff, size, first, little, by);
-    const uint8_t *e =
-        way ? find_entry(tiff, size, entry_number(way, little), little, tag) : NULL;
-
-    *out = '\0';
-    if (!e || number(e + 2, 2, little) != ASCII) return;
-    const size_t n = number(e + 4, 4, little);
-    const uint8_t *text = e + 8; /* up to four bytes lie in the entry itself */
-    if (n > 4) {
-        const size_t at = number(e + 8, 4, little);
-        if (at > size || n > size - at) return;
-        text = tiff + at;
-    }
-    const size_t len = n < cap ? n : cap - 1;
-    memcpy(out, text, len);
-    out[len] = '\0';
-}
 
 /* ---- where EXIF and XMP lie ---- */
 
@@ -110,7 +37,7 @@ static notes notes_of_jpeg(part file)
 
     for (size_t at = 2; at + 4 <= file.size && file.data[at] == 0xff;) {
         const uint8_t marker = file.data[at + 1];
-        const size_t n = number(file.data + at + 2, 2, false);
+        const size_t n = tags_number(file.data + at + 2, 2, false);
         if (marker == 0xff) {
             at++; /* filling */
             continue;
@@ -132,7 +59,7 @@ static notes notes_of_png(part file)
     notes found = {0};
 
     for (size_t at = 8; at + 12 <= file.size;) {
-        const size_t n = number(file.data + at, 4, false);
+        const size_t n = tags_number(file.data + at, 4, false);
         const uint8_t *type = file.data + at + 4;
         if (n > file.size - at - 12) break;
         const part body = {type + 4, n};
@@ -150,7 +77,7 @@ static notes notes_of_webp(part file)
 
     for (size_t at = 12; at + 8 <= file.size;) {
         const uint8_t *type = file.data + at;
-        const size_t n = number(type + 4, 4, true);
+        const size_t n = tags_number(type + 4, 4, true);
         if (n > file.size - at - 8) break;
         const part body = {type + 8, n};
         if (memcmp(type, "EXIF", 4) == 0 && !found.exif.data) found.exif = body;

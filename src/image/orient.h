@@ -7,20 +7,11 @@
 
 #include "image/image.h"
 
-/* The whole number of a tag (SHORT or LONG, one value) in the first directory of a TIFF,
- * which is what EXIF is, too.  False: not there, or no such number (*value is then 0). */
-bool tiff_tag(uint32_t *value, const uint8_t *tiff, size_t size, unsigned tag);
-
-/* The text of a tag in the directory that the first one's tag `by` leads to (EXIF's own:
- * 34665), cut at cap with its NUL; "" if it is not there. */
-void tiff_text(char *out, size_t cap, const uint8_t *tiff, size_t size, unsigned by,
-               unsigned tag);
-
 /* The EXIF of a JPEG, PNG or WebP file; NULL without. */
 const uint8_t *exif_of_file(size_t *exif_size, const uint8_t *data, size_t size);
 
 /* The orientation that EXIF, or else XMP, of a JPEG, PNG or WebP file tells; 1 without.
- * TIFF, HEIF, AVIF and JPEG XL are upright when decoded. */
+ * TIFF, HEIF, AVIF, JPEG XL and RAW are upright when decoded. */
 int orient_of_file(const uint8_t *data, size_t size);
 
 /* Turns im upright; an orientation other than 2 to 8 leaves it. */

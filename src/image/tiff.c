@@ -13,6 +13,7 @@
 
 #include "base/dynlib.h"
 #include "image/orient.h"
+#include "image/tags.h"
 
 #define FUNCTIONS(X)                        \
     X(TIFFClientOpenExt)                    \

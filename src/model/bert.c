@@ -22,8 +22,7 @@ enum {
     DIM_E,
     DIM_BIAS,
     DIM_M,
-    DIM_MLP_E,
-    DIM_BESIDE
+    DIM_MLP_E
 };
 
 static const param_row stem_rows[] = {
@@ -50,7 +49,6 @@ static const param_row stem_rows[] = {
     {"proj.bias", offsetof(bert_stem, proj_b), {DIM_BIAS}, PARAM_GAIN},
     {"proj.0.weight", offsetof(bert_stem, mlp_1), {DIM_M, DIM_C}, PARAM_MATRIX},
     {"proj.2.weight", offsetof(bert_stem, mlp_2), {DIM_MLP_E, DIM_M}, PARAM_MATRIX},
-    {"beside.weight", offsetof(bert_stem, beside), {DIM_BESIDE, DIM_C}, PARAM_LINEAR},
 };
 
 static const param_row layer_rows[] = {
@@ -131,10 +129,6 @@ static int bert_check(const text_cfg *c, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "text config: width %zu without a projection to %zu", c->width,
                           c->embed_dim);
-    if (c->proj == PROJ_BESIDE && (c->proj_hidden || 2 * c->width != c->embed_dim))
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "text config: twice a width of %zu, but %zu in all", c->width,
-                          c->embed_dim);
     return CLIPC_OK;
 }
 
@@ -169,8 +163,7 @@ static int bert_params(void *tower, param_list *l, clipc_err *err)
 {
     bert *t = tower;
     const text_cfg *c = &t->cfg;
-    const bool beside = c->proj == PROJ_BESIDE;
-    const bool linear = !c->proj_hidden && c->proj != PROJ_NONE && !beside;
+    const bool linear = !c->proj_hidden && c->proj != PROJ_NONE;
     const size_t sizes[] = {[DIM_C] = c->width,
                             [DIM_3C] = 3 * c->width,
                             [DIM_F] = c->mlp_width,
@@ -182,8 +175,7 @@ static int bert_params(void *tower, param_list *l, clipc_err *err)
                             [DIM_BIAS] =
                                 linear && c->proj == PROJ_LINEAR_BIAS ? c->embed_dim : 0,
                             [DIM_M] = c->proj_hidden,
-                            [DIM_MLP_E] = c->proj_hidden ? c->embed_dim : 0,
-                            [DIM_BESIDE] = beside ? c->width : 0};
+                            [DIM_MLP_E] = c->proj_hidden ? c->embed_dim : 0};
     int rc = param_list_add(l, "bert.", stem_rows, STEM_ROWS, &t->stem, sizes, err);
 
     for (size_t i = 0; rc == CLIPC_OK && i < c->layers; i++) {
@@ -226,17 +218,15 @@ static void bert_acts_destroy(void *acts)
 static int bert_acts_make(void **out, size_t *bytes, const void *tower, size_t B,
                           size_t rows, tower_mode mode, clipc_err *err)
 {
-    const bert *t = tower;
     arena measure = arena_measure();
     bert_acts *a;
     int rc;
 
     *out = NULL;
-    if (tower_trains(mode) && (t->cfg.proj != PROJ_BESIDE || t->cfg.locked != 1))
+    if (tower_trains(mode))
         return clipc_fail(
             err, CLIPC_ERR_FEATURE,
-            "a text tower of this kind runs but is not trained, it is a BERT: lock it%s",
-            t->cfg.proj == PROJ_BESIDE ? ", but for one group" : "");
+            "a text tower of this kind runs but is not trained, it is a BERT: lock it");
     a = calloc(1, sizeof *a);
     if (!a) return clipc_fail_memory(err, "text tower", sizeof *a);
     a->B = B, a->rows = rows, a->mode = mode;
@@ -357,56 +347,6 @@ static void encode(exec *e, const bert *t, bert_acts *a, const int32_t *ids, siz
     pool(e, t, a, B);
 }
 
-/* ---- [t + W t, t] ---- */
-
-static size_t part_width(const void *tower)
-{
-    const bert *t = tower;
-    return t->cfg.proj == PROJ_BESIDE ? t->cfg.width : 0;
-}
-
-static void first(exec *e, const void *tower, void *acts, float *units, const void *ids,
-                  size_t B)
-{
-    const bert *t = tower;
-    bert_acts *a = acts;
-
-    encode(e, t, a, ids, B);
-    rows_normalize_fwd(e, units, NULL, a->pooled, B, t->cfg.width);
-}
-
-static void second(exec *e, const void *tower, void *acts, float *out, const float *units,
-                   size_t B, const row_stream *draw)
-{
-    const bert *t = tower;
-    bert_acts *a = acts;
-    const size_t C = t->cfg.width;
-
-    (void)draw;
-    assert(B <= a->B);
-    linear_fwd(e, a->hidden, units, t->stem.beside, tower_form(a->mode, t->cfg.form), B,
-               C, C, (gemm_opts){0});
-    rows_add(e, a->hidden, units, B * C);
-    for (size_t b = 0; b < B; b++, out += 2 * C) {
-        memcpy(out, a->hidden + b * C, C * sizeof *out);
-        memcpy(out + C, units + b * C, C * sizeof *out);
-    }
-}
-
-static void second_bwd(exec *e, const void *tower, void *grads, void *acts,
-                       const float *dout, const float *units, size_t B)
-{
-    bert *d = grads;
-    const size_t C = ((const bert *)tower)->cfg.width;
-
-    (void)acts;
-    gemm(e, d->stem.beside, C, mat_t(dout, 2 * C), mat_of(units, C), C, C, B,
-         (gemm_opts){.accumulate = true});
-}
-
-static const part_ops parts = {
-    .width = part_width, .first = first, .second = second, .second_bwd = second_bwd};
-
 static void bert_fwd(exec *e, const void *tower, void *acts, float *out,
                      const int32_t *ids, size_t B)
 {
@@ -420,9 +360,6 @@ static void bert_fwd(exec *e, const void *tower, void *acts, float *out,
                    (gemm_opts){.f = ACT_GELU});
         linear_fwd(e, out, a->hidden, t->stem.mlp_2, WEIGHTS_PLAIN, B, M, E,
                    (gemm_opts){0});
-    } else if (t->cfg.proj == PROJ_BESIDE) {
-        rows_normalize_fwd(e, a->pooled, NULL, a->pooled, B, C);
-        second(e, t, a, out, a->pooled, B, NULL);
     } else if (t->cfg.proj == PROJ_NONE) {
         memcpy(out, a->pooled, B * E * sizeof *out);
     } else {
@@ -438,5 +375,4 @@ const text_ops bert_ops = {.make = bert_make,
                            .acts_destroy = bert_acts_destroy,
                            .scratch = bert_scratch,
                            .tokens = bert_tokens,
-                           .fwd = bert_fwd,
-                           .parts = &parts};
+                           .fwd = bert_fwd};

@@ -6,12 +6,8 @@
  *   layers: x = LN(x + attention(x));  x = LN(x + fc2(gelu(fc1(x))))
  *   mean of the text's rows, or its first row (through tanh(pooler)); projection
  *
- * PROJ_BESIDE: the text gives [t + W t, t], t = unit(mean), and W, zero at first, learns:
- * small beside the identity, it is kept more exactly in few bits, and decay draws it to
- * none.
- *
  * Padding is no part of a text: its rows are left out, and RoBERTa's positions count
- * without them.  But for W inference only.  Reached through bert_ops of model/tower.h. */
+ * without them.  Inference only.  Reached through bert_ops of model/tower.h. */
 #ifndef CLIPC_MODEL_BERT_H
 #define CLIPC_MODEL_BERT_H
 
@@ -32,7 +28,6 @@ typedef struct bert_stem {
     float *pooler_w, *pooler_b;       /* [C,C], [C] or NULL */
     float *proj_w, *proj_b;           /* [E,C], [E], or NULL */
     float *mlp_1, *mlp_2;             /* [M,C], [E,M], or NULL */
-    float *beside;                    /* [C,C], or NULL */
 } bert_stem;
 
 typedef struct bert {

@@ -123,7 +123,7 @@ static void draw_dropout(float *drop, float rate, const row_stream *from, size_t
 }
 
 /* z, unit rows, from x. */
-static void trained_half(exec *e, const head *h, head_acts *a, const head_shape *s,
+static void trained_part(exec *e, const head *h, head_acts *a, const head_shape *s,
                          size_t B, weight_form form, const row_stream *draw)
 {
     const size_t F = s->F, D = s->D, H = s->cfg.hidden;
@@ -156,7 +156,7 @@ static void find_best(size_t *best, size_t top, const float *x, size_t n)
 }
 
 /* k, unit rows, from f. */
-static void class_half(exec *e, const float *f, const head *h, head_acts *a,
+static void class_part(exec *e, const float *f, const head *h, head_acts *a,
                        const head_shape *s, size_t B, weight_form form)
 {
     const size_t D = s->D, K = s->cfg.classes, top = s->cfg.top;
@@ -198,13 +198,13 @@ void head_fwd(exec *e, float *out, const float *f, const head *h, head_acts *a,
 
     for (size_t i = 0; i < B * F; i++) a->root[i] = sqrtf(fmaxf(f[i], 0.0f));
     rows_layernorm_fwd(e, a->x, a->mean, a->rstd, a->root, h->ln_w, h->ln_b, B, F, EPS);
-    trained_half(e, h, a, s, B, form, draw);
-    class_half(e, f, h, a, s, B, form);
+    trained_part(e, h, a, s, B, form, draw);
+    class_part(e, f, h, a, s, B, form);
     gate(e, h, a, s, B, form);
-    memset(out, 0, B * 2 * D * sizeof *out);
-    for (size_t b = 0; b < B; b++, out += 2 * D) {
+    memset(out, 0, B * D * sizeof *out);
+    for (size_t b = 0; b < B; b++, out += D) {
         e->k->axpy(out, 1.0f - a->g[b], a->z + b * D, D);
-        e->k->axpy(out + D, a->g[b] * *h->class_scale, a->k + b * D, D);
+        e->k->axpy(out, a->g[b] * *h->class_scale, a->k + b * D, D);
     }
 }
 
@@ -216,10 +216,10 @@ static void mixture_bwd(exec *e, head *d, const float *dout, const head *h, head
 
     memset(a->dz, 0, B * D * sizeof *a->dz);
     memset(a->dgate, 0, B * G * sizeof *a->dgate);
-    for (size_t b = 0; b < B; b++, dout += 2 * D) {
+    for (size_t b = 0; b < B; b++, dout += D) {
         const float g = a->g[b];
         const double of_z = e->k->dot(dout, a->z + b * D, D);
-        const double of_k = e->k->dot(dout + D, a->k + b * D, D);
+        const double of_k = e->k->dot(dout, a->k + b * D, D);
         const float dg = (float)((double)*h->class_scale * of_k - of_z);
         const float dt = dg * g * (1.0f - g);
         *d->class_scale += (float)((double)g * of_k);

@@ -1,4 +1,4 @@
-/* model/head.h -- the head that makes an embedding of two halves from the features f of
+/* model/head.h -- the head that makes an embedding of two parts of the features f of
  * an image tower that classifies: what a trained layer sees in them, and what the tower's
  * own classes are called (ConSE, Norouzi et al. 2014, arXiv:1312.5650); a gate says how
  * much of each.
@@ -7,7 +7,7 @@
  *   z = A x + O gelu(C x + c) + o                               dropout behind gelu
  *   k = sum of exp(l_i) e_i over the `top` largest of the classifier's logits l
  *   g = sigmoid(v . gelu(V x + d) + h)
- *   out = [(1 - g) unit(z), g s unit(k)]                        not normalised
+ *   out = (1 - g) unit(z) + g s unit(k)                         not normalised
  *
  * The classifier and the table e of what its classes are called are fixed; all else
  * learns.  exp(l) stands for the softmax: unit() takes the sum away. */
@@ -31,7 +31,7 @@ typedef struct head {
     float *classes;               /* e [K,D] */
 } head;
 
-/* Sizes of a head behind F features; D is half of what it gives. */
+/* Sizes of a head that makes D numbers of F features. */
 typedef struct head_shape {
     size_t F, D;
     head_cfg cfg;
@@ -61,11 +61,11 @@ void head_init(head *h, const head_shape *s, rng *r);
 /* Memory for B rows, or how much; for training as well if `train`. */
 void head_acts_take(head_acts *a, arena *mem, const head_shape *s, size_t B, bool train);
 
-/* out [B,2D] from f [B,F].  draw: where dropout comes from; NULL: there is none. */
+/* out [B,D] from f [B,F].  draw: where dropout comes from; NULL: there is none. */
 void head_fwd(exec *e, float *out, const float *f, const head *h, head_acts *a,
               const head_shape *s, size_t B, weight_form form, const row_stream *draw);
 
-/* Adds (+=) into d what dout [B,2D] says of the learned part, behind a forward pass with
+/* Adds (+=) into d what dout [B,D] says of the learned part, behind a forward pass with
  * memory for training, whose x it clobbers; the features get no gradient. */
 void head_bwd(exec *e, head *d, const float *dout, const head *h, head_acts *a,
               const head_shape *s, size_t B);

@@ -34,16 +34,12 @@ static int check(const image_cfg *c, const head_shape *s, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FEATURE,
                           "vision config: a head of classes and a gate is supported "
                           "behind the features of an EfficientNet-Lite alone");
-    if (c->embed_dim % 2)
-        return clipc_fail(err, CLIPC_ERR_FORMAT,
-                          "vision config: a head of two halves gives %zu numbers",
-                          c->embed_dim);
     return head_check(s, err);
 }
 
 static int headed_make(void **out, const image_cfg *cfg, clipc_err *err)
 {
-    const head_shape shape = {cfg->features, cfg->embed_dim / 2, cfg->head};
+    const head_shape shape = {cfg->features, cfg->embed_dim, cfg->head};
     image_cfg trunk = *cfg;
     int rc = check(cfg, &shape, err);
     headed *t;

@@ -25,16 +25,14 @@ typedef enum image_pool { POOL_TOK, POOL_AVG } image_pool;
  * ("cascade"). */
 typedef enum coca_pool { COCA_ONE, COCA_PARALLEL, COCA_CASCADE } coca_pool;
 /* What turns them into E numbers: [C,E] as OpenAI's, none (E = C), a linear layer, an MLP
- * of 2E channels inside, its second layer with a bias or without (ConvNeXt); or
- * [t + W t, t] of their unit vector t (BERT). */
+ * of 2E channels inside, its second layer with a bias or without (ConvNeXt). */
 typedef enum tower_proj {
     PROJ_MATRIX,
     PROJ_NONE,
     PROJ_LINEAR,
     PROJ_LINEAR_BIAS,
     PROJ_MLP,
-    PROJ_MLP_BIAS,
-    PROJ_BESIDE
+    PROJ_MLP_BIAS
 } tower_proj;
 
 typedef enum image_family {
@@ -183,9 +181,9 @@ typedef struct row_stream {
  * first makes of an input can be kept.  Acts are the tower's; those for training want all
  * but the last group locked. */
 typedef struct part_ops {
-    /* F, numbers between the parts; 0: this tower is a whole. */
+    /* F, numbers between the parts. */
     size_t (*width)(const void *tower);
-    /* features [B,F] of pixels or ids. */
+    /* features [B,F] of pixels. */
     void (*first)(exec *e, const void *tower, void *acts, float *features,
                   const void *input, size_t B);
     /* out [B,E]; draw: what training draws from, else NULL. */
@@ -255,14 +253,7 @@ typedef struct text_ops {
                 size_t B);
     void (*bwd)(exec *e, const void *tower, void *grads, void *acts, const float *dout,
                 size_t B);
-    const part_ops *parts;
 } text_ops;
-
-/* F of a tower's parts (NULL allowed); 0: it is a whole. */
-static inline size_t tower_parts(const part_ops *p, const void *tower)
-{
-    return p ? p->width(tower) : 0;
-}
 
 extern const text_ops textnet_ops, bert_ops;
 

@@ -41,8 +41,10 @@ int clipc_eval(clipc_eval_result *out, clipc_ctx *ctx, const char *path,
                               clipc_err *) = {[CLIPC_EVAL_ZEROSHOT] = zeroshot_run,
                                               [CLIPC_EVAL_RETRIEVAL] = retrieval_run,
                                               [CLIPC_EVAL_LINEAR_PROBE] = probe_run};
-    features_progress p = {.on = options ? options->on_progress : NULL,
-                           .user = options ? options->user : NULL};
+    static const clipc_eval_options defaults;
+    const clipc_eval_options *o = options ? options : &defaults;
+    features_progress p = {
+        .on = o->on_progress, .on_failed = o->on_failed, .user = o->user};
     const double start = clock_now();
     char *found = NULL;
     eval_spec s = {0};

@@ -27,6 +27,14 @@ int features_chunk(float *out, clipc_ctx *c, const eval_set *v, size_t at, size_
     return rc;
 }
 
+void features_tell(features_progress *p, const clipc_err *errs, size_t n)
+{
+    for (size_t i = 0; p->on_failed && i < n; i++)
+        if (errs[i].code != CLIPC_OK) p->on_failed(p->user, &errs[i]);
+    p->done += n;
+    if (p->on) p->on(p->user, p->done, p->total);
+}
+
 int features_all(float *out, bool *failed, clipc_ctx *c, const eval_set *v,
                  features_progress *p, clipc_err *err)
 {
@@ -44,8 +52,7 @@ int features_all(float *out, bool *failed, clipc_ctx *c, const eval_set *v,
             if (failed[i + k] && ++bad == v->n)
                 rc = clipc_fail(err, errs[k].code, "%s", errs[k].msg);
         }
-        p->done += n;
-        if (p->on) p->on(p->user, p->done, p->total);
+        if (rc == CLIPC_OK) features_tell(p, errs, n);
     }
     return rc;
 }

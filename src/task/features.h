@@ -13,9 +13,13 @@ int features_chunk(float *out, clipc_ctx *c, const eval_set *v, size_t at, size_
 
 typedef struct features_progress {
     void (*on)(void *user, size_t done, size_t total); /* NULL: nobody listens */
+    void (*on_failed)(void *user, const clipc_err *why);
     void *user;
     size_t done, total; /* pictures */
 } features_progress;
+
+/* n more are done; errs [n] as of features_chunk. */
+void features_tell(features_progress *p, const clipc_err *errs, size_t n);
 
 /* Of all samples: out [v->n,embed_dim]; failed [v->n] says whose rows are zeros instead.
  * Fails if all do. */

@@ -99,8 +99,7 @@ static int judge_all(clipc_eval_change *c, judge *judges, size_t n, const eval_s
                 judge_picture(&judges[m], &s->classes, v->samples[i + k].label, k);
             if (c) count_change(c, &judges[0], &judges[1]);
         }
-        p->done += some;
-        if (p->on) p->on(p->user, p->done, p->total);
+        if (rc == CLIPC_OK) features_tell(p, judges[0].errs, some);
     }
     for (size_t m = 0; rc == CLIPC_OK && m < n; m++) rc = judge_close(&judges[m], err);
     for (size_t m = 0; m < n; m++) judge_free(&judges[m]);

@@ -73,9 +73,8 @@ static size_t input_bytes(const clip_cfg *c, tower_side side)
 /* Of what comes of it: the features, or what the tower's first part makes. */
 static size_t row_numbers(const net *n, tower_side side)
 {
-    return !group_in_parts(&n->cfg, side) ? n->cfg.image.embed_dim
-           : side == SIDE_TEXT            ? n->text_ops->parts->width(n->text)
-                                          : n->ops->parts->width(n->image);
+    return group_in_parts(&n->cfg, side) ? n->ops->parts->width(n->image)
+                                         : n->cfg.image.embed_dim;
 }
 
 size_t frozen_bytes(const net *n, tower_side side, size_t B, size_t inputs)
@@ -161,8 +160,7 @@ void frozen_texts(frozen *f, exec *e, void *acts, float *out, const int32_t *ids
 
     for (size_t i = 0; i < C; i++) f->keys[i] = hash_bytes(0, ids + i * T, f->row);
     const size_t n = take_kept(f, out, f->keys, NULL, ids, C);
-    if (n && f->first) ops->parts->first(e, f->n->text, acts, f->features, inputs, n);
-    else if (n) ops->fwd(e, f->n->text, acts, f->features, inputs, n);
+    if (n) ops->fwd(e, f->n->text, acts, f->features, inputs, n);
     keep(f, out, f->keys, n);
 }
 

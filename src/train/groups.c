@@ -24,9 +24,7 @@ static size_t bottlenecks(const image_cfg *c, size_t stages)
 
 bool group_in_parts(const clip_cfg *c, tower_side side)
 {
-    return side == SIDE_IMAGE  ? c->image.head.hidden > 0
-           : side == SIDE_TEXT ? c->text.proj == PROJ_BESIDE
-                               : false;
+    return side == SIDE_IMAGE && c->image.head.hidden > 0;
 }
 
 size_t group_count(const clip_cfg *c, tower_side side)
@@ -50,7 +48,7 @@ static const char *inner_name(const param *p)
 bool group_is_head(const param *p)
 {
     static const char *const heads[] = {"proj", "head.", "text_projection",
-                                        "attnpool.c_proj.", "bert.beside."};
+                                        "attnpool.c_proj."};
     const char *name = inner_name(p);
 
     /* Made with the features that they are for. */
@@ -92,7 +90,7 @@ bool group_all_locked(const clip_cfg *c, tower_side side)
 bool group_in_first(const param *p)
 {
     const char *name = inner_name(p);
-    return !begins(name, "head.") && !begins(name, "bert.beside.");
+    return !begins(name, "head.");
 }
 
 bool group_kept(const clip_cfg *c, tower_side side)

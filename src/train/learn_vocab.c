@@ -33,7 +33,7 @@ static int tell(job *j, const char *doing, size_t done, size_t total)
     const clipc_vocab_options *o = j->o;
 
     if (!o->on_progress || !o->on_progress(o->user, doing, done, total)) return CLIPC_OK;
-    return clipc_fail(j->err, CLIPC_ERR_ARG, "stopped; nothing was written");
+    return clipc_fail(j->err, CLIPC_ERR_STOPPED, "stopped; nothing was written");
 }
 
 static int tell_read(job *j)

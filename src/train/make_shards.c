@@ -202,7 +202,7 @@ static int take(void *user, size_t place, const scan_item *it, clipc_err *err)
     rc = rc == CLIPC_OK ? put_sample(j, place, it) : leave_out(j, &why);
     if (rc == CLIPC_OK && j->o->on_progress &&
         j->o->on_progress(j->o->user, place + 1, j->s.n))
-        rc = clipc_fail(err, CLIPC_ERR_ARG, "stopped; the same command goes on: %s",
+        rc = clipc_fail(err, CLIPC_ERR_STOPPED, "stopped; the same command goes on: %s",
                         j->partial);
     return rc;
 }

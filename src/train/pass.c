@@ -17,7 +17,6 @@ static void take_work(pass *p, arena *a)
     p->img_norm = ARENA_FLOATS(a, B);
     p->txt_norm = ARENA_FLOATS(a, B);
     p->img_first = ARENA_FLOATS(a, B * p->img_F);
-    p->txt_first = ARENA_FLOATS(a, B * p->txt_F);
     loss_room_take(&p->room, a, B);
     if (p->cfg.teacher) distill_room_take(&p->distill_room, a, &p->cfg.distill, B);
 }
@@ -44,8 +43,7 @@ int pass_make(pass *p, size_t *bytes, net *n, net *grads, pass_cfg cfg, clipc_er
     int rc;
 
     *p = (pass){.net = n, .grads = grads, .cfg = cfg};
-    p->img_F = tower_parts(n->ops->parts, n->image);
-    p->txt_F = tower_parts(n->text_ops->parts, n->text);
+    p->img_F = n->ops->parts ? n->ops->parts->width(n->image) : 0;
     choose_modes(p);
     rc = n->ops->acts_make(&p->image_acts, bytes ? &part[0] : NULL, n->image, cfg.chunk,
                            p->image_mode, err);
@@ -109,21 +107,15 @@ static void pictures_fwd(const pass *p, exec *e, const batch *b, size_t at, bool
     if (F) n->ops->parts->second(e, n->image, p->image_acts, out, first, C, &draw);
 }
 
-static void texts_fwd(const pass *p, exec *e, const batch *b, size_t at, bool again)
+static void texts_fwd(const pass *p, exec *e, const batch *b, size_t at)
 {
     const net *n = p->net;
-    const size_t C = chunk_size(p, at), F = p->txt_F;
-    const row_stream draw = draws_of(p, b, at);
+    const size_t C = chunk_size(p, at);
     const int32_t *ids = b->ids + at * n->cfg.text.context_length;
     float *out = p->txt + at * n->cfg.image.embed_dim;
-    float *first = F ? p->txt_first + at * F : out;
 
-    if (!F || !again) {
-        if (p->cfg.texts) frozen_texts(p->cfg.texts, e, p->text_acts, first, ids, C);
-        else if (F) n->text_ops->parts->first(e, n->text, p->text_acts, first, ids, C);
-        else n->text_ops->fwd(e, n->text, p->text_acts, out, ids, C);
-    }
-    if (F) n->text_ops->parts->second(e, n->text, p->text_acts, out, first, C, &draw);
+    if (p->cfg.texts) frozen_texts(p->cfg.texts, e, p->text_acts, out, ids, C);
+    else n->text_ops->fwd(e, n->text, p->text_acts, out, ids, C);
 }
 
 /* The gradients of the chunk whose features were made last. */
@@ -140,10 +132,7 @@ static void chunk_bwd(const pass *p, exec *e, const batch *b, size_t at)
     else if (p->image_learns)
         n->ops->bwd(e, n->image, p->grads->image, p->image_acts, dimg,
                     b->pixels + at * 3 * S * S, C);
-    if (p->text_learns && p->txt_F)
-        n->text_ops->parts->second_bwd(e, n->text, p->grads->text, p->text_acts, dtxt,
-                                       p->txt_first + at * p->txt_F, C);
-    else if (p->text_learns)
+    if (p->text_learns)
         n->text_ops->bwd(e, n->text, p->grads->text, p->text_acts, dtxt, C);
     if (n->ops->update_stats && tower_trains(p->image_mode))
         n->ops->update_stats(n->image, p->image_acts, C);
@@ -206,13 +195,13 @@ float pass_run(const pass *p, exec *e, const batch *b)
      * begins. */
     for (size_t i = div_up(B, chunk); i-- > 0;) {
         pictures_fwd(p, e, b, i * chunk, false);
-        texts_fwd(p, e, b, i * chunk, false);
+        texts_fwd(p, e, b, i * chunk);
     }
     const float loss = features_loss(p, e, b);
     if (!isfinite(loss)) return loss;
     for (size_t at = 0; at < B; at += chunk) {
         if (at && pictures) pictures_fwd(p, e, b, at, true);
-        if (at && texts) texts_fwd(p, e, b, at, true);
+        if (at && texts) texts_fwd(p, e, b, at);
         chunk_bwd(p, e, b, at);
     }
     if (c && p->text_learns) classes_bwd(c, e, p->net, p->grads, p->text_acts, chunk);

@@ -40,8 +40,8 @@ typedef struct pass {
     arena work;
     float *img, *txt, *img_norm, *txt_norm, *dimg, *dtxt; /* [B,E] and [B] */
     /* [B,F]: what the first of a tower's two parts makes, once; F is 0 of a whole one. */
-    float *img_first, *txt_first;
-    size_t img_F, txt_F;
+    float *img_first;
+    size_t img_F;
     loss_room room;
     distill_room distill_room;
 } pass;

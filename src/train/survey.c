@@ -70,7 +70,7 @@ static int take(void *user, size_t place, const scan_item *it, clipc_err *err)
     if (it->rc != CLIPC_OK) broken_add(&v->s.broken, &it->why);
     if (!v->o->on_progress || !v->o->on_progress(v->o->user, place + 1, v->s.n))
         return CLIPC_OK;
-    return clipc_fail(err, CLIPC_ERR_ARG, "stopped");
+    return clipc_fail(err, CLIPC_ERR_STOPPED, "stopped");
 }
 
 static int look_against(void *user, scan_item *it, resize_work *work, clipc_err *err)

@@ -309,7 +309,7 @@ static size_t scratch(const clipc_trainer *t)
 /* Numbers that a picture is kept as. */
 static size_t kept_width(const net *n)
 {
-    const size_t F = tower_parts(n->ops->parts, n->image);
+    const size_t F = n->ops->parts ? n->ops->parts->width(n->image) : 0;
     return F ? F : n->cfg.image.embed_dim;
 }
 
@@ -566,7 +566,10 @@ static int save_model(const clipc_trainer *t, const net *n, const char *inner,
 int clipc_trainer_save(clipc_trainer *t, clipc_err *err)
 {
     const checkpoint c = checkpoint_of(t);
-    int rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
+    int rc = log_broken(t, err); /* what it counts will not be told again */
+
+    if (rc == CLIPC_OK)
+        rc = checkpoint_write(&c, t->checkpoints, t->cfg.keep, t->e->k, err);
 
     if (rc == CLIPC_OK) rc = save_model(t, t->net, NULL, err);
     if (rc == CLIPC_OK && t->ema) rc = save_model(t, t->ema, "ema", err);

@@ -54,6 +54,19 @@ data_broken() { # told once, by name and reason, in the log too; too many end it
             run 3 data make "$set" --out "$T/x" && one_line && grep -q '^clipc: no-such[^:]*: [Nn]o such file' "$T/err" || return 1
     done
 }
+data_ends() { # too many broken samples: what was learned is saved, and goes on as if more had been allowed
+    rm -rf "$T/some" && cp -r "$T/pairs" "$T/some" && head -c 200 "$T/pairs/rgba.png" >"$T/some/rgba.png" && seq 0 7 >"$T/order"
+    late="--data $T/some --set order=$T/order --set save_every=100"
+    train "$T/b4" $late --set max_broken=1 || return 1
+    train "$T/b5" $late && return 1
+    [ $? = 3 ] || return 1
+    grep -q '^saved at step 1; .* --resume --set max_broken=N$' "$T/err" && grep -q '^clipc: 1 of 8 samples are broken' "$T/err" &&
+        run 0 train --out "$T/b5" --resume --set max_broken=1 && [ "$(grep -c '"broken_sample"' "$T/b5/log.jsonl")" = 1 ] &&
+        cmp -s "$T/b4/open_clip_model.safetensors" "$T/b5/open_clip_model.safetensors" || return 1
+    echo 7 >"$T/order" # the first step has it: nothing was learned
+    train "$T/b6" $late && return 1
+    grep -q 'nothing to resume' "$T/err" && [ "$(ls "$T/b6/checkpoints")" = '' ] && train "$T/b6" --steps 1
+}
 data_augments() { # each change of the views changes the run; nonsense is refused
     for view in '{}' '{"color_jitter":[0.4,0.4,0.4,0.1]}' '{"color_jitter":[0.4,0.4,0.4,0.1],"color_jitter_prob":0.3}' \
         '{"blur":1}' '{"re_prob":1}' '{"re_prob":1,"re_count":3}'; do
@@ -122,6 +135,7 @@ expect 'train: the same pairs from folder, shard, table, list' data_kinds
 expect 'train: folders of classes' data_classes
 expect 'train: epochs, cut and resumed' data_epochs
 expect 'train: broken samples' data_broken
+expect 'train: too many broken samples, on the way' data_ends
 expect 'train: augmentation' data_augments
 expect 'data make: trained the same, stopped and continued' data_makes
 expect 'data make: shrunk, captions, order' data_makes_anew

@@ -13,8 +13,8 @@ eval_folder() { # classes by the names of folders; another class than those lear
         grep -q '"name":"pets","task":"zeroshot","pictures":3,"classes":2,"failed":0' "$T/out" &&
         printf 'pets/a_cat/photo.jpg\ta cat\npets/two_dogs/drawing.png\ttwo dogs\nno.jpg\ta cat\npets/a_cat/picture.webp\ta cat\n' >"$E/list.tsv" &&
         run 0 eval "$E/list.tsv" -m $M --linear-probe "$E/pets" -C 1000 --json &&
-        grep -q '"task":"linear_probe","pictures":4,"classes":2,"failed":1,"top1":0.750000,"top5":0.750000,"trained_on":3,"C":1000' "$T/out" ||
-        return 1
+        grep -q '"task":"linear_probe","pictures":4,"classes":2,"failed":1,"top1":0.750000,"top5":0.750000,"trained_on":3,"C":1000' "$T/out" &&
+        one_line && grep -q '^clipc: .*/no.jpg: ' "$T/err" || return 1
     printf '%s\ta cat\npets/two_dogs/drawing.png\ttwo dogs\n' "$PWD/$M/photo.jpg" >"$E/list.tsv" # absolute, too
     run 0 eval "$E/list.tsv" -m $M --json && grep -q '"pictures":2,"classes":2,"failed":0' "$T/out" || return 1
     printf 'pets/a_cat/photo.jpg\ta cow\n' >"$E/list.tsv"
@@ -34,6 +34,16 @@ retrievals() { # the same by a folder, a list in any order, and a shard
     for f in photo.jpg drawing.png picture.webp; do printf 'words/%s\twaves\n' $f; done >"$E/same.tsv"
     run 0 eval "$E/same.tsv" -m $M --retrieval --json &&
         grep -q '"captions":3,"failed":0,"image_to_text":\[1.000000,1.000000,1.000000\],"text_to_image":\[0.333333,1.000000,1.000000\]' "$T/out"
+}
+eval_names() { # of many pictures that cannot be read the first ten, and how many there are
+    (echo "pets/a_cat/photo.jpg	waves" && for i in $(seq 12); do echo "none$i.jpg	waves"; done) >"$E/gone.tsv"
+    for task in '' --retrieval; do
+        run 0 eval "$E/gone.tsv" -m $M $task && grep -q ' 12 failed' "$T/out" && [ "$(wc -l <"$T/err")" = 11 ] &&
+            [ "$(grep -c '^clipc: .*/none[0-9]*\.jpg: .*No such file' "$T/err")" = 10 ] &&
+            tail -n 1 "$T/err" | grep -q '^clipc: gone.tsv: 12 pictures .* first 10$' || return 1
+    done
+    run 0 eval "$E/gone.tsv" "$E/pets" -m $M --json && [ "$(grep -o 'none[0-9]*.jpg: ' "$T/out" | wc -l)" = 10 ] &&
+        tail -n 1 "$T/out" | grep -q ',"failures":\[\]}$'
 }
 eval_refuses() { # options that contradict each other, a SPEC, or have nothing to say; captions and classes by file
     run 2 eval "$E/words" -m $M --retrieval --linear-probe "$E/pets" && one_line && grep -q 'not both' "$T/err" &&
@@ -92,6 +102,7 @@ watches() { # by the log of a run: where it is, its curves with another's, units
 expect 'eval: folders of classes, lists, a linear probe' eval_folder
 expect 'eval: retrieval' retrievals
 expect 'eval: specs of every kind' mixed_specs
+expect 'eval: pictures that cannot be read' eval_names
 expect 'eval: what contradicts, what is no text' eval_refuses
 expect 'train: evaluates on the way' evaluates_while_training
 expect 'train: status and plot' watches

@@ -1,22 +1,11 @@
 #!/bin/sh
 # classify --html: a page of pictures with their names, whatever these hold, whole or not at all.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$(mktemp -d build/html.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=tests/golden/models/e2e
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-page() { # page EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
+. tests/cli/harness.sh
+page() { # page EXPECTED-EXIT ARGUMENTS...
+    wanted=$1
     shift
-    "$CLIPC" classify -m $M "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc classify $*: exit $got, wanted $want"; return 1; }
+    run $wanted classify -m $M "$@"
 }
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
 none_left() { [ -z "$(ls "$T" | grep '\.html\.')" ]; } # files under construction
 pictures() { grep -c '^<figure><img alt="" src="data:image/jpeg;base64,/9j' "$1"; }
 
@@ -67,14 +56,11 @@ stopped() { # stopped SIGNAL: one line, nothing half written, what was there sta
     (exec xargs -0 -x -s 1000000 -n 20000 -a "$T/many" sh -c 'trap - INT; echo $$ >"$0"; exec "$@"' "$T/pid" \
         "$CLIPC" classify -m $M -l a,b --force --html "$T/s.html" >"$T/out" 2>"$T/err") &
     waited=$!
-    n=0
-    while [ "$(wc -l <"$T/out" 2>/dev/null || echo 0)" -lt 3 ] && [ $n -lt 1200 ]; do
-        sleep 0.05
-        n=$((n + 1))
-    done
+    wait_for eval '[ "$(wc -l <"$T/out" 2>/dev/null || echo 0)" -ge 3 ]'
     kill -$1 "$(cat "$T/pid")"
     wait $waited
-    grep -q "^clipc: stopped; not written: $T/s.html" "$T/err" && [ "$(cat "$T/s.html")" = mine ] && none_left
+    [ $? = 125 ] && # what xargs makes of a command that died by a signal
+        grep -q "^clipc: stopped; not written: $T/s.html" "$T/err" && [ "$(cat "$T/s.html")" = mine ] && none_left
 }
 closed() { # whoever stops reading the lines still gets the page
     "$CLIPC" classify -m $M $(yes $M | head -n 200) -l a,b --html "$T/h.html" 2>"$T/err" | true
@@ -88,22 +74,14 @@ full() { # a disk without room: one line, nothing left there
     umount "$T/disk"
     return $no
 }
-whole
-say 'classify --html: what is printed, as a page' $?
-alone
-say 'classify --html: how many labels, standard input' $?
-hostile
-say 'classify --html: hostile names and labels' $?
-broken
-say 'classify --html: broken pictures' $?
-in_the_way
-say 'classify --html: what is in the way' $?
-stopped INT
-say 'classify --html: stopped by Ctrl-C' $?
-stopped TERM
-say 'classify --html: stopped by SIGTERM' $?
-closed
-say 'classify --html: a closed pipe' $?
+expect 'classify --html: what is printed, as a page' whole
+expect 'classify --html: how many labels, standard input' alone
+expect 'classify --html: hostile names and labels' hostile
+expect 'classify --html: broken pictures' broken
+expect 'classify --html: what is in the way' in_the_way
+expect 'classify --html: stopped by Ctrl-C' stopped INT
+expect 'classify --html: stopped by SIGTERM' stopped TERM
+expect 'classify --html: a closed pipe' closed
 full
 no=$?
 [ $no = 2 ] || say 'classify --html: a full disk' $no

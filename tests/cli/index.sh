@@ -1,30 +1,11 @@
 #!/bin/sh
 # search and index: a folder stays true whatever becomes of its files, and answers are found in it.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$PWD/$(mktemp -d build/index.XXXXXX)
-trap 'chmod -R u+rwx "$T"; rm -rf "$T"' EXIT
-M=$PWD/tests/golden/models/e2e
+. tests/cli/harness.sh
+# Its tests change the working folder.
+T=$PWD/$T M=$PWD/$M
 PIXELS=$PWD/tests/golden/pixels DATED=$PWD/tests/golden/dated BURST=$PWD/tests/golden/burst
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
-expect() { # expect NAME COMMAND...
-    title=$1
-    shift
-    if "$@"; then say "$title" 0; else say "$title" 1; fi
-}
 fresh() { # an empty index, and a folder of five pictures that is the working folder
     chmod -R u+rwx "$T/data" "$T/photos" 2>/dev/null
     rm -rf "$T/data" "$T/photos" && mkdir -p "$T/photos/in" && cd "$T/photos" &&
@@ -183,12 +164,37 @@ watches() { # a new folder with a picture is found while it watches; Ctrl-C ends
     seen '^\.: 5 embedded' && mkdir -p new/er && cp $PIXELS/grey.png new/er/ && seen '^\.: 1 embedded, 0 known by content, 5 unchanged'
     found=$?
     kill -TERM $watcher # as Ctrl-C, which a shell's background ignores
-    wait $watcher && [ $found = 0 ]
+    wait $watcher 2>/dev/null
+    [ $? = 143 ] && [ $found = 0 ]
 }
-exports() {
+stopped() { # by Ctrl-C: one line says so, what is done is kept, and the process dies by the signal
+    for signal in INT:130 TERM:143; do
+        for c in 'index add .' 'search x' dedup 'cluster -l in/words'; do
+            fresh && echo ball >in/words && for i in $(seq 200); do (cat in/photo.jpg && echo "$i") >"$i.jpg"; done || return 1
+            "$CLIPC" $c -m $M --threads 1 >"$T/out" 2>"$T/err" &
+            pid=$!
+            wait_for [ -e "$T/data/clipc/catalogue.db" ] && kill -${signal%:*} $pid
+            wait $pid 2>/dev/null
+            [ $? = ${signal#*:} ] && cat "$T/out" "$T/err" | grep -q stopped && [ "$(wc -l <"$T/err")" -le 1 ] || return 1
+        done
+    done
+}
+lists() { # whole paths, a NUL behind each, and nothing else
+    fresh && cp in/photo.jpg "$(printf 'line\nend.jpg')" && search x && run 0 index list -m $M -0 in &&
+        printf "$PWD/in/%s\0" drawing.png photo.jpg picture.webp | cmp -s - "$T/out" &&
+        run 0 index list -m $M -0 && [ "$(tr -cd '\000' <"$T/out" | wc -c)" = 6 ] && [ "$(tr -cd '\n' <"$T/out" | wc -c)" = 1 ]
+}
+against() { # what contradicts each other is refused
+    fresh && run 2 search -m $M x -j -0 && one_line && grep -q 'json or --print0' "$T/err" && [ ! -e "$T/data" ] &&
+        run 2 search -m $M x --texts "$T/x" -0 && one_line && run 2 search -m $M x --texts "$T/x" --html "$T/x.html" && one_line &&
+        search x && run 2 index list -m $M --json --print0 && one_line
+}
+exports() { # keys that are no UTF-8 are spelled as search --json has them
     fresh && search x && run 0 index export -m $M "$T/vectors" && [ "$(wc -l <"$T/vectors/keys.jsonl")" = 5 ] &&
         grep -q '"key":"/.*/in/photo.jpg","row":' "$T/vectors/keys.jsonl" && [ -s "$T/vectors/vectors.npy" ] &&
-        run 3 index export -m $M "$T/vectors" && one_line && grep -q 'exists already' "$T/err"
+        run 3 index export -m $M "$T/vectors" && one_line && grep -q 'exists already' "$T/err" || return 1
+    cp in/photo.jpg "$(printf 'caf\351.jpg')" && search x --json && grep -q '/caf?.jpg"' "$T/out" && rm -r "$T/vectors" &&
+        run 0 index export -m $M "$T/vectors" && grep -q '"key":"/.*/caf?.jpg"' "$T/vectors/keys.jsonl"
 }
 imports() { # what was exported answers the same in another index; wrong rows and keys are told
     fresh && search in/photo.jpg --json && sed 's/,"width".*//' "$T/out" >"$T/before" && rm -rf "$T/vectors" &&
@@ -210,8 +216,8 @@ wrong() { # one line that says what is wrong
         run 2 search -m $M x --after 2023-02-30 && one_line && run 2 search -m $M x --shape round && one_line &&
         run 2 search -m $M x --min-score 7 && one_line && run 2 search -m $M x -n 0 && one_line &&
         run 2 search -m $M x + && one_line && run 2 search -m $M x + - y && one_line && run 2 search -m $M 2: && one_line &&
-        run 2 search -m $M ./none.jpg && one_line && grep -q 'none.jpg: no such picture' "$T/err" &&
-        run 2 search -m $M x --in none && one_line && run 3 search -m none x && one_line &&
+        run 3 search -m $M ./none.jpg && one_line && grep -q 'none.jpg: no such picture' "$T/err" &&
+        run 3 search -m $M x --in none && one_line && run 3 search -m none x && one_line &&
         run 3 index stats -m $M -i "$T/none" && one_line && run 2 index && one_line && run 2 index add && one_line &&
         run 2 index nonsense && one_line && run 3 search -m $M x -i /dev/null/x && one_line || return 1
     XDG_DATA_HOME= HOME= run 3 search -m $M x && one_line && grep -q 'neither XDG_DATA_HOME nor HOME' "$T/err"
@@ -221,7 +227,7 @@ here=$PWD
 if [ "$(id -u)" = 0 ]; then echo 'skip index: unreadable (root reads everything)'; else expect 'index: unreadable' unreadable; fi
 cd "$here"
 for test in golden itself sums cancels outputs filters without page texts copies clusters stays_true missing failures odd_names remembered \
-    models watches exports imports damage wrong; do
+    models watches stopped lists against exports imports damage wrong; do
     expect "index: $test" $test
     cd "$here"
 done

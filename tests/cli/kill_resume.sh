@@ -1,21 +1,12 @@
 #!/bin/sh
 # A run killed with SIGKILL at 20 moments, at least five of them inside a checkpoint's write,
-# ends with the same weights as one that was left alone.  CLIPC names the command; run from the
-# project's root.  Prints one line, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$(mktemp -d build/kill.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-mkdir "$T/pairs"
-for f in rgb_64x64 rgb_41x29 grey rgba palette grey_alpha bilevel rgb_33x64; do
-    cp tests/golden/pixels/$f.png "$T/pairs/" && echo "a picture called $f" >"$T/pairs/$f.txt"
-done
-MODEL='model={"embed_dim":16,"vision_cfg":{"image_size":32,"layers":1,"width":32,"patch_size":8,"head_width":16},"text_cfg":{"context_length":16,"vocab_size":49408,"width":16,"heads":2,"layers":1}}'
+# ends with the same weights as one that was left alone.  Prints one line.
+. tests/cli/harness.sh
+pairs
 train() {
     out=$1
     shift
-    exec "$CLIPC" train --data "$T/pairs" --out "$out" --set "$MODEL" --batch-size 4 --steps 60 \
+    exec "$CLIPC" train --data "$T/pairs" --out "$out" --set "$TINY" --batch-size 4 --steps 60 \
         --warmup 2 --threads 1 --set save_every=1 "$@" >/dev/null 2>"$T/err"
 }
 (train "$T/whole") || { echo "not ok killed and resumed: the whole run failed: $(cat "$T/err")"; exit 1; }

@@ -1,22 +1,6 @@
 #!/bin/sh
 # What is written where: nothing is lost in silence, whatever the disk, the names and the readers.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$(mktemp -d build/outputs.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=tests/golden/models/e2e
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
+. tests/cli/harness.sh
 
 full() { # a result that finds no room is no success; a reader that goes away is no failure
     for c in --help "info $M" "info $M --json" 'tokenize a' "embed -T a -m $M" 'models --json' "classify $M -m $M -l a,b"; do
@@ -40,8 +24,8 @@ devices() { # --force replaces files, not what else has a name
     mkfifo "$T/pipe" && run 3 convert $M "$T/pipe" --to clipc --force && one_line &&
         grep -q 'pipe: is no regular file' "$T/err" && [ -p "$T/pipe" ]
 }
-marked_lines() { # a byte order mark is no part of the first label
-    printf '\357\273\277cat\r\nwaves\r\n' >"$T/labels" && run 0 classify $M/photo.jpg -m $M -L "$T/labels" --json &&
+marked_lines() { # neither a byte order mark nor blanks are part of a label, or one
+    printf '\357\273\277cat\r\n \r\n\n\t\n waves\t \r\n  ' >"$T/labels" && run 0 classify $M/photo.jpg -m $M -L "$T/labels" --json &&
         mv "$T/out" "$T/want" && run 0 classify $M/photo.jpg -m $M -l cat,waves --json && cmp -s "$T/out" "$T/want"
 }
 against() { # what says two things at once is refused, in either order
@@ -62,8 +46,31 @@ early() { # a place that takes no result is told before the work, not after
     [ -z "$(ls "$T" | grep '\.npy\.......$')" ]
 }
 named() { run 2 preprocess demo -r openai -s 0 -o "$T/x.npy" && one_line && grep -q -e '--size 0' "$T/err"; }
-for t in full odd_names devices marked_lines against empty early named; do
-    $t
-    say "outputs: $t" $?
+kept_texts() { # what a file is to keep and cannot is refused, not left out or called a lack of memory
+    odd=$(printf '\251 M\374ller')
+    for o in license origin; do
+        run 3 convert $M "$T/odd.clipc" --to clipc --$o "$odd" && one_line && grep -q "$o: no UTF-8" "$T/err" &&
+            run 3 quantize $M "$T/odd.clipc" --$o "$odd" && one_line && grep -q "$o: no UTF-8" "$T/err" || return 1
+    done
+    mkdir "$T/$odd" "$T/$odd/set" && cp tests/golden/pixels/grey.png "$T/$odd/set/" && echo grey >"$T/$odd/set/grey.txt" || return 1
+    (cd "$T/$odd" && "$CLIPC" train --data set --out ../run) 2>"$T/err"
+    [ $? = 3 ] && one_line && grep -q 'the working directory' "$T/err" && [ ! -e "$T/odd.clipc" ] && [ ! -e "$T/run" ]
+}
+modes() { # a new file is as the umask says, one that is replaced stays open to whom it was
+    mode() { stat -c %a "$1"; }
+    (umask 077 && run 0 preprocess $M/photo.jpg -r hf -o "$T/mine.npy") && [ "$(mode "$T/mine.npy")" = 600 ] &&
+        [ "$(mode "$T/mine.npy.jsonl")" = 600 ] && (umask 002 && run 0 convert $M "$T/ours.clipc" --to clipc) &&
+        [ "$(mode "$T/ours.clipc")" = 664 ] && chmod 640 "$T/ours.clipc" &&
+        (umask 022 && run 0 convert $M "$T/ours.clipc" --to clipc --force) && [ "$(mode "$T/ours.clipc")" = 640 ]
+}
+unreadable() { # a file that an option names and that cannot be read is no fault of the command line
+    for c in "classify $M/photo.jpg -L" "similarity $M/photo.jpg --texts-file" "similarity $M/photo.jpg --texts-jsonl" \
+        'embed --texts-file' 'embed --texts-jsonl' 'cluster -l' 'search x --in'; do
+        run 3 $c "$T/no-such" && one_line && grep -q 'no-such: ' "$T/err" || return 1
+    done
+    run 2 classify $M/photo.jpg -l a,b --top 0 && one_line
+}
+for t in full odd_names devices marked_lines against empty early named kept_texts modes unreadable; do
+    expect "outputs: $t" $t
 done
 exit $status

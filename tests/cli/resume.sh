@@ -37,13 +37,9 @@ progresses() { # where no terminal is, a line every 100 steps and checkpoint
 validated() { # a signal where validation is due: it is made up for when the run goes on
     train "$T/late" --steps 400 --set save_every=100000 --val "$T/pairs" --set val_every=1 --eval "$E/pets" --set eval_every=400 &
     pid=$!
-    n=0
-    until grep -q '"step":20,"val_top1"' "$T/late/log.jsonl" 2>/dev/null || [ $n -ge 1200 ]; do
-        sleep 0.05
-        n=$((n + 1))
-    done
+    wait_for grep -qs '"step":20,"val_top1"' "$T/late/log.jsonl"
     pkill -TERM -P $pid || kill -TERM $pid
-    wait $pid
+    wait $pid 2>/dev/null
     at=$(tail -1 "$T/late/log.jsonl" | tr -dc '0-9,' | cut -d, -f1)
     [ "$at" -lt 400 ] && run 0 train --out "$T/late" --resume --set steps=$((at + 3)) && [ "$(grep -c '"val_top1":[0-9]' "$T/late/log.jsonl")" = $((at + 3)) ] &&
         [ "$(grep -c '"eval"' "$T/late/log.jsonl")" = 1 ]

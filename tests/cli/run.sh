@@ -1,31 +1,7 @@
 #!/bin/sh
-# The command as a user types it.  CLIPC names the command; run from the project's root.
-# One line a test: "ok NAME", "not ok NAME", "skip NAME (why)".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$(mktemp -d build/cli.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=tests/golden/models/e2e
+# The command as a user types it, and then all other scripts of this folder.
+. tests/cli/harness.sh
 LABELS='a cat,two dogs,Café at night,the number 42,a red ball & a cone,waves'
-status=0
-
-say() { # say NAME RESULT
-    if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1"; status=1; fi
-}
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want: $(head -1 "$T/err")"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
-expect() { # expect NAME COMMAND...
-    title=$1
-    shift
-    if "$@"; then say "$title" 0; else say "$title" 1; fi
-}
 
 classify_golden() {
     run 0 classify $M/photo.jpg $M/drawing.png $M/picture.webp -m $M -l "$LABELS" \
@@ -213,13 +189,13 @@ fast() { # JPEGs as Pillow makes them small; a smaller limit still counts; other
 formats_in_folder() { # in order of name; what needs a library that is not there says so
     mkdir "$T/all" && cp tests/golden/modern/RGB_37x29.* tests/golden/modern/RGB_lossy.jxl \
         tests/golden/modes/tiff_grey12.tif tests/golden/formats/1.bmp tests/golden/formats/ramp.gif \
-        tests/golden/formats/1.pnm "$T/all" && cp tests/golden/formats/rgb_3.ppm "$T/all/Z.PPM" &&
+        tests/golden/formats/1.pnm tests/golden/raw/one.nef tests/golden/raw/no_preview.dng "$T/all" && cp tests/golden/formats/rgb_3.ppm "$T/all/Z.PPM" &&
         echo text >"$T/all/notes.txt"
     "$CLIPC" preprocess "$T/all" --recipe hf -o "$T/all.npy" 2>"$T/err"
     sed 's/.*all\/\(.*\)","row.*/\1/' "$T/all.npy.jsonl" >"$T/rows"
-    for name in 1.bmp 1.pnm RGB_37x29.avif RGB_37x29.heic RGB_lossy.jxl Z.PPM ramp.gif tiff_grey12.tif; do
+    for name in 1.bmp 1.pnm RGB_37x29.avif RGB_37x29.heic RGB_lossy.jxl Z.PPM one.nef ramp.gif tiff_grey12.tif; do
         grep -q "$name.* lib" "$T/err" || echo $name
-    done | cmp -s - "$T/rows"
+    done | cmp -s - "$T/rows" && grep -q 'no_preview.dng: .*\(preview$\|libraw\)' "$T/err"
 }
 huge_claims() {
     for claim in tests/golden/claims/*; do
@@ -229,7 +205,10 @@ huge_claims() {
 }
 preprocesses() {
     run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && head -c 4 "$T/seen.png" | grep -q PNG &&
-        run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line
+        run 3 preprocess $M/photo.jpg -m $M -o "$T/seen.png" && one_line &&
+        run 0 preprocess $M/photo.jpg -m $M -o "$T/SEEN.PNG" && cmp -s "$T/seen.png" "$T/SEEN.PNG" &&
+        run 2 preprocess $M/photo.jpg -m $M -o "$T/seen.jpg" && one_line && [ ! -e "$T/seen.jpg" ] &&
+        run 0 preprocess $M/photo.jpg -m $M -o "$T/seen.jpg" --format npy && head -c 6 "$T/seen.jpg" | grep -q NUMPY
 }
 recipes() { # crops without a model: a picture that fails takes no row
     local F=tests/golden/formats
@@ -265,7 +244,8 @@ evals() {
     printf 'photo.jpg\t3\ndrawing.png\t0\nno.png\t0\n' >"$T/samples.tsv"
     printf '{"name":"t","task":"zeroshot","templates":["a photo of {}."],"samples":"samples.tsv","classes":["a cat","two dogs","Café at night","the number 42","a red ball & a cone","waves"]}' >"$T/spec.json"
     run 0 eval "$T/spec.json" -m $M --json &&
-        grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667' "$T/out" &&
+        grep -q '"pictures":3,"classes":6,"failed":1,"top1":0.333333,"top5":0.666667.*,"failures":\["[^"]*/no.png: [^"]*"\]}$' "$T/out" &&
+        one_line && grep -q '^clipc: .*/no.png: ' "$T/err" &&
         echo '{}' >"$T/spec.json" && run 3 eval "$T/spec.json" -m $M && one_line
 }
 shard() { # shard FILE: three pictures in two folders, labelled; the third has no rival in its folder
@@ -308,18 +288,11 @@ bundled_int8() { # the model that ships, in bytes, on its set: bounds are twice 
     }'
 }
 
-TINY='model={"embed_dim":16,"vision_cfg":{"image_size":32,"layers":1,"width":32,"patch_size":8,"head_width":16},"text_cfg":{"context_length":16,"vocab_size":49408,"width":16,"heads":2,"layers":1}}'
 train() { # train OUT MORE...
     out=$1
     shift
     "$CLIPC" train --data "$T/pairs" --out "$out" --set "$TINY" --batch-size 4 --steps 6 \
         --warmup 2 --threads 1 --set save_every=3 "$@" >"$T/out" 2>"$T/err"
-}
-pairs() {
-    mkdir -p "$T/pairs"
-    for f in rgb_64x64 rgb_41x29 grey rgba palette grey_alpha bilevel rgb_33x64; do
-        cp tests/golden/pixels/$f.png "$T/pairs/" && echo "a picture called $f" >"$T/pairs/$f.txt"
-    done
 }
 trains() {
     pairs && train "$T/run" && [ "$(grep -c '"loss":[0-9]' "$T/run/log.jsonl")" = 6 ] &&
@@ -340,11 +313,7 @@ resumes() {
     # Killed while it runs, wherever that is; then continued to the end.
     train "$T/cut" --set keep=9 &
     pid=$!
-    n=0
-    while [ ! -e "$T/cut/checkpoints/step-0000000003.safetensors" ] && [ $n -lt 1200 ]; do
-        sleep 0.05
-        n=$((n + 1))
-    done
+    wait_for [ -e "$T/cut/checkpoints/step-0000000003.safetensors" ]
     pkill -KILL -P $pid 2>/dev/null
     kill -KILL $pid 2>/dev/null
     wait $pid 2>/dev/null

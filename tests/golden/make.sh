@@ -4,7 +4,7 @@
 set -eu
 env=build/golden-env
 [ -x $env/bin/python ] || { python3 -m venv $env && $env/bin/pip install -q -r tests/golden/requirements.txt; }
-for script in make_models make_effnet make_variants make_torch make_gguf make_wordpiece make_spm make_tokens make_vocab_bpe make_csv make_augment make_losses make_distill make_probe make_pixels make_formats make_pictures make_dated; do
+for script in make_models make_effnet make_variants make_torch make_gguf make_wordpiece make_spm make_tokens make_vocab_bpe make_csv make_augment make_losses make_distill make_probe make_pixels make_formats make_pictures make_raw make_dated; do
     echo "$script"
     $env/bin/python tests/golden/$script.py
 done

@@ -1,6 +1,6 @@
-"""Golden of a model with a head of two halves: a small EfficientNet-Lite of
-efficientnet_lite_pytorch with the head written out in PyTorch, a small BERT of transformers
-whose text is [t + W t, t], and the gradients of all that learns.
+"""Golden of a model with a head of two parts: a small EfficientNet-Lite of
+efficientnet_lite_pytorch with the head written out in PyTorch, a small BERT of transformers,
+and the gradients of all that learns.
 Beside it a folder as sentence-transformers has, and what the names of classes become by it.
 Writes tests/golden/models/headed/ and sentences/.
 
@@ -45,7 +45,7 @@ class Head(torch.nn.Module):
         p, best = self.classifier(f).softmax(-1).topk(TOP)
         k = (p[..., None] * self.classes(best)).sum(1).detach()
         g = self.gate["c_proj"](gelu(self.gate["c_fc"](x))).sigmoid()
-        return torch.cat([(1 - g) * unit(z), g * self.class_scale * unit(k)], 1)
+        return (1 - g) * unit(z) + g * self.class_scale * unit(k)
 
 
 class Model(torch.nn.Module):
@@ -56,14 +56,12 @@ class Model(torch.nn.Module):
         self.bert = transformers.BertModel(transformers.BertConfig(
             vocab_size=VOCAB, hidden_size=D, num_attention_heads=2, num_hidden_layers=2,
             intermediate_size=12, max_position_embeddings=CONTEXT), add_pooling_layer=False)
-        self.beside = torch.nn.Linear(D, D, bias=False)
         self.logit_scale = torch.nn.Parameter(torch.tensor(2.3))
 
     def texts(self, ids):
         real = (ids != 0).long()
         rows = self.bert(input_ids=ids, attention_mask=real).last_hidden_state
-        t = unit((rows * real[..., None]).sum(1) / real.sum(1, keepdim=True))
-        return torch.cat([t + self.beside(t), t], 1)
+        return (rows * real[..., None]).sum(1) / real.sum(1, keepdim=True)
 
     def forward(self, pixels, ids):
         return self.head(pooled(self.net, pixels)), self.texts(ids)
@@ -90,8 +88,7 @@ def own_name(key, names):
     if part == "net":
         module, _, last = rest.rpartition(".")
         return f"visual.trunk.{names[module]}.{last}"
-    return {"head": f"visual.{key}", "bert": f"text.transformer.{rest}",
-            "beside": f"text.transformer.{key}"}.get(part, key)
+    return {"head": f"visual.{key}", "bert": f"text.transformer.{rest}"}.get(part, key)
 
 
 def stored(key, value):
@@ -101,14 +98,14 @@ def stored(key, value):
 
 def towers(features):
     vision = dict(family="efficientnet_lite", image_size=SIZE[0], image_width=SIZE[1],
-                  embed_dim=2 * D, width=4, stages=[int(s[1]) for s in STAGES],
+                  embed_dim=D, width=4, stages=[int(s[1]) for s in STAGES],
                   dims=[int(s.rpartition("o")[2]) // WIDTH for s in STAGES], features=features,
                   act="relu6", eps=1e-3, proj="none",
                   **{"head.hidden": HIDDEN, "head.gate": GATE, "head.classes": CLASSES,
                      "head.top": TOP, "head.dropout": 0.25})
-    text = dict(family="bert", context_length=CONTEXT, vocab_size=VOCAB, embed_dim=2 * D, width=D,
+    text = dict(family="bert", context_length=CONTEXT, vocab_size=VOCAB, embed_dim=D, width=D,
                 heads=2, layers=2, mlp_width=12, act="gelu", eps=1e-12, positions=CONTEXT, types=2,
-                proj="beside")
+                proj="none")
     return {"clipc": vision}, {"clipc": text}
 
 
@@ -131,9 +128,8 @@ def main():
     out = {"pixels": pixels, "ids": ids.int(), "image_features": img.detach(),
            "text_features": txt.detach(), "loss": loss.detach().reshape(1)}
     for key, p in double.named_parameters():
-        if key == "logit_scale" or key.startswith(("beside.", "head.")) and not key.startswith(FIXED):
-            name = own_name(key, names).replace("text.transformer.", "bert.")
-            out[f"grad.{name}"] = p.grad.float().reshape(p.grad.shape or [1])
+        if key == "logit_scale" or key.startswith("head.") and not key.startswith(FIXED):
+            out[f"grad.{own_name(key, names)}"] = p.grad.float().reshape(p.grad.shape or [1])
 
     folder = f"{ROOT}/headed"
     os.makedirs(folder, exist_ok=True)
@@ -143,7 +139,7 @@ def main():
     save_file({k: v.contiguous() for k, v in out.items()}, f"{folder}/golden.safetensors")
     vision, text = towers(model.head.ln.normalized_shape[0])
     with open(f"{folder}/open_clip_config.json", "w") as f:
-        json.dump({"model_cfg": dict(embed_dim=2 * D, quick_gelu=False, vision_cfg=vision, text_cfg=text),
+        json.dump({"model_cfg": dict(embed_dim=D, quick_gelu=False, vision_cfg=vision, text_cfg=text),
                    "preprocess_cfg": {}}, f, indent=1)
     own = {name: float((a - b).abs().max() / b.abs().max())
            for name, a, b in (("image", single[0], img.detach()), ("text", single[1], txt.detach()))}
@@ -198,7 +194,7 @@ def sentences(bert):
         names, _, gloss = line.partition("\t")
         names = [n.strip() for n in names.split(",") if n.strip()]
         e = sum(encode(n) + encode(f"a photo of a {n}") for n in names) / len(names)
-        rows.append(unit(e + 0.5 * encode(gloss) if gloss else e))
+        rows.append(unit(e + encode(gloss) if gloss else e))
     out = {"classes": torch.stack(rows), "texts": torch.stack([encode(t) for t in TEXTS])}
     save_file(out, f"{folder}/golden.safetensors")
     note("sentences", command=COMMAND, seed=SEED)

@@ -1,14 +1,9 @@
 #!/bin/sh
-# pull and models against a server that plays the hub (tests/hub/server.py), well-behaved or
-# not.  CLIPC names the command; run from the project's root.  One line a test, as in
-# tests/cli/run.sh.
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-M=tests/golden/models/e2e
-COMMIT=0123456789abcdef0123456789abcdef01234567
+# pull and models against a server that plays the hub (tests/hub/server.py), well-behaved or not.
 command -v python3 >/dev/null || { echo 'skip hub (no python3 to play the server)'; exit 0; }
-mkdir -p build
-T=$(mktemp -d "$PWD/build/hub.XXXXXX")
+. tests/cli/harness.sh
+COMMIT=0123456789abcdef0123456789abcdef01234567
+T=$PWD/$T
 server=
 trap '[ -z "$server" ] || kill $server; rm -rf "$T"' EXIT
 for v in HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH HF_HUB_DISABLE_IMPLICIT_TOKEN HF_HUB_CACHE \
@@ -17,33 +12,15 @@ for v in HF_TOKEN HUGGING_FACE_HUB_TOKEN HF_TOKEN_PATH HF_HUB_DISABLE_IMPLICIT_T
     unset $v
 done
 export HOME="$T/home"
-status=0
-
-say() { # say NAME RESULT
-    if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1"; status=1; fi
-}
-expect() { # expect NAME COMMAND...
-    name=$1
-    shift
-    if "$@"; then say "hub: $name" 0; else say "hub: $name" 1; fi
-}
 home() { # home NAME: a cache of its own
     export HF_HOME="$T/$1"
     repo=$HF_HOME/hub/models--org--name
-}
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want: $(head -1 "$T/err")"; return 1; }
 }
 pull() { # pull EXPECTED-EXIT MODE MORE...
     want=$1 mode=$2
     shift 2
     HF_ENDPOINT=$HUB/$mode run "$want" pull org/name "$@"
 }
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
 says() { one_line && grep -q -e "$1" "$T/err" || { echo "# $(head -1 "$T/err")"; return 1; }; }
 asked() { grep -c -e "$1" "$T/log"; } # how many requests match
 nothing_published() { [ ! -e "$repo/refs/main" ] && [ -z "$(ls "$repo/snapshots" 2>/dev/null)" ]; }
@@ -58,12 +35,7 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -su
     -addext subjectAltName=IP:127.0.0.1 -keyout "$T/key.pem" -out "$T/cert.pem" >/dev/null 2>&1 || rm -f "$T/cert.pem"
 python3 tests/hub/server.py $M "$T" 2>"$T/server.err" &
 server=$!
-n=0
-while [ ! -e "$T/ports" ] && [ $n -lt 200 ]; do
-    sleep 0.05
-    n=$((n + 1))
-done
-[ -e "$T/ports" ] || { echo 'not ok hub: the server did not start'; exit 1; }
+wait_for [ -e "$T/ports" ] || { echo 'not ok hub: the server did not start'; exit 1; }
 HUB=http://127.0.0.1:$(cut -d' ' -f1 "$T/ports")
 TLS=https://127.0.0.1:$(cut -d' ' -f3 "$T/ports")
 
@@ -219,7 +191,7 @@ stopped() { # stopped SIGNAL: what came is kept, and the next pull goes on
     begun && kill -"$1" $pid
     wait $pid 2>/dev/null
     got=$?
-    [ "$1" = KILL ] || { [ $got = 3 ] && says stopped; } || return 1
+    [ "$1" = KILL ] || { [ $got = 130 ] && says stopped; } || return 1
     nothing_published && partial && before=$(asked 'cdn GET /ok/.*range=bytes=[1-9]') && pull 0 ok && complete &&
         [ "$(asked 'cdn GET /ok/.*range=bytes=[1-9]')" = $((before + 1)) ]
 }
@@ -237,34 +209,34 @@ loris() {
 
 (loris) & # takes as long as its patience: beside the others
 slow=$!
-expect 'dry run' dry_run
-expect 'pull' pulls
-expect 'the model that was pulled' uses
-expect 'what is here' again
-expect 'revisions' revisions
-expect 'models' lists
-expect 'a newer commit that cannot be had' stays
-expect 'folders of the cache' caches
-expect '--include' included
-expect 'the token' token
-if [ -e "$T/cert.pem" ]; then expect 'TLS' encrypted; else echo 'skip hub: TLS (no openssl)'; fi
-expect 'missing and gated' statuses
-expect 'a mirror that lists names alone' names_only
-expect 'a busy server' waits
-expect 'a broken transfer goes on' resumes
-expect 'a broken transfer without ranges' restarts
-expect 'another range than asked for' other_range
-expect 'a transfer that always breaks' gives_up
-expect 'wrong checksum' checksums
-expect 'files that are left over' junk
-expect 'wrong sizes' sizes
-expect 'hostile answers' hostile
-expect 'a full disk' full_disk
-expect 'offline' offline
-expect 'names' usage
-expect 'interrupted' stopped INT
-expect 'killed' stopped KILL
-expect 'two at a time' two
+expect 'hub: dry run' dry_run
+expect 'hub: pull' pulls
+expect 'hub: the model that was pulled' uses
+expect 'hub: what is here' again
+expect 'hub: revisions' revisions
+expect 'hub: models' lists
+expect 'hub: a newer commit that cannot be had' stays
+expect 'hub: folders of the cache' caches
+expect 'hub: --include' included
+expect 'hub: the token' token
+if [ -e "$T/cert.pem" ]; then expect 'hub: TLS' encrypted; else echo 'skip hub: TLS (no openssl)'; fi
+expect 'hub: missing and gated' statuses
+expect 'hub: a mirror that lists names alone' names_only
+expect 'hub: a busy server' waits
+expect 'hub: a broken transfer goes on' resumes
+expect 'hub: a broken transfer without ranges' restarts
+expect 'hub: another range than asked for' other_range
+expect 'hub: a transfer that always breaks' gives_up
+expect 'hub: wrong checksum' checksums
+expect 'hub: files that are left over' junk
+expect 'hub: wrong sizes' sizes
+expect 'hub: hostile answers' hostile
+expect 'hub: a full disk' full_disk
+expect 'hub: offline' offline
+expect 'hub: names' usage
+expect 'hub: interrupted' stopped INT
+expect 'hub: killed' stopped KILL
+expect 'hub: two at a time' two
 wait $slow
 say 'hub: a server that drips' $?
 exit $status
