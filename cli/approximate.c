@@ -84,6 +84,7 @@ static void become_builder(const char *folder)
     setsid();
     for (int fd = 0; nothing >= 0 && fd <= 2; fd++) dup2(nothing, fd);
     setpriority(PRIO_PROCESS, 0, 19);
+    setenv("OMP_WAIT_POLICY", "passive", 0); /* threads of FAISS that wait, sleep */
     if (folder)
         execl("/proc/self/exe", "clipc", "index", "build", "--if-due", "--index", folder,
               (char *)NULL);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "clipc_index.h"
 #include "store/approx.h"
 #include "store_rig.h"
 
@@ -280,8 +281,8 @@ static void test_builders(void **state)
     (void)state;
     if (lacks_faiss()) skip();
     make_bench(&b, DT_F16, 600);
-    CHECK_FAILS(store_approx_build(b.s, b.x, &out, b.space, &o, &err), CLIPC_ERR_ARG, err,
-                "stopped");
+    CHECK_FAILS(store_approx_build(b.s, b.x, &out, b.space, &o, &err), CLIPC_ERR_STOPPED,
+                err, "stopped");
     assert_false(file_exists(FILE_1));
     o = (store_approx_options){.least = 601};
     CHECK_OK(store_approx_build(b.s, b.x, &out, b.space, &o, &err), err);
@@ -300,12 +301,84 @@ static void test_builders(void **state)
     free_bench(&b);
 }
 
+/* Whether a search, which finds what it is to find, was approximate. */
+static int approximate_at(clipc_index *x, int scan)
+{
+    const clipc_index_search_options o = {.scan = scan};
+    clipc_index_hits hits;
+    float query[DIM];
+    clipc_err err;
+
+    srig_row(query, DIM, 7);
+    const clipc_index_term term = {.weight = 1, .vector = query};
+    CHECK_OK(clipc_index_search(&hits, x, NULL, &term, 1, &o, &err), err);
+    assert_int_equal(hits.passed.code, 0);
+    assert_int_equal(hits.n, 10);
+    assert_string_equal(hits.v[0].key, "7");
+    const int approximate = hits.approximate;
+    clipc_index_hits_free(&hits);
+    return approximate;
+}
+
+static void add_vectors(clipc_index *x, uint64_t n)
+{
+    float row[DIM];
+    char key[24];
+    const char *name = key;
+    clipc_err err;
+
+    for (uint64_t i = 0; i < n; i++) {
+        srig_row(row, DIM, i);
+        snprintf(key, sizeof key, "%llu", (unsigned long long)i);
+        CHECK_OK(clipc_index_add_vectors(x, &name, row, NULL, 1, &err), err);
+    }
+}
+
+static void count_made(void *user, const clipc_index_approximate *a)
+{
+    assert_string_equal(a->model, "mine");
+    *(int *)user += a->made;
+}
+
+/* clipc_index: by size, a graph only once it is asked for again; never with EXACT */
+static void test_choice(void **state)
+{
+    const clipc_index_options mine = {.space = "mine", .dim = DIM};
+    clipc_index_build_options o = {.due = 1};
+    clipc_index *x;
+    int made = 0;
+    clipc_err err;
+
+    (void)state;
+    if (lacks_faiss()) skip();
+    remove_all(NULL);
+    CHECK_OK(clipc_index_open(&x, FOLDER, NULL, &mine, &err), err);
+    add_vectors(x, 100);
+    CHECK_OK(clipc_index_build(FOLDER, &o, count_made, &made, &err), err);
+    assert_int_equal(made, 0);
+    setenv("CLIPC_APPROXIMATE_FROM", "101", 1);
+    assert_false(clipc_index_build_due(x));
+    assert_false(approximate_at(x, CLIPC_SCAN_APPROXIMATE));
+    setenv("CLIPC_APPROXIMATE_FROM", "100", 1);
+    CHECK_OK(clipc_index_build(FOLDER, &o, count_made, &made, &err), err);
+    assert_int_equal(made, 1);
+    assert_false(approximate_at(x, CLIPC_SCAN_AUTO));
+    assert_true(approximate_at(x, CLIPC_SCAN_AUTO));
+    assert_false(approximate_at(x, CLIPC_SCAN_EXACT));
+    setenv("CLIPC_APPROXIMATE_FROM", "101", 1);
+    assert_false(approximate_at(x, CLIPC_SCAN_AUTO));
+    assert_true(approximate_at(x, CLIPC_SCAN_APPROXIMATE));
+    unsetenv("CLIPC_APPROXIMATE_FROM");
+    clipc_index_close(x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recall),  cmocka_unit_test(test_changes),
         cmocka_unit_test(test_among),   cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_foreign), cmocka_unit_test(test_builders)};
+        cmocka_unit_test(test_foreign), cmocka_unit_test(test_builders),
+        cmocka_unit_test(test_choice)};
 
     return cmocka_run_group_tests_name("approx", tests, NULL, remove_all);
 }

@@ -36,6 +36,8 @@ want libheif-dev pkg-config --exists libheif
 want libjxl-dev pkg-config --exists libjxl
 want libraw-dev pkg-config --exists libraw_r
 want libcurl4-openssl-dev pkg-config --exists libcurl
+want g++ command -v g++
+want libfaiss-dev test -e /usr/include/faiss/IndexHNSW.h
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang
     need clang-format command -v clang-format

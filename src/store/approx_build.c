@@ -91,7 +91,7 @@ static int tell(const building *b, size_t more)
 {
     if (b->o->on_progress) b->o->on_progress(b->o->user, b->done + more, b->todo);
     if (b->o->stop && b->o->stop(b->o->user))
-        return clipc_fail(b->err, CLIPC_ERR_ARG, "%s: stopped", b->of.path);
+        return clipc_fail(b->err, CLIPC_ERR_STOPPED, "%s: stopped", b->of.path);
     return CLIPC_OK;
 }
 

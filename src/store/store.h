@@ -246,8 +246,7 @@ int store_approx_needs(store *s, approx_need *out, int64_t space,
                        const store_approx_options *o, clipc_err *err);
 /* Makes the file of a space, adds to it what is new, or makes it anew if too much of it
  * is gone.  Outside of store_begin, of a store that need only be read; others go on
- * reading and writing.  CLIPC_ERR_EXISTS: another process is at it; CLIPC_ERR_ARG: it was
- * stopped. */
+ * reading and writing.  CLIPC_ERR_EXISTS: another process is at it; CLIPC_ERR_STOPPED. */
 int store_approx_build(store *s, exec *x, store_approx_built *out, int64_t space,
                        const store_approx_options *o, clipc_err *err);
 
