@@ -192,12 +192,13 @@ static void drop_hits(clipc_index_hits *h)
  * of what is proposed would not be wanted. */
 static bool near_is_worth_it(search *q, const slot_set *among)
 {
+    enum { HITS_MOST = 1000 };
     store_space is;
 
     if (q->o.scan != CLIPC_SCAN_AUTO) return q->o.scan == CLIPC_SCAN_APPROXIMATE;
     if (store_space_get(q->x->s, &is, q->x->space, NULL) != CLIPC_OK) return false;
     const uint64_t n = among ? among->count : is.used;
-    return n >= approximate_from() && n >= is.used / 4;
+    return n >= approximate_from() && n >= is.used / 4 && q->o.k <= HITS_MOST;
 }
 
 /* A graph is read whole for its first search, which then costs what the scan does: it is
