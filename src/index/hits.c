@@ -188,8 +188,8 @@ static void drop_hits(clipc_index_hits *h)
     h->n = 0;
 }
 
-/* A tenth of a second's scan and more, and not a small part of the index, in which most
- * of what is proposed would not be wanted. */
+/* A tenth of a second's scan and more, for few hits, and not of a small part of the
+ * index: most of what is proposed would not be wanted. */
 static bool near_is_worth_it(search *q, const slot_set *among)
 {
     enum { HITS_MOST = 1000 };
