@@ -1,4 +1,4 @@
-/* index add, update, remove, list, verify, stats, export, import. */
+/* index add, update, remove, list, verify, stats, build, export, import. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,13 +6,15 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/approximate.h"
 #include "cli/folder_watch.h"
 #include "cli/indexing.h"
 #include "cli/vectors_folder.h"
 
 typedef struct keeper {
     indexing g;
-    bool json, print0, failed, repair, watch;
+    bool json, print0, failed, repair, watch, if_due;
+    const char *kind;
     int watched; /* folder_watch */
     size_t told;
 } keeper;
@@ -25,6 +27,8 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "print0") == 0) return k->print0 = true, 0;
     if (strcmp(name, "failed") == 0) return k->failed = true, 0;
     if (strcmp(name, "watch") == 0) return k->watch = true, 0;
+    if (strcmp(name, "if-due") == 0) return k->if_due = true, 0;
+    if (strcmp(name, "kind") == 0) return k->kind = value, 0;
     if (strcmp(name, "repair") == 0) return k->repair = true, 0;
     return indexing_option(&k->g, name, value);
 }
@@ -225,15 +229,26 @@ static int run_stats(keeper *k, char **operands, size_t n)
                "%llu,\"folders\":[",
                st.entries, st.failed, st.dim, st.models, (unsigned long long)st.bytes);
         rc = clipc_index_each_folder(k->g.x, print_folder_json, &more, &k->g.s.err);
-        puts("]}");
+        putchar(']');
+        approximate_print_json(&st.approximate);
+        puts("}");
     } else {
         printf("  vectors      %zu of this model, %zu numbers each\n", st.entries,
                st.dim);
         printf("  failed       %zu\n  models       %zu\n", st.failed, st.models);
         printf("  on the disk  %.1f MB\n", (double)st.bytes / 1e6);
+        approximate_print(&st.approximate);
         rc = clipc_index_each_folder(k->g.x, print_folder, NULL, &k->g.s.err);
     }
     return rc == CLIPC_OK ? EXIT_DONE : cli_fail(&k->g.s.err);
+}
+
+/* ---- build ---- */
+
+static int run_build(keeper *k, char **operands, size_t n)
+{
+    (void)operands, (void)n;
+    return approximate_build(k->g.folder, k->kind, k->if_due);
 }
 
 /* ---- verify ---- */
@@ -299,6 +314,10 @@ static const opt list_table[] = {
     {"failed", 0, NULL, "only what could not be read, and why"},
     {"json", 'j', NULL, "one JSON object a line"},
     {"print0", '0', NULL, "a NUL behind each, for xargs -0"}};
+static const opt build_table[] = {
+    PLACE_OPTS,
+    {"kind", 'k', "hnsw|ivf-pq", "a graph, or lists of codes (100,000 vectors and more)"},
+    {"if-due", 0, NULL, "only of millions, of which a part is new: what searches start"}};
 static const opt verify_table[] = {PLACE_OPTS, {"repair", 0, NULL, "mend what can be"}};
 
 #define TABLE(t) (t), sizeof(t) / sizeof(t)[0]
@@ -343,6 +362,15 @@ static const action actions[] = {
       "  clipc index stats --json\n"},
      TABLE(stats_table),
      .run = run_stats},
+    {{"index build", "[options]",
+      "Makes or completes an approximate index by FAISS for each model's vectors, and "
+      "tells "
+      "how\n"
+      "much it finds of what the exact scan finds. Searches go on meanwhile.",
+      "  clipc index build --kind hnsw\n"},
+     TABLE(build_table),
+     .no_model = true,
+     .run = run_build},
     {{"index export", "DIR [options]",
       "Writes the vectors of a model as DIR/vectors.npy, float32, and what each row is "
       "as\n"
@@ -378,6 +406,7 @@ static int run_action(const action *a, int argc, char **argv)
         rc = !a->no_model && indexing_open(&k.g) != CLIPC_OK
                  ? cli_fail(&k.g.s.err)
                  : a->run(&k, argv + at, (size_t)(argc - at));
+        if (a->writes) approximate_start_if_due(k.g.x, k.g.folder);
     }
     indexing_close(&k.g);
     return rc;
@@ -403,6 +432,7 @@ int cmd_index(int argc, char **argv)
             return run_action(&actions[i], argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(stdout), EXIT_DONE;
-    return cli_usage("index",
-                     "wants add, update, remove, list, verify, stats, export or import");
+    return cli_usage(
+        "index",
+        "wants add, update, remove, list, verify, stats, build, export or import");
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/approximate.h"
 #include "cli/find_text.h"
 #include "cli/gallery.h"
 #include "cli/indexing.h"
@@ -29,6 +30,8 @@ static const opt table[] = {
     {"before", 0, "DATE", "taken before this day"},
     {"min-size", 0, "PIXELS", "no side shorter"},
     {"shape", 0, "S", "landscape, portrait or square"},
+    {"exact", 0, NULL, "by the exact scan, however large the index is"},
+    {"approximate", 0, NULL, "by what clipc index build made, however small it is"},
     {"texts", 0, "FILE", "find the lines of a file that fit a picture, instead"},
     {"json", 'j', NULL, "one JSON object a line"},
     {"html", 0, "FILE", "write a page too: the pictures found, their scores"},
@@ -172,6 +175,8 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "texts") == 0) return f->texts = value, 0;
     if (strcmp(name, "open") == 0) return f->open = true, 0;
     if (strcmp(name, "thumbnails") == 0) return parse_thumbnails(f, value);
+    if (strcmp(name, "exact") == 0) return f->o.scan = CLIPC_SCAN_EXACT, 0;
+    if (strcmp(name, "approximate") == 0) return f->o.scan = CLIPC_SCAN_APPROXIMATE, 0;
     if (strcmp(name, "force") == 0) return f->force = true, 0;
     if (strcmp(name, "all") == 0) return f->all = true, 0;
     if (strcmp(name, "no-update") == 0) return f->no_update = true, 0;
@@ -310,6 +315,8 @@ static int answer(finder *f)
     int rc = clipc_index_search(&hits, f->g.x, f->g.s.ctx, f->query.v, f->query.n, &f->o,
                                 &f->g.s.err);
 
+    if (rc == CLIPC_OK && hits.passed.code)
+        fprintf(stderr, "clipc: %s; searched exactly\n", hits.passed.msg);
     if (rc == CLIPC_OK) print_hits(f, &hits);
     if (rc == CLIPC_OK && !hits.n) report_nothing(f);
     if (rc == CLIPC_OK && hits.n) rc = write_page(f, &hits);
@@ -359,6 +366,7 @@ static int run(finder *f)
          : changes.stopped ? indexing_stopped()
                            : find(f);
     free(scope);
+    approximate_start_if_due(f->g.x, f->g.folder);
     if (changes.failed)
         fprintf(stderr, "clipc: %zu could not be read: clipc index list --failed\n",
                 changes.failed);

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "index/folders.h"
 #include "index/frames.h"
+#include "index/near.h"
 
 int index_each_below(clipc_index *x, const char *folder, store_filter f, store_item_fn fn,
                      void *arg, clipc_err *err)
@@ -154,6 +155,7 @@ static int count_failed(void *arg, const store_item *item)
 int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x, clipc_err *err)
 {
     store_space space = {0};
+    store_approx near;
     int rc = CLIPC_OK;
 
     *out = (clipc_index_stats){.dim = x->dim};
@@ -164,6 +166,9 @@ int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x, clipc_err *err)
         rc = index_each_below(x, NULL, (store_filter){.failed = true}, count_failed, out,
                               err);
     if (rc == CLIPC_OK && x->space) rc = store_space_get(x->s, &space, x->space, err);
+    if (rc == CLIPC_OK && x->space && !store_searches(x->s) &&
+        store_approx_get(x->s, &near, x->space, NULL) == CLIPC_OK)
+        out->approximate = approximate_shown(&near);
     index_unlock(x);
     out->entries = (size_t)space.used;
     return rc;

@@ -16,6 +16,7 @@ struct clipc_index {
     int64_t space;        /* of the handle's model; 0: likewise */
     size_t dim;
     bool read_only;
+    size_t searched; /* times, that a graph would have answered */
 };
 
 /* The root's path: keys are absolute paths, or what callers choose. */

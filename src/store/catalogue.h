@@ -33,10 +33,13 @@ typedef enum statement {
     SQL_COUNT
 } statement;
 
+struct approx;
+
 /* A space's file, while the catalogue names it so. */
 typedef struct space_file {
     int64_t id, generation;
     vectors v;
+    struct approx *near; /* FAISS's of these vectors; NULL: not loaded */
 } space_file;
 
 struct store {
@@ -82,6 +85,23 @@ int catalogue_open(store *s, bool create, clipc_err *err);
 void catalogue_close(store *s);
 #define CATALOGUE_NAME "catalogue.db"
 enum { CATALOGUE_BUSY_MS = 5000 };
+
+/* ---- nearest.c ---- */
+
+/* The best first, equal ones by slot. */
+void hits_sort(store_hit *hits, size_t n);
+/* Scores hits by the stored vectors, all in one way, and brings them into order. wide
+ * [dim] is scratch. */
+void hits_rank(store_hit *hits, size_t n, const vectors *v, const kernels *k,
+               const float *query, float *wide);
+/* CLIPC_ERR_NUMBER: a query [dim] of Q holds what is none. */
+int queries_check(const kernels *k, const float *queries, size_t Q, size_t dim,
+                  clipc_err *err);
+
+/* ---- items.c ---- */
+
+/* An empty set of slots. */
+int slot_set_new(slot_set *set, uint64_t slots, clipc_err *err);
 
 /* ---- spaces.c ---- */
 

@@ -270,7 +270,7 @@ static void clear_slot(slot_set *set, uint64_t slot)
     set->count--;
 }
 
-static int new_set(slot_set *set, uint64_t slots, clipc_err *err)
+int slot_set_new(slot_set *set, uint64_t slots, clipc_err *err)
 {
     const size_t words = (size_t)(slots / 64) + 1;
 
@@ -333,7 +333,7 @@ int store_select(store *s, slot_set *out, int64_t space, const store_filter *f,
 
     *out = (slot_set){0};
     if (rc == CLIPC_OK) rc = disk_space_get(s, &is, space, err);
-    if (rc == CLIPC_OK) rc = new_set(out, is.slots, err);
+    if (rc == CLIPC_OK) rc = slot_set_new(out, is.slots, err);
     if (rc == CLIPC_OK)
         rc = f ? select_filtered(s, out, space, f, err) : select_used(s, out, space, err);
     catalogue_release(s, own);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/approx.h"
 #include "store/catalogue.h"
 
 /* ---- files ---- */
@@ -44,9 +45,17 @@ int spaces_each_file(const char *folder,
     return rc;
 }
 
+static void close_file(space_file *f)
+{
+    vectors_close(&f->v);
+    approx_free(f->near);
+    f->near = NULL;
+    f->id = 0;
+}
+
 void spaces_close(store *s)
 {
-    for (size_t i = 0; i < s->n_files; i++) vectors_close(&s->files[i].v);
+    for (size_t i = 0; i < s->n_files; i++) close_file(&s->files[i]);
     free(s->files);
     s->files = NULL;
     s->n_files = 0;
@@ -131,7 +140,7 @@ int space_open(store *s, space_file **out, store_space *space, int64_t id, clipc
     for (size_t i = 0; rc == CLIPC_OK && i < s->n_files; i++)
         if (s->files[i].id == id) f = &s->files[i];
     if (f && f->generation == generation) return *out = f, CLIPC_OK;
-    if (f) vectors_close(&f->v), f->id = 0; /* it was compacted by another */
+    if (f) close_file(f); /* it was compacted by another */
     else if (rc == CLIPC_OK && (rc = add_file(s, &f, err)) == CLIPC_OK) s->n_files++;
     if (rc == CLIPC_OK) rc = open_file(s, f, space, generation, err);
     *out = f;
@@ -363,7 +372,8 @@ static int tidy_file(void *arg, int64_t id, int64_t generation)
     const int rc = space_row(s, &space, &named, id, NULL);
 
     if (rc == CLIPC_ERR_ARG || (rc == CLIPC_OK && named != generation))
-        remove_file(s, id, generation, "");
+        remove_file(s, id, generation, ""), remove_file(s, id, generation, APPROX_ENDING);
+    remove_file(s, id, generation - 1, APPROX_ENDING); /* whose builder came too late */
     remove_file(s, id, generation + 1, SPACE_UNFINISHED);
     return CLIPC_OK;
 }

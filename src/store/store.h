@@ -230,6 +230,64 @@ int store_scan(store *s, exec *x, store_hit *hits, size_t *n_hits, int64_t space
                const float *queries, size_t Q, size_t k, const slot_set *among,
                clipc_err *err);
 
+/* ---- the approximate search ---- */
+
+/* By FAISS, an optional library: an index of a space's vectors in a file of its own,
+ * which answers without reading most of them.  It is as good as it was when it was made:
+ * vectors that came later are scanned, and those that no item has are passed over. */
+typedef enum approx_kind { APPROX_HNSW, APPROX_IVF_PQ } approx_kind;
+
+/* What the file of a space says of itself. */
+typedef struct store_approx {
+    approx_kind kind;
+    uint64_t vectors; /* that it holds */
+    uint64_t slots;   /* of the state it covers: all that an item had below */
+    uint64_t trained; /* how many it held when it was made anew */
+    uint64_t bytes;
+    size_t effort; /* of a search: vectors of a graph, or lists, that are looked at */
+    double recall; /* the part of the exact scan's 10 best that it found, in the mean */
+} store_approx;
+
+/* CLIPC_ERR_IO: there is no file; CLIPC_ERR_FORMAT: it is damaged, or of another space;
+ * one line either way. */
+int store_approx_get(store *s, store_approx *out, int64_t space, clipc_err *err);
+
+/* As store_scan for one query.  Scores are those of the stored vectors.  Failures are
+ * those of store_approx_get, and CLIPC_ERR_IO where FAISS is not installed. */
+int store_near(store *s, exec *x, store_hit *hits, size_t *n_hits, int64_t space,
+               const float *query, size_t k, const slot_set *among, clipc_err *err);
+
+/* What there is to do for the file of a space. */
+typedef enum approx_need { APPROX_SOUND, APPROX_GROW, APPROX_ANEW } approx_need;
+
+typedef struct store_approx_options {
+    const approx_kind *kind; /* NULL: the one that is there, else by size */
+    uint64_t least;          /* a space of fewer vectors gets none */
+    bool due;                /* only if so much has changed that it is worth it */
+    int (*stop)(void *user); /* asked between pieces; NULL: never */
+    void (*on_progress)(void *user, size_t done, size_t total); /* NULL allowed */
+    void *user;
+} store_approx_options;
+
+typedef struct store_approx_built {
+    approx_need did;
+    store_approx is;
+    double seconds;
+    double exact_ms, near_ms; /* one query */
+} store_approx_built;
+
+/* Whether store_approx_build would do anything. */
+int store_approx_needs(store *s, approx_need *out, int64_t space,
+                       const store_approx_options *o, clipc_err *err);
+/* Makes the file of a space, adds to it what is new, or makes it anew if too much of it
+ * is gone.  Outside of store_begin, of a store that need only be read; others go on
+ * reading and writing.  CLIPC_ERR_EXISTS: another process is at it; CLIPC_ERR_STOPPED. */
+int store_approx_build(store *s, exec *x, store_approx_built *out, int64_t space,
+                       const store_approx_options *o, clipc_err *err);
+
+/* When that began last, for whichever space; seconds since 1970, 0: never. */
+int64_t store_approx_began(const store *s);
+
 /* ---- care ---- */
 
 /* What is wrong with an index; sums over all spaces. */

@@ -596,5 +596,6 @@ sh tests/cli/index.sh || status=1
 sh tests/cli/videos.sh || status=1
 sh tests/cli/show.sh || status=1
 sh tests/cli/postgres.sh || status=1
+sh tests/cli/approximate.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status
