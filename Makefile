@@ -14,9 +14,17 @@ PKGS := libpcre2-8 libutf8proc libjpeg libpng libwebp libwebpdemux jansson libar
         sqlite3 libxxhash
 # Loaded when first needed (base/dynlib.h), so only their headers are wanted here; left out,
 # and missed by name, where those are not there either.
-have = $(if $(shell pkg-config --exists $1 && echo yes),-DCLIPC_HAVE_$2)
+have = $(if $(shell pkg-config --exists "$1" && echo yes),-DCLIPC_HAVE_$2 \
+            $(shell pkg-config --cflags-only-I "$1"))
 HAVE := $(call have,libtiff-4,TIFF) $(call have,libheif,HEIF) $(call have,libjxl,JXL) \
-        $(call have,libraw_r,RAW) $(call have,libcurl,CURL)
+        $(call have,libraw_r,RAW) $(call have,libcurl,CURL) \
+        $(call have,libavformat >= 59 libavformat < 60 libavcodec libswscale,FFMPEG) \
+        $(call have,chafa,CHAFA) $(call have,libpq,PQ)
+
+# FAISS is C++, and Debian has it to be linked: one file around it is a library of its own,
+# libclipc_faiss.so, made where its headers and a C++ compiler are there, and loaded when needed.
+CXX := $(if $(filter default,$(origin CXX)),g++,$(CXX))
+FAISS_SO := $(and $(shell command -v $(CXX)),$(wildcard /usr/include/faiss/IndexHNSW.h),$B/libclipc_faiss.so)
 
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null) $(HAVE)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread -ldl -lm
@@ -37,6 +45,8 @@ SAN_fuzz := -fsanitize=address,undefined
 CPPFLAGS_ALL = -Iinclude -Isrc -I. -MMD -MP -DCLIPC_PREFIX='"$(PREFIX)"' $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS_ALL   = $(STD) $(OPT_$(MODE)) $(WARN) $(WERROR) -fvisibility=hidden -fPIC $(CFLAGS)
 LDFLAGS_ALL  = $(SAN_$(MODE)) $(LDFLAGS)
+# Where programs find libclipc_faiss.so: beside them, installed, and ./clipc in its build folder.
+RPATH := -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib:$$ORIGIN/$B'
 
 LIB_C  := $(sort $(wildcard src/*/*.c))
 CLI_C  := $(sort $(wildcard cli/*.c))
@@ -57,7 +67,7 @@ TEST_HELP_O := $(patsubst %.c,$B/%.o,$(filter-out $(TEST_C),$(wildcard tests/*.c
 
 all: clipc lib          ## the command ./clipc and the library (default)
 
-lib: $B/libclipc.a $B/libclipc.so
+lib: $B/libclipc.a $B/libclipc.so $(FAISS_SO)
 
 clipc: $B/clipc
 	@cp $< $@.tmp && mv $@.tmp $@
@@ -74,6 +84,9 @@ $B/src/tensor/%.o: EXTRA = -ffp-contract=fast
 # Tests and applications may be looked into by debuggers and plugins; nothing is exported.
 $B/tests/%.o $B/bench/%.o $B/fuzz/%.o: EXTRA = -Itests -Ibench -Wno-missing-prototypes
 
+# GLib's headers, which chafa.h includes, lie in folders of their own.
+$B/cli/thumbs.o: EXTRA = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags chafa 2>/dev/null))
+
 -include $(shell find $B -name '*.d' 2>/dev/null)
 
 # The static library hides what is not public: one relocatable object, hidden symbols made
@@ -85,19 +98,25 @@ $B/libclipc.a: $B/libclipc.o
 	rm -f $@ && ar rcs $@ $<
 
 $B/libclipc.so: $(LIB_O)
-	$(CC) -shared -Wl,-soname,libclipc.so.0 -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+	$(CC) -shared -Wl,-soname,libclipc.so.0 -Wl,-rpath,'$$ORIGIN' -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
 
 $B/clipc: $(CLI_O) $(BASE_O) $B/libclipc.a
 	@echo "  LD  $@"
-	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+	@$(CC) -o $@ $^ $(RPATH) $(LDFLAGS_ALL) $(PKG_LIBS)
+
+$B/libclipc_faiss.so: src/store/faiss_shim.cpp src/store/faiss_shim.h
+	@mkdir -p $(@D)
+	@echo "  CXX $@"
+	@$(CXX) -std=c++17 -O2 -g -Wall -Wextra $(WERROR) -fPIC -fvisibility=hidden -fopenmp -Isrc \
+	    -shared -Wl,-soname,$(@F) -Wl,--exclude-libs,ALL -o $@ $< -lfaiss -lblas -llapack
 
 # ---- tests -----------------------------------------------------------------------------
 
-tests: $(TESTS)
+tests: $(TESTS) $(FAISS_SO)
 
 $(TESTS): $B/test_%: $B/tests/test_%.o $(TEST_HELP_O) $(LIB_O)
 	@echo "  LD  $@"
-	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS) -lcmocka
+	@$(CC) -o $@ $^ $(RPATH) $(LDFLAGS_ALL) $(PKG_LIBS) -lcmocka
 
 test: deps              ## installs what is missing, builds and runs every test
 	@$(MAKE) --no-print-directory all tests examples
@@ -105,7 +124,7 @@ test: deps              ## installs what is missing, builds and runs every test
 
 $B/bench_%: $B/bench/bench_%.o $(LIB_O)
 	@echo "  LD  $@"
-	@$(CC) -o $@ $^ $(LDFLAGS_ALL) $(PKG_LIBS)
+	@$(CC) -o $@ $^ $(RPATH) $(LDFLAGS_ALL) $(PKG_LIBS)
 
 .PHONY: examples
 examples: $B/example_zero_shot $B/example_find_pictures

@@ -6,7 +6,6 @@ usage: python bench/scan.py BENCH_SCAN [--rows N] [--rounds N] [--threads N,N]
 (from the project's root; needs faiss-cpu and usearch, and 8 GB of memory)
 """
 import argparse
-import os
 import statistics
 import subprocess
 import time
@@ -15,23 +14,9 @@ import faiss
 import numpy as np
 import usearch.index
 
-DIM, K, WORK = 512, 10, "build/bench-scan"
+from scan_rows import DIM, WORK, rows_file
 
-
-def make_rows(n):
-    """Clusters, as pictures have them, not a ball: hits differ from the rest."""
-    rng = np.random.default_rng(0)
-    centres = rng.standard_normal((1000, DIM), np.float32)
-    path = f"{WORK}/{n}.f32"
-    os.makedirs(WORK, exist_ok=True)
-    rows = np.memmap(path, np.float32, "w+", shape=(n, DIM))
-    for i in range(0, n, 10000):
-        m = min(10000, n - i)
-        part = centres[rng.integers(0, 1000, m)] + rng.standard_normal((m, DIM), np.float32)
-        rows[i:i + m] = part / np.linalg.norm(part, axis=1, keepdims=True)
-    queries = centres[:64] + rng.standard_normal((64, DIM), np.float32)
-    (queries / np.linalg.norm(queries, axis=1, keepdims=True)).tofile(f"{WORK}/queries.f32")
-    return path
+K = 10
 
 
 class Ours:
@@ -91,9 +76,7 @@ def main():
     p.add_argument("--rounds", type=int, default=9)
     p.add_argument("--threads", default="1,2")
     a = p.parse_args()
-    path = f"{WORK}/{a.rows}.f32"
-    if not os.path.exists(path):
-        make_rows(a.rows)
+    path = rows_file(a.rows)
     queries = np.fromfile(f"{WORK}/queries.f32", np.float32).reshape(-1, DIM)
     ours = Ours(a.program, path, a.rows)
     index = faiss.IndexFlatIP(DIM)

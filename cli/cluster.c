@@ -57,7 +57,7 @@ static int take_entry(void *user, const clipc_index_entry *e)
     cluster *c = user;
     const size_t dim = c->g.s.info->embed_dim;
 
-    if (!e->vector) return CLIPC_OK;
+    if (!e->vector || e->seconds >= 0.0) return CLIPC_OK; /* pictures alone */
     if (c->paths.n == c->cap) {
         const size_t cap = c->cap ? 2 * c->cap : 1024;
         float *rows = realloc(c->rows, cap * dim * sizeof *rows);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "base/cpus.h"
+#include "base/file.h"
 #include "cli/session.h"
 
 enum { AVERAGE_MAX = 64 };
@@ -13,6 +14,7 @@ typedef struct convert {
     clipc_share average[AVERAGE_MAX];
     clipc_convert_options options;
     size_t threads;
+    const char *mismatched; /* set that the threshold of searches is measured on */
     bool json, no_eval;
 } convert;
 
@@ -46,6 +48,7 @@ static int on_option(void *user, const char *name, const char *value)
         return cli_number(&c->threads, c->command, name, value, 1, CPUS_MOST);
     if (strcmp(name, "json") == 0) c->json = true;
     if (strcmp(name, "no-eval") == 0) c->no_eval = true;
+    if (strcmp(name, "min-score-from") == 0) c->mismatched = value;
     if (strcmp(name, "average-with") == 0) return add_share(c, value);
     return strcmp(name, "image-size") == 0
                ? cli_image_size(&c->options.open, c->command, name, value)
@@ -66,6 +69,43 @@ static bool two_names(int n, char **operands)
     return n == 2 && *operands[0] && *operands[1];
 }
 
+/* IN's score that few pairs of the set reach which do not belong together. */
+static int measure_min_score(convert *c, char *in)
+{
+    session s = {.command = c->command,
+                 .model_name = in,
+                 .open = c->options.open,
+                 .options.threads = c->threads};
+    progress p = progress_start("pictures", 0);
+    const clipc_eval_options eval = {.on_progress = progress_of_total, .user = &p};
+    int rc = session_open(&s);
+
+    if (rc == CLIPC_OK)
+        rc = clipc_measure_min_score(&c->options.min_score, s.ctx, c->mismatched, &eval,
+                                     &s.err);
+    progress_end(&p);
+    if (rc == CLIPC_OK)
+        printf("min_score %.4f: 1 in 1000 mismatched pairs reach it\n",
+               (double)c->options.min_score);
+    rc = rc == CLIPC_OK ? EXIT_DONE : cli_fail(&s.err);
+    session_close(&s);
+    return rc;
+}
+
+/* Both cost their time, so what clipc_convert would refuse comes first. */
+static int check_convert(const convert *c, const char *out)
+{
+    clipc_err err;
+
+    if (!c->mismatched) return EXIT_DONE;
+    if (c->options.n_average)
+        return cli_usage("convert", "--min-score-from measures IN, not a mean: convert "
+                                    "that once more");
+    if (c->options.overwrite || !file_exists(out)) return EXIT_DONE;
+    clipc_fail(&err, CLIPC_ERR_EXISTS, "%s: exists already", out);
+    return cli_fail(&err);
+}
+
 int cmd_convert(int argc, char **argv)
 {
     static const opt table[] = {
@@ -73,6 +113,9 @@ int cmd_convert(int argc, char **argv)
         {"precision", 'p', "TYPE", "f32, f16, bf16 or, for clipc, int8 (f32)"},
         {"average-with", 0, "MODEL:X",
          "mean of its weights, X of the whole, and IN's; may be given again"},
+        {"min-score-from", 0, "SET",
+         "keep the score that 1 in 1000 mismatched pairs of SET reach, for search"},
+        {"threads", 't', "N", "compute threads for that (all it may use)"},
         OUT_OPTS};
     static const opts_usage usage = {
         "convert", "IN OUT [options]",
@@ -80,14 +123,19 @@ int cmd_convert(int argc, char **argv)
         "Hugging Face's folders, OpenAI's .pt, PyTorch checkpoints, GGUF, clipc's own.",
         "  clipc convert ViT-B-32.pt vit-b-32.clipc --to clipc -p f16\n"
         "  clipc convert run/ run-hf/ --to hf --precision f16\n"
-        "  clipc convert tuned/ mean/ --average-with ViT-B-32.pt:0.5\n"};
+        "  clipc convert tuned/ mean/ --average-with ViT-B-32.pt:0.5\n"
+        "  clipc convert ViT-B-32.pt v.clipc --to clipc --min-score-from "
+        "captions.json\n"};
     convert c = {.command = "convert"};
     const int at = opts_parse(argc, argv, table, sizeof table / sizeof table[0], &usage,
                               on_option, &c);
     clipc_err err;
+    int rc;
 
     if (at < 0) return cli_options_exit(at);
     if (!two_names(argc - at, argv + at)) return cli_usage("convert", "takes IN and OUT");
+    if ((rc = check_convert(&c, argv[at + 1])) != EXIT_DONE) return rc;
+    if (c.mismatched && (rc = measure_min_score(&c, argv[at])) != EXIT_DONE) return rc;
     if (clipc_convert(argv[at], argv[at + 1], &c.options, &err) != CLIPC_OK)
         return cli_fail(&err);
     return EXIT_DONE;

@@ -73,7 +73,6 @@ int find_text(session *s, const char *file, const query *q, size_t k, float min_
         if (min_score != 0.0f && scores[n].score < min_score) break;
         print_line(&scores[n], lines.v[scores[n].line], json);
     }
-    if (rc == CLIPC_OK && !n) fputs("clipc: nothing found\n", stderr);
     strings_free(&lines);
     free(scores);
     free(vector);

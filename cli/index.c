@@ -1,4 +1,4 @@
-/* index add, update, remove, list, verify, stats, export, import. */
+/* index add, update, remove, list, verify, stats, build, export, import. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,13 +6,15 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/approximate.h"
 #include "cli/folder_watch.h"
 #include "cli/indexing.h"
 #include "cli/vectors_folder.h"
 
 typedef struct keeper {
     indexing g;
-    bool json, print0, failed, repair, watch;
+    bool json, print0, failed, repair, watch, if_due;
+    const char *kind;
     int watched; /* folder_watch */
     size_t told;
 } keeper;
@@ -25,6 +27,8 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "print0") == 0) return k->print0 = true, 0;
     if (strcmp(name, "failed") == 0) return k->failed = true, 0;
     if (strcmp(name, "watch") == 0) return k->watch = true, 0;
+    if (strcmp(name, "if-due") == 0) return k->if_due = true, 0;
+    if (strcmp(name, "kind") == 0) return k->kind = value, 0;
     if (strcmp(name, "repair") == 0) return k->repair = true, 0;
     return indexing_option(&k->g, name, value);
 }
@@ -53,7 +57,7 @@ static void print_changes(const clipc_index_changes *c, const char *what)
 
 static int code_of(const clipc_index_changes *c)
 {
-    return c->stopped ? EXIT_STOPPED : c->failed || c->busy ? EXIT_SOME : EXIT_DONE;
+    return c->failed || c->busy ? EXIT_SOME : EXIT_DONE;
 }
 
 static int update_paths(keeper *k, char **operands, size_t n)
@@ -69,13 +73,18 @@ static int update_paths(keeper *k, char **operands, size_t n)
         print_changes(&c, operands[i]);
         if (code == EXIT_DONE) code = code_of(&c);
     }
-    return cli_interrupted() ? EXIT_STOPPED : code;
+    return code;
+}
+
+static int end_update(int code)
+{
+    return cli_interrupted() ? indexing_stopped() : code;
 }
 
 static int run_add(keeper *k, char **operands, size_t n)
 {
     k->g.update.remember = 1;
-    return update_paths(k, operands, n);
+    return end_update(update_paths(k, operands, n));
 }
 
 static int update_once(keeper *k, char **operands, size_t n)
@@ -116,13 +125,12 @@ static int keep_watching(keeper *k, char **operands, size_t n)
         fflush(stdout);
     } while (!cli_interrupted() && folder_watch_wait(k->watched));
     close(k->watched);
-    if (rc != CLIPC_OK) return cli_fail(&k->g.s.err);
-    return cli_interrupted() ? EXIT_STOPPED : code;
+    return rc == CLIPC_OK ? code : cli_fail(&k->g.s.err);
 }
 
 static int run_update(keeper *k, char **operands, size_t n)
 {
-    return k->watch ? keep_watching(k, operands, n) : update_once(k, operands, n);
+    return end_update((k->watch ? keep_watching : update_once)(k, operands, n));
 }
 
 /* ---- remove ---- */
@@ -159,6 +167,7 @@ static int list_entry(void *user, const clipc_index_entry *e)
         json_print_string(e->key);
         if (e->width) printf(",\"width\":%u,\"height\":%u", e->width, e->height);
         if (e->time) printf(",\"time\":%lld", (long long)e->time);
+        if (e->seconds >= 0.0) printf(",\"seconds\":%.3f", e->seconds);
         if (e->meta) printf(",\"meta\":%s", e->meta);
         if (e->failed) printf(",\"failed\":"), json_print_string(e->failed);
         puts("}");
@@ -167,7 +176,7 @@ static int list_entry(void *user, const clipc_index_entry *e)
     } else if (k->failed) {
         puts(e->failed);
     } else {
-        puts(path_from_here(e->key));
+        printf("%s%s\n", path_from_here(e->key), place_in_video(e->seconds));
     }
     return CLIPC_OK;
 }
@@ -220,15 +229,26 @@ static int run_stats(keeper *k, char **operands, size_t n)
                "%llu,\"folders\":[",
                st.entries, st.failed, st.dim, st.models, (unsigned long long)st.bytes);
         rc = clipc_index_each_folder(k->g.x, print_folder_json, &more, &k->g.s.err);
-        puts("]}");
+        putchar(']');
+        approximate_print_json(&st.approximate);
+        puts("}");
     } else {
         printf("  vectors      %zu of this model, %zu numbers each\n", st.entries,
                st.dim);
         printf("  failed       %zu\n  models       %zu\n", st.failed, st.models);
         printf("  on the disk  %.1f MB\n", (double)st.bytes / 1e6);
+        approximate_print(&st.approximate);
         rc = clipc_index_each_folder(k->g.x, print_folder, NULL, &k->g.s.err);
     }
     return rc == CLIPC_OK ? EXIT_DONE : cli_fail(&k->g.s.err);
+}
+
+/* ---- build ---- */
+
+static int run_build(keeper *k, char **operands, size_t n)
+{
+    (void)operands, (void)n;
+    return approximate_build(k->g.folder, k->kind, k->if_due);
 }
 
 /* ---- verify ---- */
@@ -282,9 +302,10 @@ static int run_import(keeper *k, char **operands, size_t n)
 
 /* ---- which one ---- */
 
-static const opt write_table[] = {INDEXING_OPTS};
+static const opt write_table[] = {INDEXING_OPTS, VIDEO_OPTS};
 static const opt update_table[] = {
     INDEXING_OPTS,
+    VIDEO_OPTS,
     {"watch", 'w', NULL, "go on whenever something changes, until Ctrl-C"}};
 static const opt whose_table[] = {WHOSE_OPTS};
 static const opt stats_table[] = {WHOSE_OPTS, {"json", 'j', NULL, "one JSON object"}};
@@ -293,6 +314,10 @@ static const opt list_table[] = {
     {"failed", 0, NULL, "only what could not be read, and why"},
     {"json", 'j', NULL, "one JSON object a line"},
     {"print0", '0', NULL, "a NUL behind each, for xargs -0"}};
+static const opt build_table[] = {
+    PLACE_OPTS,
+    {"kind", 'k', "hnsw|ivf-pq", "a graph, or lists of codes (100,000 vectors and more)"},
+    {"if-due", 0, NULL, "only of millions, of which a part is new: what searches start"}};
 static const opt verify_table[] = {PLACE_OPTS, {"repair", 0, NULL, "mend what can be"}};
 
 #define TABLE(t) (t), sizeof(t) / sizeof(t)[0]
@@ -337,6 +362,15 @@ static const action actions[] = {
       "  clipc index stats --json\n"},
      TABLE(stats_table),
      .run = run_stats},
+    {{"index build", "[options]",
+      "Makes or completes an approximate index by FAISS for each model's vectors, and "
+      "tells "
+      "how\n"
+      "much it finds of what the exact scan finds. Searches go on meanwhile.",
+      "  clipc index build --kind hnsw\n"},
+     TABLE(build_table),
+     .no_model = true,
+     .run = run_build},
     {{"index export", "DIR [options]",
       "Writes the vectors of a model as DIR/vectors.npy, float32, and what each row is "
       "as\n"
@@ -372,6 +406,7 @@ static int run_action(const action *a, int argc, char **argv)
         rc = !a->no_model && indexing_open(&k.g) != CLIPC_OK
                  ? cli_fail(&k.g.s.err)
                  : a->run(&k, argv + at, (size_t)(argc - at));
+        if (a->writes) approximate_start_if_due(k.g.x, k.g.folder);
     }
     indexing_close(&k.g);
     return rc;
@@ -397,6 +432,7 @@ int cmd_index(int argc, char **argv)
             return run_action(&actions[i], argc - 1, argv + 1);
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
         return help(stdout), EXIT_DONE;
-    return cli_usage("index",
-                     "wants add, update, remove, list, verify, stats, export or import");
+    return cli_usage(
+        "index",
+        "wants add, update, remove, list, verify, stats, build, export or import");
 }

@@ -7,9 +7,10 @@
 #include "clipc_index.h"
 
 /* Where the index is. */
-#define PLACE_OPTS                                                          \
-    {                                                                       \
-        "index", 'i', "DIR", "the index (clipc/ in the user's data folder)" \
+#define PLACE_OPTS                                                                 \
+    {"index", 'i', "DIR", "the index (clipc/ in the user's data folder)"},         \
+    {                                                                              \
+        "store", 0, "URL", "the index is in PostgreSQL: postgresql://USER@HOST/DB" \
     }
 
 /* First rows of an option table: whose vectors, and where. */
@@ -27,9 +28,16 @@
         "exclude", 'x', "GLOB", "not what has such a name, or path below; repeatable" \
     }
 
+/* And of those that take videos, too. */
+#define VIDEO_OPTS                                                          \
+    {"videos", 0, NULL, "videos, too: pictures out of them"},               \
+    {                                                                       \
+        "every", 0, "SECONDS", "between those, beside changes of scene (5)" \
+    }
+
 typedef struct indexing {
     session s;
-    const char *folder; /* of the index */
+    const char *folder; /* of the index, or its address */
     clipc_index *x;
     clipc_index_update_options update;
     strings exclude;
@@ -49,6 +57,8 @@ void indexing_close(indexing *g);
  * progress line, telling what fails. */
 int indexing_update(indexing *g, const char *path, clipc_index_changes *out);
 
+/* "  0:01:25", how far into a video, or "" of a picture; until the next call. */
+const char *place_in_video(double seconds);
 /* Says that the update was stopped; returns EXIT_STOPPED. */
 int indexing_stopped(void);
 

@@ -83,6 +83,9 @@ static void print_info(const clipc_model_info *i)
     printf("pixels       %s, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", i->resize_mode,
            (double)i->image_mean[0], (double)i->image_mean[1], (double)i->image_mean[2],
            (double)i->image_std[0], (double)i->image_std[1], (double)i->image_std[2]);
+    if (i->min_score != 0.0f)
+        printf("min score    %.4f: what search finds scores no less\n",
+               (double)i->min_score);
     for (size_t t = 0; t < i->n_templates; t++)
         printf("template     %s\n", i->templates[t]);
 }
@@ -119,6 +122,7 @@ static void print_info_json(const clipc_model_info *i)
            i->text_width, i->text_layers, i->text_heads, i->context_length, i->vocab_size,
            (double)i->logit_scale);
     if (i->has_logit_bias) printf(",\"logit_bias\":%.9g", (double)i->logit_bias);
+    if (i->min_score != 0.0f) printf(",\"min_score\":%.6g", (double)i->min_score);
     puts("}");
 }
 

@@ -8,15 +8,19 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cli/approximate.h"
 #include "cli/find_text.h"
 #include "cli/gallery.h"
 #include "cli/indexing.h"
+#include "cli/opener.h"
 #include "cli/query.h"
+#include "cli/thumbs.h"
 
 static const opt table[] = {
     INDEXING_OPTS,
+    VIDEO_OPTS,
     {"number", 'n', "K", "as many pictures at most (10)"},
-    {"min-score", 0, "X", "none whose cosine is below X"},
+    {"min-score", 0, "X", "none whose cosine is below X (the model's, if it has one)"},
     {"like", 0, "FILE", "as an operand that is a picture; repeatable"},
     {"not", 0, "TEXT", "none that fits this better than the query; repeatable"},
     {"in", 0, "WHERE", "in this folder, or only what matches this glob; repeatable"},
@@ -26,10 +30,15 @@ static const opt table[] = {
     {"before", 0, "DATE", "taken before this day"},
     {"min-size", 0, "PIXELS", "no side shorter"},
     {"shape", 0, "S", "landscape, portrait or square"},
+    {"exact", 0, NULL, "by the exact scan, however large the index is"},
+    {"approximate", 0, NULL, "by what clipc index build made, however small it is"},
     {"texts", 0, "FILE", "find the lines of a file that fit a picture, instead"},
     {"json", 'j', NULL, "one JSON object a line"},
     {"html", 0, "FILE", "write a page too: the pictures found, their scores"},
     {"force", 'f', NULL, "replace the file of --html"},
+    {"open", 'o', NULL, "show the best picture in the desktop's own program"},
+    {"thumbnails", 0, "HOW",
+     "below each line: auto, kitty, iterm2, sixel or symbols (none)"},
     {"print0", '0', NULL, "paths alone, a NUL behind each, for xargs -0"},
 };
 
@@ -58,10 +67,12 @@ typedef struct finder {
     clipc_index_search_options o;
     strings globs;
     const char *scope; /* folder; NULL: this one */
-    const char *html, *texts;
-    buf asked; /* the query as it was typed: the page's title */
+    const char *html, *texts, *thumbnails;
+    thumbs *thumbs; /* NULL: none */
+    buf asked;      /* the query as it was typed: the page's title */
     gallery page;
-    bool all, no_update, json, print0, force;
+    bool all, no_update, json, print0, force, open;
+    bool given_min, own_min; /* the least score: by option, or the model's own */
 } finder;
 
 /* The first moment of a year, month or day here. */
@@ -100,6 +111,7 @@ static int parse_score(finder *f, const char *value)
     char *end;
 
     f->o.min_score = strtof(value, &end);
+    f->given_min = true;
     if (end != value && !*end && fabsf(f->o.min_score) <= 1.0f) return 0;
     return cli_usage("search", "--min-score wants a cosine, -1 to 1");
 }
@@ -135,6 +147,15 @@ static int parse_in(finder *f, const char *value)
     return f->scope = value, 0;
 }
 
+static int parse_thumbnails(finder *f, const char *value)
+{
+    f->thumbnails = value;
+    for (size_t i = 0; thumbs_ways[i]; i++)
+        if (strcmp(value, thumbs_ways[i]) == 0) return 0;
+    return cli_usage("search",
+                     "--thumbnails wants auto, kitty, iterm2, sixel or symbols");
+}
+
 static int add_term(finder *f, query *q, const char *what, bool is_file)
 {
     return query_add(q, 1.0f, what, is_file, &f->g.s.err) == CLIPC_OK
@@ -152,6 +173,10 @@ static int on_option(void *user, const char *name, const char *value)
     if (strcmp(name, "print0") == 0) return f->print0 = true, 0;
     if (strcmp(name, "html") == 0) return f->html = value, 0;
     if (strcmp(name, "texts") == 0) return f->texts = value, 0;
+    if (strcmp(name, "open") == 0) return f->open = true, 0;
+    if (strcmp(name, "thumbnails") == 0) return parse_thumbnails(f, value);
+    if (strcmp(name, "exact") == 0) return f->o.scan = CLIPC_SCAN_EXACT, 0;
+    if (strcmp(name, "approximate") == 0) return f->o.scan = CLIPC_SCAN_APPROXIMATE, 0;
     if (strcmp(name, "force") == 0) return f->force = true, 0;
     if (strcmp(name, "all") == 0) return f->all = true, 0;
     if (strcmp(name, "no-update") == 0) return f->no_update = true, 0;
@@ -179,17 +204,28 @@ static void print_json(const clipc_index_hit *h)
     printf(",\"score\":%.6f", (double)h->score);
     if (h->width) printf(",\"width\":%u,\"height\":%u", h->width, h->height);
     if (h->time) printf(",\"time\":%lld", (long long)h->time);
+    if (h->seconds >= 0.0) printf(",\"seconds\":%.3f", h->seconds);
     if (h->meta) printf(",\"meta\":%s", h->meta);
     puts("}");
 }
 
-static void print_hits(const finder *f, const clipc_index_hits *hits)
+static void print_line(finder *f, const clipc_index_hit *h)
+{
+    printf("%7.4f  %s%s\n", (double)h->score, path_from_here(h->key),
+           place_in_video(h->seconds));
+    if (h->seconds >= 0) return; /* of a video no picture is at hand */
+    if (thumbs_show(f->thumbs, h->key, f->g.s.options.max_megapixels, &f->g.s.err) !=
+        CLIPC_OK)
+        cli_fail(&f->g.s.err);
+}
+
+static void print_hits(finder *f, const clipc_index_hits *hits)
 {
     for (size_t i = 0; i < hits->n; i++) {
         const clipc_index_hit *h = &hits->v[i];
         if (f->json) print_json(h);
         else if (f->print0) fwrite(h->key, 1, strlen(h->key) + 1, stdout);
-        else printf("%7.4f  %s\n", (double)h->score, path_from_here(h->key));
+        else print_line(f, h);
     }
 }
 
@@ -202,7 +238,9 @@ static int add_to_page(finder *f, const clipc_index_hit *h, buf *file)
     clipc_err why;
 
     snprintf(bar.value, sizeof bar.value, "%.4f", (double)h->score);
-    if (file_read(file, h->key, FILE_LIMIT, &why) != CLIPC_OK) figure.instead = why.msg;
+    if (h->seconds >= 0.0) figure.instead = place_in_video(h->seconds);
+    else if (file_read(file, h->key, FILE_LIMIT, &why) != CLIPC_OK)
+        figure.instead = why.msg;
     return gallery_add(&f->page, &figure, (span){(const uint8_t *)file->data, file->len},
                        f->g.s.options.max_megapixels, &f->g.s.err);
 }
@@ -238,6 +276,28 @@ static int begin_page(finder *f, char **operands, size_t n)
 
 /* ---- all of it ---- */
 
+/* The model's own least score is of pairs of one text and one picture: other sums, and
+ * pictures like a picture, score otherwise. */
+static void choose_min(finder *f)
+{
+    const clipc_index_term *t = f->query.v;
+    const bool pair = f->query.n == 1 && t->weight > 0 && !t->text == (f->texts != NULL);
+
+    f->own_min = pair && !f->given_min && f->g.s.info->min_score != 0.0f;
+    if (f->own_min) f->o.min_score = f->g.s.info->min_score;
+}
+
+static void say_nothing(const finder *f)
+{
+    if (f->own_min)
+        fprintf(
+            stderr,
+            "clipc: nothing found that scores %.4f, the model's least (--min-score -1 "
+            "shows all)\n",
+            (double)f->o.min_score);
+    else fputs("clipc: nothing found\n", stderr);
+}
+
 static void report_nothing(finder *f)
 {
     clipc_index_stats have = {0};
@@ -246,7 +306,7 @@ static void report_nothing(finder *f)
         have.entries == have.failed)
         fprintf(stderr, "clipc: nothing found: the index holds no vectors of %s\n",
                 f->g.s.info->path);
-    else fputs("clipc: nothing found\n", stderr);
+    else say_nothing(f);
 }
 
 static int answer(finder *f)
@@ -255,9 +315,15 @@ static int answer(finder *f)
     int rc = clipc_index_search(&hits, f->g.x, f->g.s.ctx, f->query.v, f->query.n, &f->o,
                                 &f->g.s.err);
 
+    if (rc == CLIPC_OK && hits.passed.code)
+        fprintf(stderr, "clipc: %s; searched exactly\n", hits.passed.msg);
     if (rc == CLIPC_OK) print_hits(f, &hits);
     if (rc == CLIPC_OK && !hits.n) report_nothing(f);
     if (rc == CLIPC_OK && hits.n) rc = write_page(f, &hits);
+    if (rc == CLIPC_OK && hits.n && f->open) {
+        fflush(stdout);
+        rc = opener_open(hits.v[0].key, &f->g.s.err);
+    }
     rc = rc != CLIPC_OK ? cli_fail(&f->g.s.err) : hits.n ? EXIT_DONE : EXIT_SOME;
     clipc_index_hits_free(&hits);
     return rc;
@@ -273,6 +339,7 @@ static int find(finder *f)
     for (size_t i = 0; rc == CLIPC_OK && i < f->unless.n; i++)
         rc = clipc_index_query(unless + i * E, f->g.s.ctx, &f->unless.v[i], 1,
                                &f->g.s.err);
+    choose_min(f);
     f->o.unless = unless;
     f->o.n_unless = f->unless.n;
     f->o.globs = (const char *const *)f->globs.v;
@@ -295,19 +362,25 @@ static int run(finder *f)
 
     if (rc == CLIPC_OK && updates) rc = indexing_update(&f->g, scope, &changes);
     if (!f->all) f->o.folder = scope;
-    rc = rc == CLIPC_OK ? find(f) : cli_fail(&f->g.s.err);
+    rc = rc != CLIPC_OK    ? cli_fail(&f->g.s.err)
+         : changes.stopped ? indexing_stopped()
+                           : find(f);
     free(scope);
+    approximate_start_if_due(f->g.x, f->g.folder);
     if (changes.failed)
         fprintf(stderr, "clipc: %zu could not be read: clipc index list --failed\n",
                 changes.failed);
-    return changes.stopped ? indexing_stopped() : rc;
+    return rc;
 }
 
 static int check_usage(const finder *f)
 {
     if (f->json && f->print0) return cli_usage("search", "--json or --print0, not both");
-    if (f->texts && (f->html || f->print0))
-        return cli_usage("search", "--texts finds no pictures for --html or --print0");
+    if (f->texts && (f->html || f->print0 || f->open || f->thumbnails))
+        return cli_usage("search", "--texts finds no pictures for --html, --print0, "
+                                   "--open or --thumbnails");
+    if (f->thumbnails && (f->json || f->print0))
+        return cli_usage("search", "--thumbnails is for people, not with --json or -0");
     return f->query.n ? 0
                       : cli_usage("search", "what for? give a text, or --like PICTURE");
 }
@@ -316,12 +389,16 @@ static int check_usage(const finder *f)
 static int start(finder *f, char **operands, size_t n)
 {
     cli_catch_interrupts();
+    if (f->thumbnails && thumbs_open(&f->thumbs, f->thumbnails, &f->g.s.err) != CLIPC_OK)
+        return cli_fail(&f->g.s.err);
     if (!f->texts)
         return begin_page(f, operands, n) == CLIPC_OK ? run(f) : cli_fail(&f->g.s.err);
-    return session_open(&f->g.s) == CLIPC_OK
-               ? find_text(&f->g.s, f->texts, &f->query, f->o.k ? f->o.k : 10,
-                           f->o.min_score, f->json)
-               : cli_fail(&f->g.s.err);
+    if (session_open(&f->g.s) != CLIPC_OK) return cli_fail(&f->g.s.err);
+    choose_min(f);
+    const int rc = find_text(&f->g.s, f->texts, &f->query, f->o.k ? f->o.k : 10,
+                             f->o.min_score, f->json);
+    if (rc == EXIT_SOME) say_nothing(f);
+    return rc;
 }
 
 int cmd_search(int argc, char **argv)
@@ -340,6 +417,7 @@ int cmd_search(int argc, char **argv)
         rc = start(&f, argv + at, (size_t)(argc - at));
     }
     gallery_abort(&f.page);
+    thumbs_free(f.thumbs);
     buf_free(&f.asked);
     indexing_close(&f.g);
     query_free(&f.query);

@@ -53,7 +53,8 @@ static int export_entry(void *user, const clipc_index_entry *e)
     exporting *x = user;
     int rc = CLIPC_OK;
 
-    if (!e->vector) return CLIPC_OK;
+    /* A video's have no key of their own that could come back. */
+    if (!e->vector || e->seconds >= 0.0) return CLIPC_OK;
     json_t *line =
         json_pack("{s:o, s:I}", "key", json_text(e->key), "row", (json_int_t)x->n);
     if (line && e->meta)

@@ -128,6 +128,7 @@ typedef struct clipc_model_info {
     size_t stored_grid[2]; /* rows and columns of the file's own image positions, where
                               they were interpolated; else 0 */
     size_t stored_context; /* the same for the positions of texts */
+    float min_score; /* clipc_measure_min_score's, of the model's file; 0: none there */
     size_t n_templates; /* default prompt templates; 0: labels are used as they stand */
     const char *const *templates; /* each holds one "{}" */
 } clipc_model_info;
@@ -234,6 +235,10 @@ CLIPC_API int clipc_crop_file(uint8_t *rgb, const char *path,
 CLIPC_API int clipc_thumbnail(uint8_t **jpeg, size_t *jpeg_size, const void *data,
                               size_t size, const char *name, size_t side,
                               double max_megapixels, clipc_err *err);
+/* The same as RGB, 8 bits a channel: *rgb [height,width,3] is malloc'd (free it). */
+CLIPC_API int clipc_thumbnail_pixels(uint8_t **rgb, size_t *width, size_t *height,
+                                     const void *data, size_t size, const char *name,
+                                     size_t side, double max_megapixels, clipc_err *err);
 
 /* n texts of lens [n] bytes, which may hold NUL; lens NULL: they end in NUL.  Out
  * [n,embed_dim].  Together they cost less than one by one: what they begin with in common
@@ -348,6 +353,8 @@ typedef struct clipc_convert_options {
      * rest of the whole. */
     const clipc_share *average;
     size_t n_average;
+    float min_score; /* clipc_model_info.min_score of `out`; 0: as the source has it, or
+                        none where averaging or another size make it another model */
 } clipc_convert_options;
 
 /* Reads a model of any format and writes it as `out`, each file atomically, with its
@@ -457,6 +464,14 @@ CLIPC_API int clipc_eval(clipc_eval_result *out, clipc_ctx *ctx, const char *pat
  * no picture is decoded. */
 CLIPC_API int clipc_eval_check(const char *path, const clipc_eval_options *options,
                                clipc_err *err);
+
+/* *out: the cosine that one in a thousand pairs of a picture and a text that is not its
+ * own exceeds, to four digits: what is below is no find (clipc_model_info.min_score).
+ * `path` as for clipc_eval, of zero-shot classification, whose texts are the names of the
+ * classes as they stand, or of retrieval.  A text that is as well a picture's own is left
+ * out.  CLIPC_ERR_ARG: fewer than a thousand pairs. */
+CLIPC_API int clipc_measure_min_score(float *out, clipc_ctx *ctx, const char *path,
+                                      const clipc_eval_options *options, clipc_err *err);
 
 /* What became of the answers from one model to another. */
 typedef struct clipc_eval_change {

@@ -14,10 +14,11 @@
  *     clipc_index_hits_free(&hits);
  *     clipc_index_close(index);
  *
- * An index is a folder (FORMAT.md) that holds vectors of any number of models; a handle
- * is for one of them.  Handles may be used by several threads at a time, each with a
- * context of its own; of several processes one writes at a time, the others wait for its
- * batch or get CLIPC_ERR_EXISTS, and all may search.
+ * An index is a folder, or tables of a PostgreSQL server (FORMAT.md), and holds vectors
+ * of any number of models; a handle is for one of them.  Handles may be used by several
+ * threads at a time, each with a context of its own; of several processes one writes at a
+ * time, the others wait for its batch or get CLIPC_ERR_EXISTS (of a server several
+ * write), and all may search.
  *
  * Keys name what is indexed: a file's absolute path, or bytes without NUL that the caller
  * chooses; a key that begins with '/' is a file.  Errors are as in clipc.h. */
@@ -45,9 +46,9 @@ typedef struct clipc_index_options {
 } clipc_index_options;
 
 /* Opens or makes the index in `folder` (NULL: $XDG_DATA_HOME/clipc, or
- * ~/.local/share/clipc) for the vectors of ctx's model with ctx's options, known by what
- * the model is, not by its path.  The handle keeps nothing of ctx.  On failure *out is
- * NULL. */
+ * ~/.local/share/clipc; or "postgresql://USER@HOST/DATABASE") for the vectors of ctx's
+ * model with ctx's options, known by what the model is, not by its path.  The handle
+ * keeps nothing of ctx.  On failure *out is NULL. */
 CLIPC_API int clipc_index_open(clipc_index **out, const char *folder,
                                const clipc_ctx *ctx, const clipc_index_options *options,
                                clipc_err *err);
@@ -60,14 +61,17 @@ CLIPC_API void clipc_index_close(clipc_index *x);
 typedef struct clipc_index_update_options {
     int hidden;   /* names that begin with a dot, too */
     int one_disk; /* not what lies on other file systems */
-    int remember; /* the folder, with these three: clipc_index_update_all takes it, and
+    int remember; /* the folder, with these: clipc_index_update_all takes it, and
                      updates of what lies below it begin with them */
+    int videos;   /* new ones, too; what the index has of videos is kept up anyway */
+    double every; /* 5: seconds between pictures of a video, beside changes of scene */
     /* Patterns of the shell, of names, or of paths below the folder if with a '/'. */
     const char *const *exclude;
     size_t n_exclude;
     /* Pictures that are read, of those that are new or changed; or NULL. */
     void (*on_progress)(void *user, size_t done, size_t total);
-    /* A picture or a folder that could not be read now, and why; or NULL. */
+    /* A picture or a folder that could not be read now, and why; also a folder that is
+     * empty and was not, as of a drive that is not there; or NULL. */
     void (*on_failed)(void *user, const char *path, const clipc_err *why);
     int (*stop)(void *user); /* asked between batches; 1: enough, what is done is kept */
     void *user;
@@ -137,6 +141,11 @@ typedef struct clipc_index_term {
 CLIPC_API int clipc_index_query(float *vector, clipc_ctx *ctx,
                                 const clipc_index_term *terms, size_t n, clipc_err *err);
 
+/* How vectors are looked for: by the approximate index if there is one, FAISS is
+ * installed and it saves time, or by the exact scan; always by that; by the approximate
+ * one whenever it is there. */
+enum { CLIPC_SCAN_AUTO, CLIPC_SCAN_EXACT, CLIPC_SCAN_APPROXIMATE };
+
 enum { CLIPC_ANY_SHAPE, CLIPC_LANDSCAPE, CLIPC_PORTRAIT, CLIPC_SQUARE };
 
 /* Zeroed means default; NULL means all of it. */
@@ -156,6 +165,7 @@ typedef struct clipc_index_search_options {
                               the file's time); 0: any */
     uint32_t min_side;     /* pixels of the shorter side */
     int shape;             /* CLIPC_LANDSCAPE ..: pictures of known size */
+    int scan;              /* CLIPC_SCAN_* */
 } clipc_index_search_options;
 
 typedef struct clipc_index_hit {
@@ -163,12 +173,16 @@ typedef struct clipc_index_hit {
     char *key;
     char *meta;             /* JSON text, or NULL */
     int64_t time;           /* seconds since 1970; 0: unknown */
+    double seconds;         /* from the start of a video; below 0: a picture */
     uint32_t width, height; /* 0: unknown */
 } clipc_index_hit;
 
 typedef struct clipc_index_hits {
     clipc_index_hit *v; /* the best first */
     size_t n;
+    int approximate; /* found by the approximate index */
+    clipc_err
+        passed; /* why that was passed over, as a damaged one is; code 0: it was not */
 } clipc_index_hits;
 
 /* ctx may be NULL where all terms are vectors.  Free the hits, also after a failure. */
@@ -177,6 +191,56 @@ CLIPC_API int clipc_index_search(clipc_index_hits *out, clipc_index *x, clipc_ct
                                  const clipc_index_search_options *options,
                                  clipc_err *err);
 CLIPC_API void clipc_index_hits_free(clipc_index_hits *hits);
+
+/* ---- approximate search -------------------------------------------------------------
+ */
+
+/* An index by FAISS (an optional library) beside the vectors of a model, which answers
+ * without reading most of them.  HNSW is a graph, best for a program that asks often: it
+ * is read whole first.  IVF-PQ has lists of codes, read where they lie, for indexes of
+ * millions.  Newer vectors are scanned, removed ones passed over; scores are those of the
+ * exact scan. */
+enum { CLIPC_APPROXIMATE_NONE, CLIPC_APPROXIMATE_HNSW, CLIPC_APPROXIMATE_IVF_PQ };
+
+/* A model of fewer vectors is searched exactly, unless told otherwise: a scan of so many
+ * takes about a tenth of a second.  The environment's CLIPC_APPROXIMATE_FROM goes before.
+ */
+enum { CLIPC_APPROXIMATE_FROM = 1000000 };
+
+typedef struct clipc_index_approximate {
+    const char *model;
+    int kind;       /* CLIPC_APPROXIMATE_*; NONE: there is none */
+    size_t vectors; /* that it holds */
+    uint64_t bytes; /* of its file */
+    double recall; /* of the exact scan's 10 best the part it finds, measured with sums of
+                      stored vectors and noise when it was made */
+    int made;      /* by this call: 1 anew, 2 grown, 0 neither */
+    double seconds;   /* it took; this and the next two only if made */
+    double ms, exact; /* milliseconds of a query, of this one and the exact scan */
+} clipc_index_approximate;
+
+/* Zeroed means default; NULL means all of it. */
+typedef struct clipc_index_build_options {
+    int kind; /* CLIPC_APPROXIMATE_*; NONE: what is there, else IVF-PQ from 100,000
+                 vectors on */
+    int due; /* only models of CLIPC_APPROXIMATE_FROM vectors, of which a sixteenth is new
+              */
+    size_t threads;                                             /* 0: all it may use */
+    void (*on_progress)(void *user, size_t done, size_t total); /* NULL allowed */
+    int (*stop)(void *user);                                    /* NULL allowed */
+    void *user;
+} clipc_index_build_options;
+
+/* Brings the approximate indexes of all models in `folder` (NULL: as clipc_index_open) up
+ * to date, and tells of each; others go on searching and writing.  CLIPC_ERR_IO: FAISS is
+ * not installed; CLIPC_ERR_EXISTS: another process is at it. */
+CLIPC_API int clipc_index_build(const char *folder,
+                                const clipc_index_build_options *options,
+                                void (*on)(void *user, const clipc_index_approximate *a),
+                                void *user, clipc_err *err);
+/* Whether that would do anything for the handle's model with `due`, and was not begun in
+ * the last ten minutes. */
+CLIPC_API int clipc_index_build_due(clipc_index *x);
 
 /* ---- copies -------------------------------------------------------------------------
  */
@@ -225,6 +289,7 @@ typedef struct clipc_index_entry {
     const char *meta;    /* NULL: none */
     const char *failed;  /* why there is no vector; NULL: there is */
     const float *vector; /* [dim]; NULL where it failed */
+    double seconds;      /* from the start of a video; below 0: a picture, or it failed */
     int64_t bytes, time;
     uint32_t width, height;
 } clipc_index_entry;
@@ -239,6 +304,7 @@ typedef struct clipc_index_stats {
     size_t entries, failed;
     size_t dim, models; /* of this handle; that the index holds vectors of */
     uint64_t bytes;     /* of the index on the disk */
+    clipc_index_approximate approximate; /* of this handle; without model */
 } clipc_index_stats;
 
 CLIPC_API int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x,

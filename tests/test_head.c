@@ -173,6 +173,39 @@ static void test_dropout_rate(void **state)
     train_close(&t);
 }
 
+/* the gate's shift: a bias, but none in training */
+static void test_shift(void **state)
+{
+    const row_stream draw = {3, 9};
+    float f[2 * 160], plain[2 * 8], shifted[2 * 8], biased[2 * 8], trained[2 * 8];
+    training t;
+    arena measure = arena_measure(), mem;
+    head_acts a = {0};
+    clipc_err err;
+
+    (void)state;
+    train_open(&t, 0.0f);
+    headed *tower = t.n->image;
+    head_shape s = tower->shape;
+    assert_true(s.F <= 160 && s.D == 8);
+    for (size_t i = 0; i < 2 * s.F; i++) f[i] = (float)(i * 7 % 11) / 5.0f;
+    head_acts_take(&a, &measure, &s, 2, true);
+    CHECK_OK(arena_new(&mem, measure.used, "test", &err), err);
+    head_acts_take(&a, &mem, &s, 2, true);
+    head_fwd(t.r.e, plain, f, &tower->head, &a, &s, 2, WEIGHTS_PLAIN, NULL);
+    s.cfg.gate_shift = 1.5f;
+    head_fwd(t.r.e, shifted, f, &tower->head, &a, &s, 2, WEIGHTS_PLAIN, NULL);
+    head_fwd(t.r.e, trained, f, &tower->head, &a, &s, 2, WEIGHTS_PLAIN, &draw);
+    s.cfg.gate_shift = 0.0f;
+    *tower->head.gate_b += 1.5f;
+    head_fwd(t.r.e, biased, f, &tower->head, &a, &s, 2, WEIGHTS_PLAIN, NULL);
+    assert_memory_equal(shifted, biased, sizeof shifted);
+    assert_memory_equal(trained, plain, sizeof plain);
+    assert_memory_not_equal(shifted, plain, sizeof plain);
+    arena_free(&mem);
+    train_close(&t);
+}
+
 /* what is no such head, and locks without which it is not trained */
 static void test_refused(void **state)
 {
@@ -194,6 +227,7 @@ static void test_refused(void **state)
     REFUSED(head.classes, 1 << 20, CLIPC_ERR_FORMAT, "size of the head is 1048576");
     REFUSED(head.top, 8, CLIPC_ERR_FORMAT, "best 8 of 7 classes");
     REFUSED(head.dropout, 1.0f, CLIPC_ERR_FORMAT, "dropout is 1");
+    REFUSED(head.gate_shift, NAN, CLIPC_ERR_FORMAT, "shift is nan");
     REFUSED(features, 0, CLIPC_ERR_FORMAT, "is 0");
     CHECK_FAILS(headed_ops.acts_make(&made, NULL, r.n->image, 1, TOWER_TRAIN, &err),
                 CLIPC_ERR_FEATURE, err, "lock it, but for one group");
@@ -203,8 +237,8 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH_LEVEL(test_forward), EACH_LEVEL(test_gradients),
+        EACH_LEVEL(test_forward),       EACH_LEVEL(test_gradients),
         cmocka_unit_test(test_dropout), cmocka_unit_test(test_dropout_rate),
-        cmocka_unit_test(test_refused)};
+        cmocka_unit_test(test_shift),   cmocka_unit_test(test_refused)};
     return cmocka_run_group_tests_name("head", tests, NULL, NULL);
 }

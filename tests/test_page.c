@@ -188,6 +188,16 @@ static void test_thumbnails(void **state)
     free(jpeg);
     image_free(&im);
 
+    size_t w = 0, h = 0;
+    CHECK_OK(clipc_thumbnail_pixels(&jpeg, &w, &h, png.data, png.len, "png", 9, 0, &err),
+             err);
+    assert_true(w == 2 && h == 2);
+    for (size_t i = 0; i < 12; i++) assert_int_equal(jpeg[i], 255);
+    free(jpeg);
+    CHECK_FAILS(clipc_thumbnail_pixels(&jpeg, &w, &h, "x", 1, "one", 9, 0, &err),
+                CLIPC_ERR_FORMAT, err, "one");
+    assert_null(jpeg);
+
     im = thumbnail("tests/golden/pixels/rgb_300x37.png", 100);
     assert_int_equal(im.w, 100);
     assert_int_equal(im.h, 12);

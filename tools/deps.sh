@@ -35,7 +35,13 @@ want libtiff-dev pkg-config --exists libtiff-4
 want libheif-dev pkg-config --exists libheif
 want libjxl-dev pkg-config --exists libjxl
 want libraw-dev pkg-config --exists libraw_r
+want libavformat-dev pkg-config --exists libavformat
+want libswscale-dev pkg-config --exists libswscale
 want libcurl4-openssl-dev pkg-config --exists libcurl
+want "libchafa-dev libglib2.0-dev" pkg-config --exists chafa
+want libpq-dev pkg-config --exists libpq
+want g++ command -v g++
+want libfaiss-dev test -e /usr/include/faiss/IndexHNSW.h
 if [ "${CLIPC_DEPS:-all}" = all ]; then
     need clang command -v clang
     need clang-format command -v clang-format

@@ -7,6 +7,7 @@ install -d "$to/bin" "$to/lib/pkgconfig" "$to/include" "$to/share/man/man1" "$to
 install -m 755 "$B/clipc" "$to/bin/clipc"
 install -m 644 "$B/libclipc.a" "$to/lib/libclipc.a"
 install -m 755 "$B/libclipc.so" "$to/lib/libclipc.so.0"
+[ ! -e "$B/libclipc_faiss.so" ] || install -m 755 "$B/libclipc_faiss.so" "$to/lib/libclipc_faiss.so"
 ln -sf libclipc.so.0 "$to/lib/libclipc.so"
 install -m 644 include/clipc.h include/clipc_hub.h include/clipc_index.h \
     include/clipc_train.h "$to/include/"

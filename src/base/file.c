@@ -288,6 +288,13 @@ const char *path_ending(const char *path)
     return dot ? dot + 1 : "";
 }
 
+static bool is_one_of(const char *ending, const char *const *known, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcasecmp(ending, known[i]) == 0) return true;
+    return false;
+}
+
 bool ending_is_picture(const char *ending)
 {
     static const char *const known[] = {
@@ -296,7 +303,14 @@ bool ending_is_picture(const char *ending)
         "cr2", "cr3",  "crw",  "dcr",  "dng",  "erf",  "kdc", "mrw", "nef",
         "nrw", "orf",  "pef",  "raf",  "rw2",  "sr2",  "srf", "srw", "x3f"};
 
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (strcasecmp(ending, known[i]) == 0) return true;
-    return false;
+    return is_one_of(ending, known, sizeof known / sizeof known[0]);
+}
+
+bool ending_is_video(const char *ending)
+{
+    static const char *const known[] = {"3gp", "asf", "avi", "flv",  "m2ts",
+                                        "m4v", "mkv", "mov", "mp4",  "mpeg",
+                                        "mpg", "mts", "ogv", "webm", "wmv"};
+
+    return is_one_of(ending, known, sizeof known / sizeof known[0]);
 }

@@ -71,5 +71,6 @@ const char *path_base(const char *path);
 const char *path_ending(const char *path);
 /* That of a format that image/ decodes. */
 bool ending_is_picture(const char *ending);
+bool ending_is_video(const char *ending);
 
 #endif

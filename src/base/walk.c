@@ -67,13 +67,20 @@ static bool excluded(const walk *w, const char *path)
     return false;
 }
 
+static bool ends_right(const walk *w, const char *path)
+{
+    const char *ending = path_ending(path);
+
+    return ending_is_picture(ending) || (w->options.videos && ending_is_video(ending));
+}
+
 static int walk_entry(walk *w, const char *path, unsigned char type)
 {
     struct stat st;
     bool first;
 
     /* Most of what lies in a folder needs no stat, where the folder tells its kind. */
-    if (type == DT_REG && !ending_is_picture(path_ending(path))) return CLIPC_OK;
+    if (type == DT_REG && !ends_right(w, path)) return CLIPC_OK;
     if (w->options.n_exclude && excluded(w, path)) return CLIPC_OK;
     const bool there = stat(path, &st) == 0;
     if (there && S_ISDIR(st.st_mode)) {
@@ -81,7 +88,7 @@ static int walk_entry(walk *w, const char *path, unsigned char type)
         const int rc = enter(w, &first, &st);
         return rc == CLIPC_OK && first ? walk_folder(w, path) : rc;
     }
-    if (!ending_is_picture(path_ending(path))) return CLIPC_OK;
+    if (!ends_right(w, path)) return CLIPC_OK;
     return w->on(w->user, path, there ? &st : NULL);
 }
 

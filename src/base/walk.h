@@ -11,6 +11,7 @@
 /* Zeroed means what walk_pictures does. */
 typedef struct walk_options {
     bool hidden;   /* names that begin with a dot, too */
+    bool videos;   /* and files that end as a video does */
     bool one_disk; /* folders of another file system than the first are left out */
     const char *const *exclude; /* [n_exclude] patterns of the shell: what has such a
                                    name, or such a path below the folder if it holds a

@@ -31,8 +31,17 @@ static const char loadable[] = ""
 #ifdef CLIPC_HAVE_RAW
                                " libraw"
 #endif
+#ifdef CLIPC_HAVE_FFMPEG
+                               " FFmpeg"
+#endif
 #ifdef CLIPC_HAVE_CURL
                                " libcurl"
+#endif
+#ifdef CLIPC_HAVE_CHAFA
+                               " libchafa"
+#endif
+#ifdef CLIPC_HAVE_PQ
+                               " libpq"
 #endif
     ;
 

@@ -1,5 +1,6 @@
 #include "clip/config_parts.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +119,17 @@ int config_templates(clip_cfg *cfg, const json_t *list, const char *where, clipc
         if (!cfg->templates[cfg->n_templates++]) return clipc_fail_memory(err, where, 0);
     }
     return CLIPC_OK;
+}
+
+int config_extras(clip_cfg *cfg, const json_t *root, const char *where, clipc_err *err)
+{
+    int rc = config_templates(cfg, json_object_get(root, "templates"), where, err);
+
+    if (rc == CLIPC_OK) rc = json_get_f32(&cfg->min_score, root, "min_score", where, err);
+    if (rc == CLIPC_OK && !(fabsf(cfg->min_score) <= 1.0f))
+        rc = clipc_fail(err, CLIPC_ERR_FORMAT, "%s: min_score is %g, wanted a cosine",
+                        where, (double)cfg->min_score);
+    return rc;
 }
 
 size_t config_times(size_t width, double ratio)
@@ -495,8 +507,7 @@ int config_open_clip_root(clip_cfg *out, const json_t *root, const char *where,
     int rc = config_open_clip(out, json_object_get(root, "model_cfg"),
                               json_object_get(root, "preprocess_cfg"), where, err);
 
-    if (rc == CLIPC_OK)
-        rc = config_templates(out, json_object_get(root, "templates"), where, err);
+    if (rc == CLIPC_OK) rc = config_extras(out, root, where, err);
     if (rc != CLIPC_OK) clip_cfg_free(out);
     return rc;
 }

@@ -32,6 +32,7 @@ typedef struct clip_cfg {
     preprocess_cfg preprocess;
     char *templates[CLIP_TEMPLATES]; /* default prompt templates, each with one "{}" */
     size_t n_templates;
+    float min_score; /* clipc_measure_min_score; 0: not measured */
 } clip_cfg;
 
 void clip_cfg_free(clip_cfg *cfg);
@@ -41,8 +42,8 @@ void clip_cfg_free(clip_cfg *cfg);
  * name the key.  `where` is for messages. */
 int config_open_clip(clip_cfg *out, const json_t *model, const json_t *preprocess,
                      const char *where, clipc_err *err);
-/* A whole open_clip_config.json: model_cfg, preprocess_cfg and, of our own, "templates".
- */
+/* A whole open_clip_config.json: model_cfg, preprocess_cfg and, of our own, "templates"
+ * and "min_score". */
 int config_open_clip_file(clip_cfg *out, const char *path, clipc_err *err);
 
 /* The same, parsed already. */
@@ -66,6 +67,9 @@ int config_sentence(clip_cfg *cfg, const json_t *bert, const json_t *limits,
 /* Adds a JSON list of templates (NULL: none). */
 int config_templates(clip_cfg *cfg, const json_t *list, const char *where,
                      clipc_err *err);
+
+/* What clipc adds to the root of either layout's config: "templates" and "min_score". */
+int config_extras(clip_cfg *cfg, const json_t *root, const char *where, clipc_err *err);
 
 /* Hugging Face's config.json for CLIP; preprocessor_config.json of the same folder, if it
  * is there, gives mean, std and size. */

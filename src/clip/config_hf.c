@@ -258,8 +258,7 @@ int config_hf_files(clip_cfg *out, const char *config, const char *preprocessor,
     out->preprocess = hf_preprocess_default(out);
     if (rc == CLIPC_OK && file_exists(preprocessor))
         rc = get_hf_preprocess(&out->preprocess, preprocessor, err);
-    if (rc == CLIPC_OK)
-        rc = config_templates(out, json_object_get(root, "templates"), config, err);
+    if (rc == CLIPC_OK) rc = config_extras(out, root, config, err);
     json_decref(text);
     json_decref(vision);
     json_decref(root);

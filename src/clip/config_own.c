@@ -91,6 +91,7 @@ static const member image_members[] = {
     IMAGE(M_SIZE, head.classes),
     IMAGE(M_SIZE, head.top),
     IMAGE(M_FLOAT, head.dropout),
+    IMAGE(M_FLOAT, head.gate_shift),
 };
 
 static const member text_members[] = {

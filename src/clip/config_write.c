@@ -5,16 +5,20 @@
 #include "clip/config_parts.h"
 #include "clip/timm.h"
 
+/* A decimal that reads back as this float. */
+static json_t *real_of(float x)
+{
+    char digits[32];
+
+    snprintf(digits, sizeof digits, "%.9g", (double)x);
+    return json_real(strtod(digits, NULL));
+}
+
 static json_t *floats(const float *x)
 {
     json_t *list = json_array();
-    char digits[32];
 
-    /* The shortest decimal that reads back as this float. */
-    for (int i = 0; i < 3; i++) {
-        snprintf(digits, sizeof digits, "%.9g", (double)x[i]);
-        json_array_append_new(list, json_real(strtod(digits, NULL)));
-    }
+    for (int i = 0; i < 3; i++) json_array_append_new(list, real_of(x[i]));
     return list;
 }
 
@@ -36,13 +40,17 @@ static json_t *ratio_of(size_t part, size_t whole)
                          : ((double)part + 0.25) / (double)whole);
 }
 
-static json_t *templates_of(const clip_cfg *cfg)
+/* What config_extras reads. */
+static void put_extras(json_t *root, const clip_cfg *cfg)
 {
     json_t *list = json_array();
 
     for (size_t i = 0; i < cfg->n_templates; i++)
         json_array_append_new(list, json_string(cfg->templates[i]));
-    return list;
+    if (cfg->n_templates) json_object_set(root, "templates", list);
+    json_decref(list);
+    if (cfg->min_score != 0.0f)
+        json_object_set_new(root, "min_score", real_of(cfg->min_score));
 }
 
 static int dump(buf *out, json_t *root, clipc_err *err)
@@ -245,7 +253,7 @@ static int write_model(buf *out, const clip_cfg *cfg, json_t *vision, json_t *te
     if (text) json_object_set_new(model, "text_cfg", text);
     json_object_set_new(root, "model_cfg", model);
     json_object_set_new(root, "preprocess_cfg", preprocess);
-    if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
+    put_extras(root, cfg);
     return dump(out, root, err);
 }
 
@@ -470,7 +478,7 @@ int config_write_hf(buf *config, buf *preprocessor, const clip_cfg *cfg, clipc_e
     json_t *root = cfg->logit_bias ? hf_siglip_json(cfg) : hf_clip_json(cfg);
     int rc;
 
-    if (cfg->n_templates) json_object_set_new(root, "templates", templates_of(cfg));
+    put_extras(root, cfg);
     rc = dump(config, root, err);
     return rc == CLIPC_OK ? dump(preprocessor, hf_preprocess_json(cfg), err) : rc;
 }

@@ -67,6 +67,7 @@ static void fill_info(clipc_model *m)
         .resize_mode = modes[m->source.cfg.preprocess.resize],
         .stored_grid = {m->n->stored_grid[0], m->n->stored_grid[1]},
         .stored_context = m->n->stored_context,
+        .min_score = m->source.cfg.min_score,
         .n_templates = m->source.cfg.n_templates,
         .templates = (const char *const *)m->source.cfg.templates};
     for (int s = 0; s < IMAGE_STAGES; s++) m->info.image_stages[s] = i->stages[s];

@@ -296,6 +296,14 @@ static bool holds_run(const char *out)
     return held;
 }
 
+/* Of another model the source's would be none. */
+static float min_score_of(const net *n, const clipc_convert_options *o)
+{
+    const bool another = o->n_average || o->open.image_size || o->open.image_columns;
+
+    return o->min_score != 0.0f ? o->min_score : another ? 0.0f : n->cfg.min_score;
+}
+
 int clipc_convert(const char *in, const char *out, const clipc_convert_options *options,
                   clipc_err *err)
 {
@@ -330,6 +338,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     if (rc == CLIPC_OK) rc = tokenizer_copy(&t, &tokens, &s, to, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) rc = net_average(n, options->average, options->n_average, k, err);
+    if (rc == CLIPC_OK) n->cfg.min_score = min_score_of(n, options);
     if (rc == CLIPC_OK) rc = write_as(n, out, to, form, about, &tokens, k, err);
     json_decref(about);
     tokenizer_free(&t);

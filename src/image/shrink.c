@@ -64,19 +64,26 @@ void shrink_on_white(image *im)
     im->mode = IMAGE_RGB;
 }
 
+int shrink_picture(image *out, resize_work *work, const void *data, size_t size,
+                   const char *name, const open_cfg *open, size_t side, clipc_err *err)
+{
+    image im = {0};
+    int rc = picture_open(&im, data, size, name, open, side, err);
+
+    if (rc == CLIPC_OK) rc = shrink(out, work, &im, side, err);
+    if (rc == CLIPC_OK) shrink_on_white(out);
+    image_free(&im);
+    return rc;
+}
+
 int shrink_jpeg(buf *out, resize_work *work, const void *data, size_t size,
                 const char *name, const open_cfg *open, size_t side, clipc_err *err)
 {
     enum { QUALITY = 80 };
-    image im = {0}, small = {0};
-    int rc = picture_open(&im, data, size, name, open, side, err);
+    image small = {0};
+    int rc = shrink_picture(&small, work, data, size, name, open, side, err);
 
-    if (rc == CLIPC_OK) rc = shrink(&small, work, &im, side, err);
-    if (rc == CLIPC_OK) {
-        shrink_on_white(&small);
-        rc = jpeg_encode(out, small.px, small.w, small.h, QUALITY, err);
-    }
-    image_free(&im);
+    if (rc == CLIPC_OK) rc = jpeg_encode(out, small.px, small.w, small.h, QUALITY, err);
     image_free(&small);
     return rc;
 }

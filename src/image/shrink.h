@@ -18,8 +18,11 @@ int shrink(image *out, resize_work *work, const image *im, size_t side, clipc_er
 /* RGBA becomes RGB, with white where it is transparent. */
 void shrink_on_white(image *im);
 
-/* The picture in a file's bytes as a JPEG of that size for people to look at, on white,
- * appended to out.  name is for messages. */
+/* The picture in a file's bytes at that size for people to look at: RGB, on white.  name
+ * is for messages. */
+int shrink_picture(image *out, resize_work *work, const void *data, size_t size,
+                   const char *name, const open_cfg *open, size_t side, clipc_err *err);
+/* The same as a JPEG, appended to out. */
 int shrink_jpeg(buf *out, resize_work *work, const void *data, size_t size,
                 const char *name, const open_cfg *open, size_t side, clipc_err *err);
 

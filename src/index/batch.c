@@ -28,6 +28,7 @@ void batch_look(batch *b, size_t i)
     batch_file *f = &b->v[i];
 
     f->was_read = true;
+    f->size = f->bytes.len;
     f->hash = content_hash(f->bytes.data, f->bytes.len);
     f->facts = image_facts_of((const uint8_t *)f->bytes.data, f->bytes.len);
     f->state = BATCH_NEW;
@@ -118,7 +119,7 @@ static int64_t time_of(const batch_file *f)
     return at == (time_t)-1 ? f->st.st_mtim.tv_sec : at;
 }
 
-static store_item item_of(const batch_file *f, const clipc_index *x, const char *meta)
+store_item batch_item(const batch_file *f, const clipc_index *x, const char *meta)
 {
     store_item it = {.root = x->root,
                      .key = bytes_of(f->key, strlen(f->key)),
@@ -127,7 +128,7 @@ static store_item item_of(const batch_file *f, const clipc_index *x, const char 
 
     /* What could not even be read has no size or time, so it is tried at each update. */
     if (!f->was_read) return it;
-    it.size = (int64_t)f->bytes.len;
+    it.size = (int64_t)f->size;
     it.mtime = mtime_ns(&f->st);
     it.inode = (uint64_t)f->st.st_ino;
     it.hashed = true;
@@ -146,7 +147,7 @@ int batch_put(const batch *b, clipc_index *x, const char *meta, clipc_err *err)
     if (rc != CLIPC_OK) return rc;
     for (size_t i = 0; rc == CLIPC_OK && i < b->n; i++) {
         const batch_file *f = &b->v[i];
-        const store_item it = item_of(f, x, meta);
+        const store_item it = batch_item(f, x, meta);
         if (f->state == BATCH_BUSY) continue;
         if (f->state == BATCH_NEW)
             rc = store_vector_put(x->s, x->space, &f->hash, f->row, err);

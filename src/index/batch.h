@@ -21,8 +21,9 @@ typedef enum batch_state {
 typedef struct batch_file {
     const char *key;
     batch_state state;
-    bool was_read; /* bytes, st, hash and facts hold */
+    bool was_read; /* bytes, size, st, hash and facts hold */
     buf bytes;
+    size_t size; /* of the file */
     struct stat st;
     store_hash hash;
     image_facts facts;
@@ -45,6 +46,8 @@ void batch_read(batch *b, size_t i, const char *path);
 void batch_look(batch *b, size_t i);
 /* Finds the vectors of the files that were read, or makes them. */
 int batch_encode(batch *b, clipc_index *x, clipc_ctx *ctx, clipc_err *err);
+/* What the index is to hold of a file. */
+store_item batch_item(const batch_file *f, const clipc_index *x, const char *meta);
 /* Puts the items, those that failed too, with `meta` (NULL: none), as one write. */
 int batch_put(const batch *b, clipc_index *x, const char *meta, clipc_err *err);
 

@@ -1,10 +1,10 @@
-#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/file.h"
 #include "index/folders.h"
+#include "index/frames.h"
+#include "index/near.h"
 
 int index_each_below(clipc_index *x, const char *folder, store_filter f, store_item_fn fn,
                      void *arg, clipc_err *err)
@@ -19,6 +19,8 @@ int index_each_below(clipc_index *x, const char *folder, store_filter f, store_i
         f.key = bytes_of(folder, strlen(folder));
         rc = store_each_item(x->s, &f, fn, arg, err);
         f.key = (store_bytes){0};
+        f.prefix = bytes_of(folder, strlen(folder) + 1); /* a video's later pictures */
+        if (rc == CLIPC_OK) rc = store_each_item(x->s, &f, fn, arg, err);
         f.prefix = bytes_of(below, strlen(below));
     }
     if (rc == CLIPC_OK) rc = store_each_item(x->s, &f, fn, arg, err);
@@ -49,6 +51,27 @@ static int note_id(void *arg, const store_item *item)
     return CLIPC_OK;
 }
 
+/* Within a write. */
+static int remove_ids(ids *l, clipc_index *x)
+{
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < l->n; i++)
+        rc = store_item_remove(x->s, l->v[i], l->err);
+    free(l->v);
+    return rc;
+}
+
+int index_remove_frames(clipc_index *x, const char *path, clipc_err *err)
+{
+    const store_filter f = {.root = x->root, .prefix = bytes_of(path, strlen(path) + 1)};
+    ids l = {.err = err};
+    const int rc = store_each_item(x->s, &f, note_id, &l, err);
+    const int removed = remove_ids(&l, x);
+
+    return rc == CLIPC_OK ? removed : rc;
+}
+
 int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_err *err)
 {
     ids l = {.err = err};
@@ -57,63 +80,54 @@ int clipc_index_remove(clipc_index *x, const char *key, size_t *removed, clipc_e
     if (rc != CLIPC_OK) return rc;
     rc = index_each_below(x, key, (store_filter){0}, note_id, &l, err);
     if (rc == CLIPC_OK) rc = folders_forget(x, key, err);
-    for (size_t i = 0; rc == CLIPC_OK && i < l.n; i++)
-        rc = store_item_remove(x->s, l.v[i], err);
-    rc = index_write_end(x, rc, err);
+    const int gone = remove_ids(&l, x);
+    rc = index_write_end(x, rc == CLIPC_OK ? gone : rc, err);
     if (rc == CLIPC_OK && removed) *removed = l.n;
-    free(l.v);
     return rc;
 }
 
 /* ---- walking ---- */
 
 typedef struct walking {
-    clipc_index *x;
     int (*on)(void *user, const clipc_index_entry *e);
     void *user;
-    float *vector; /* [dim] */
-    buf key;       /* with its NUL */
+    buf key; /* with its NUL */
     clipc_err *err;
 } walking;
 
 static int tell_entry(void *arg, const store_item *item)
 {
     walking *w = arg;
-    uint64_t slot;
-    bool there = false;
-    int rc = CLIPC_OK;
+    int rc;
 
+    if (!item->row && !item->error) return CLIPC_OK; /* another model's */
     buf_clear(&w->key);
     rc = buf_add(&w->key, item->key.data, item->key.size, w->err);
-    if (rc == CLIPC_OK && item->hashed)
-        rc = store_vector_find(w->x->s, &slot, &there, w->x->space, &item->hash, w->err);
-    if (rc == CLIPC_OK && there)
-        rc = store_vector_get(w->x->s, w->vector, NULL, w->x->space, slot, w->err);
-    if (rc != CLIPC_OK || (!there && !item->error)) return rc; /* another model's */
-    return w->on(w->user, &(clipc_index_entry){.key = w->key.data,
-                                               .meta = item->meta,
-                                               .failed = item->error,
-                                               .vector = there ? w->vector : NULL,
-                                               .bytes = item->size,
-                                               .time = item->time,
-                                               .width = (uint32_t)item->width,
-                                               .height = (uint32_t)item->height});
+    if (rc != CLIPC_OK) return rc;
+    return w->on(w->user, &(clipc_index_entry){
+                              .key = w->key.data,
+                              .meta = item->meta,
+                              .failed = item->error,
+                              .seconds = item->error ? -1.0 : frames_seconds(item),
+                              .vector = item->row,
+                              .bytes = item->size,
+                              .time = item->time,
+                              .width = (uint32_t)item->width,
+                              .height = (uint32_t)item->height});
 }
 
 int clipc_index_each(clipc_index *x, const char *folder,
                      int (*on)(void *user, const clipc_index_entry *e), void *user,
                      clipc_err *err)
 {
-    walking w = {.x = x, .on = on, .user = user, .err = err};
-    int rc = CLIPC_OK;
+    walking w = {.on = on, .user = user, .err = err};
+    int rc;
 
     if (!x->space) return CLIPC_OK;
-    w.vector = malloc(x->dim * sizeof *w.vector);
-    if (!w.vector) return clipc_fail_memory(err, "vector", x->dim * sizeof *w.vector);
     index_lock(x);
-    rc = index_each_below(x, folder, (store_filter){0}, tell_entry, &w, err);
+    rc = index_each_below(x, folder, (store_filter){.row_of = x->space}, tell_entry, &w,
+                          err);
     index_unlock(x);
-    free(w.vector);
     buf_free(&w.key);
     return rc;
 }
@@ -138,35 +152,23 @@ static int count_failed(void *arg, const store_item *item)
     return CLIPC_OK;
 }
 
-/* Bytes of the files of a folder, and of what lies below. */
-static uint64_t bytes_below(const char *folder)
-{
-    DIR *d = opendir(folder);
-    uint64_t sum = 0;
-    struct stat st;
-
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char *path = *e->d_name == '.' ? NULL : path_join(folder, e->d_name);
-        if (path && lstat(path, &st) == 0)
-            sum += S_ISDIR(st.st_mode) ? bytes_below(path) : (uint64_t)st.st_size;
-        free(path);
-    }
-    if (d) closedir(d);
-    return sum;
-}
-
 int clipc_index_stats_of(clipc_index_stats *out, clipc_index *x, clipc_err *err)
 {
     store_space space = {0};
+    store_approx near;
     int rc = CLIPC_OK;
 
-    *out = (clipc_index_stats){.dim = x->dim, .bytes = bytes_below(x->folder)};
+    *out = (clipc_index_stats){.dim = x->dim};
     index_lock(x);
-    rc = store_each_space(x->s, count_space, out, err);
+    rc = store_bytes_of(x->s, &out->bytes, err);
+    if (rc == CLIPC_OK) rc = store_each_space(x->s, count_space, out, err);
     if (rc == CLIPC_OK)
         rc = index_each_below(x, NULL, (store_filter){.failed = true}, count_failed, out,
                               err);
     if (rc == CLIPC_OK && x->space) rc = store_space_get(x->s, &space, x->space, err);
+    if (rc == CLIPC_OK && x->space && !store_searches(x->s) &&
+        store_approx_get(x->s, &near, x->space, NULL) == CLIPC_OK)
+        out->approximate = approximate_shown(&near);
     index_unlock(x);
     out->entries = (size_t)space.used;
     return rc;

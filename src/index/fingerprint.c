@@ -30,7 +30,8 @@ int fingerprint_of(char out[FINGERPRINT_HEX], const clipc_ctx *c, clipc_err *err
     buf text = {0};
     int rc = h ? CLIPC_OK : clipc_fail_memory(err, "fingerprint", sizeof options);
 
-    cfg.n_templates = 0; /* these are of texts alone */
+    cfg.n_templates = 0;  /* these are of texts alone */
+    cfg.min_score = 0.0f; /* and this of searches */
     if (rc == CLIPC_OK) rc = config_write_own(&text, &cfg, err);
     if (rc == CLIPC_OK) {
         XXH3_128bits_reset(h);

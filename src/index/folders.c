@@ -51,8 +51,9 @@ static char *options_text(const clipc_index_update_options *o)
 
     for (size_t i = 0; i < o->n_exclude; i++)
         json_array_append_new(exclude, json_text(o->exclude[i]));
-    json_t *meta = json_pack("{s:b, s:b, s:o}", "hidden", o->hidden, "one_disk",
-                             o->one_disk, "exclude", exclude);
+    json_t *meta = json_pack("{s:b, s:b, s:b, s:f, s:o}", "hidden", o->hidden, "one_disk",
+                             o->one_disk, "videos", o->videos, "every", o->every,
+                             "exclude", exclude);
     char *text = json_dumps(meta, JSON_COMPACT);
     json_decref(meta);
     return text;

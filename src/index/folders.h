@@ -6,8 +6,9 @@
 #include "base/json.h"
 #include "index/index.h"
 
-/* {"hidden":true, "one_disk":true, "exclude":[..]} of the remembered folder that is
- * nearest above `path`, or is it, *len bytes of it; NULL: none.  json_decref it. */
+/* {"hidden":true, "one_disk":true, "videos":true, "every":5.0, "exclude":[..]} of the
+ * remembered folder that is nearest above `path`, or is it, *len bytes of it; NULL: none.
+ * json_decref it. */
 int folders_options(json_t **out, size_t *len, clipc_index *x, const char *path,
                     clipc_err *err);
 int folders_remember(clipc_index *x, const char *path,

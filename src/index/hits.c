@@ -6,7 +6,8 @@
 
 #include "base/file.h"
 #include "base/sizes.h"
-#include "index/index.h"
+#include "index/frames.h"
+#include "index/near.h"
 
 /* ---- the query ---- */
 
@@ -140,6 +141,7 @@ static int take_hit(void *arg, const store_item *it)
                                      .key = key,
                                      .meta = meta,
                                      .time = it->time,
+                                     .seconds = frames_seconds(it),
                                      .width = (uint32_t)it->width,
                                      .height = (uint32_t)it->height};
     return CLIPC_OK;
@@ -188,6 +190,51 @@ static void drop_hits(clipc_index_hits *h)
     h->n = 0;
 }
 
+/* A tenth of a second's scan and more, for few hits, and not of a small part of the
+ * index: most of what is proposed would not be wanted. */
+static bool near_is_worth_it(search *q, const slot_set *among)
+{
+    enum { HITS_MOST = 1000 };
+    store_space is;
+
+    if (q->o.scan != CLIPC_SCAN_AUTO) return q->o.scan == CLIPC_SCAN_APPROXIMATE;
+    if (store_space_get(q->x->s, &is, q->x->space, NULL) != CLIPC_OK) return false;
+    const uint64_t n = among ? among->count : is.used;
+    return n >= approximate_from() && n >= is.used / 4 && q->o.k <= HITS_MOST;
+}
+
+/* A graph is read whole for its first search, which then costs what the scan does: it is
+ * read for the handle's second. */
+static bool near_is_there(search *q)
+{
+    store_approx is;
+    clipc_err why;
+    const int rc = store_approx_get(q->x->s, &is, q->x->space, &why);
+
+    if (rc == CLIPC_ERR_FORMAT) q->out->passed = why;
+    if (rc != CLIPC_OK) return false;
+    return q->o.scan == CLIPC_SCAN_APPROXIMATE || is.kind != APPROX_HNSW ||
+           q->x->searched++;
+}
+
+static int scan_exactly(search *q, store_hit *hits, size_t *n, size_t k,
+                        const slot_set *among)
+{
+    q->out->approximate = 0;
+    return store_scan(q->x->s, q->x->e, hits, n, q->x->space, q->query, 1, k, among,
+                      q->err);
+}
+
+static int find_slots(search *q, store_hit *hits, size_t *n, size_t k,
+                      const slot_set *among)
+{
+    if (!q->out->approximate) return scan_exactly(q, hits, n, k, among);
+    if (store_near(q->x->s, q->x->e, hits, n, q->x->space, q->query, k, among,
+                   &q->out->passed) == CLIPC_OK)
+        return CLIPC_OK;
+    return scan_exactly(q, hits, n, k, among);
+}
+
 /* The k best, or more of them while `unless` takes too many away. */
 static int scan(search *q, const slot_set *among)
 {
@@ -198,8 +245,7 @@ static int scan(search *q, const slot_set *among)
         store_hit *hits = malloc(k * sizeof *hits);
         size_t n = 0;
         if (!hits) return clipc_fail_memory(q->err, "hits", k * sizeof *hits);
-        rc = store_scan(q->x->s, q->x->e, hits, &n, q->x->space, q->query, 1, k, among,
-                        q->err);
+        rc = find_slots(q, hits, &n, k, among);
         drop_hits(q->out);
         if (rc == CLIPC_OK) rc = take_slots(q, hits, n);
         more = q->o.n_unless && n == k && q->out->n < q->o.k &&
@@ -218,10 +264,33 @@ static int select_and_scan(search *q)
 
     if (q->below) f.prefix = bytes_of(q->below, strlen(q->below));
     if (!all) rc = store_select(q->x->s, &among, q->x->space, &f, q->err);
+    q->out->approximate =
+        rc == CLIPC_OK && near_is_worth_it(q, all ? NULL : &among) && near_is_there(q);
     if (rc == CLIPC_OK) rc = scan(q, all ? NULL : &among);
     slot_set_free(&among);
     return rc;
 }
+
+/* ---- stores that search by themselves ---- */
+
+static int take_scored(void *arg, const store_item *it, float score)
+{
+    search *q = arg;
+
+    q->score = score;
+    return q->o.min_score != 0.0f && score < q->o.min_score ? CLIPC_OK : take_hit(q, it);
+}
+
+static int search_there(search *q)
+{
+    store_query is = {
+        .root = q->x->root, .space = q->x->space, .vector = q->query, .o = &q->o};
+
+    if (q->below) is.prefix = bytes_of(q->below, strlen(q->below));
+    return store_search(q->x->s, &is, take_scored, q, q->err);
+}
+
+/* ---- a search ---- */
 
 static int start_search(search *q, clipc_ctx *ctx, const clipc_index_term *terms,
                         size_t n)
@@ -257,7 +326,7 @@ int clipc_index_search(clipc_index_hits *out, clipc_index *x, clipc_ctx *ctx,
     rc = start_search(&q, ctx, terms, n);
     if (rc == CLIPC_OK && x->space) {
         index_lock(x);
-        rc = select_and_scan(&q);
+        rc = store_searches(x->s) ? search_there(&q) : select_and_scan(&q);
         index_unlock(x);
     }
     free(q.below);

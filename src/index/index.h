@@ -16,6 +16,7 @@ struct clipc_index {
     int64_t space;        /* of the handle's model; 0: likewise */
     size_t dim;
     bool read_only;
+    size_t searched; /* times, that a graph would have answered */
 };
 
 /* The root's path: keys are absolute paths, or what callers choose. */
@@ -37,9 +38,11 @@ static inline store_bytes bytes_of(const char *text, size_t len)
     return (store_bytes){text, len};
 }
 
-/* Items of a file, or below a folder (NULL: all), in order of key.  fn as for
- * store_each_item; under the lock. */
+/* Items of a file, a video's later pictures too, or below a folder (NULL: all), in order
+ * of key.  fn as for store_each_item; under the lock. */
 int index_each_below(clipc_index *x, const char *folder, store_filter f, store_item_fn fn,
                      void *arg, clipc_err *err);
+/* Within a write: the later pictures of a video go (index/frames.h). */
+int index_remove_frames(clipc_index *x, const char *path, clipc_err *err);
 
 #endif

@@ -22,7 +22,7 @@ int index_write_begin(clipc_index *x, clipc_err *err)
 {
     if (x->read_only)
         return clipc_fail(err, CLIPC_ERR_ARG, "%s: the index was opened to be read",
-                          x->folder);
+                          store_name(x->s));
     index_lock(x);
     const int rc = store_begin(x->s, err);
     if (rc != CLIPC_OK) index_unlock(x);
@@ -113,11 +113,11 @@ static int open_places(clipc_index *x, const store_space *want, bool read_only,
         rc = make_places(x, want, err);
     x->dim = want->dim;
     if (rc != CLIPC_OK || !x->space) return rc;
-    rc = store_space_get(x->s, &have, x->space, err);
+    rc = store_space_head(x->s, &have, x->space, err);
     if (rc == CLIPC_OK && have.dim != want->dim)
         rc = clipc_fail(err, CLIPC_ERR_ARG,
-                        "%s: the vectors of %s have %zu numbers, not %zu", x->folder,
-                        want->model, have.dim, want->dim);
+                        "%s: the vectors of %s have %zu numbers, not %zu",
+                        store_name(x->s), want->model, have.dim, want->dim);
     return rc;
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "index/index.h"
+#include "index/frames.h"
 
 enum {
     SIDE = 32,    /* pixels that are compared, after a resize */
@@ -60,6 +60,7 @@ static int note_picture(void *arg, const store_item *it)
     twins *t = arg;
     uint64_t slot;
     bool there = false;
+    if (frames_seconds(it) >= 0.0) return CLIPC_OK; /* whose pixels no file has */
     int rc = it->hashed ? store_vector_find(t->x->s, &slot, &there, t->x->space,
                                             &it->hash, t->err)
                         : CLIPC_OK;
@@ -358,6 +359,10 @@ int clipc_index_twins(clipc_index *x, const char *folder,
     if (!(t.o.max_difference > 0)) t.o.max_difference = 6.0f;
     if (!(t.o.burst > 0)) t.o.burst = 3.0;
     if (!x->space) return CLIPC_OK;
+    if (store_searches(x->s))
+        return clipc_fail(err, CLIPC_ERR_FEATURE,
+                          "%s: copies are looked for in an index in a folder",
+                          store_name(x->s));
     index_lock(x);
     rc = index_each_below(x, folder, (store_filter){0}, note_picture, &t, err);
     index_unlock(x);

@@ -5,8 +5,9 @@
 
 #include "base/sizes.h"
 #include "base/walk.h"
-#include "index/batch.h"
+#include "index/emptied.h"
 #include "index/folders.h"
+#include "index/frames.h"
 #include "index/known.h"
 
 /* Paths one after the other, each with its NUL. */
@@ -24,8 +25,9 @@ typedef struct update {
     size_t exclude_from; /* as in walk_options */
     const char **exclude;
     known before;
-    paths todo; /* new, changed, or without a vector of this model */
-    paths lost; /* folders that could not be read */
+    paths todo;   /* new, changed, or without a vector of this model */
+    paths videos; /* likewise */
+    paths lost;   /* folders that could not be read */
     size_t seen;
     clipc_err *err;
 } update;
@@ -47,6 +49,7 @@ static int note_known(void *arg, const store_item *it)
                           .inode = it->inode,
                           .failed = it->error != NULL};
 
+    if (frames_is_later(it)) return CLIPC_OK;
     return known_add(&u->before, it->key.data, it->key.size, f, u->err);
 }
 
@@ -79,9 +82,13 @@ static int on_file(void *user, const char *path, const struct stat *st)
     update *u = user;
     known_file *f = known_find(&u->before, path, strlen(path));
 
+    const bool video = ending_is_video(path_ending(path));
+
+    if (video && !f && !u->o.videos) return CLIPC_OK;
     u->seen++;
     if (f) f->seen = true;
-    if (!f || f->missing || !st || !known_same(f, st)) return add(&u->todo, path, u->err);
+    if (!f || f->missing || !st || !known_same(f, st))
+        return add(video ? &u->videos : &u->todo, path, u->err);
     if (f->failed) u->count->failed++;
     else u->count->unchanged++;
     return CLIPC_OK;
@@ -98,6 +105,7 @@ static int on_lost(void *user, const char *folder, const clipc_err *why)
 static int walk(update *u)
 {
     const walk_options w = {.hidden = u->o.hidden,
+                            .videos = true,
                             .one_disk = u->o.one_disk,
                             .exclude = u->o.exclude,
                             .n_exclude = u->o.n_exclude,
@@ -106,6 +114,7 @@ static int walk(update *u)
     struct stat st;
 
     if (file_is_dir(u->top)) return walk_pictures_with(u->top, &w, on_file, u, u->err);
+    u->o.videos = 1; /* a file that was named */
     return on_file(u, u->top, stat(u->top, &st) == 0 ? &st : NULL);
 }
 
@@ -129,7 +138,7 @@ static int put_all(update *u, batch *b)
     int rc = CLIPC_OK;
 
     for (size_t done = 0; rc == CLIPC_OK && done < u->todo.n; done += b->n) {
-        if (u->o.on_progress) u->o.on_progress(u->o.user, done, u->todo.n);
+        if (u->o.on_progress) u->o.on_progress(u->o.user, done, u->todo.n + u->videos.n);
         if (u->o.stop && u->o.stop(u->o.user)) return u->count->stopped = 1, CLIPC_OK;
         b->n = min_size(BATCH, u->todo.n - done);
         for (size_t i = 0; i < b->n; i++, path += strlen(path) + 1)
@@ -141,7 +150,7 @@ static int put_all(update *u, batch *b)
     return rc;
 }
 
-static int put_new(update *u)
+static int put_pictures(update *u)
 {
     batch *b = malloc(sizeof *b);
     int rc = b ? batch_init(b, u->x->dim, u->err)
@@ -151,6 +160,29 @@ static int put_new(update *u)
     if (b) batch_free(b);
     free(b);
     return rc;
+}
+
+static int put_videos(update *u)
+{
+    const char *path = u->videos.text.data;
+    int rc = CLIPC_OK;
+
+    for (size_t i = 0; rc == CLIPC_OK && i < u->videos.n; i++, path += strlen(path) + 1) {
+        batch_file f = {.key = path};
+        if (u->o.on_progress)
+            u->o.on_progress(u->o.user, u->todo.n + i, u->todo.n + u->videos.n);
+        if (u->o.stop && u->o.stop(u->o.user)) return u->count->stopped = 1, CLIPC_OK;
+        rc = frames_update(&f, u->x, u->ctx, &u->o, u->err);
+        if (rc == CLIPC_OK) count_file(u, &f);
+    }
+    return rc;
+}
+
+static int put_new(update *u)
+{
+    const int rc = u->todo.n ? put_pictures(u) : CLIPC_OK;
+
+    return rc == CLIPC_OK && !u->count->stopped ? put_videos(u) : rc;
 }
 
 /* ---- what is gone ---- */
@@ -169,6 +201,7 @@ static bool below_lost(const update *u, const char *path)
 
 static int remove_gone(update *u)
 {
+    emptied e = {.on = u->o.on_failed, .user = u->o.user};
     int rc = CLIPC_OK;
 
     for (size_t i = 0; rc == CLIPC_OK && i < u->before.n; i++) {
@@ -177,7 +210,12 @@ static int remove_gone(update *u)
         if (!u->count->removed++) rc = index_write_begin(u->x, u->err);
         if (rc != CLIPC_OK) return rc;
         rc = store_item_remove(u->x->s, f->id, u->err);
+        if (rc == CLIPC_OK)
+            rc = index_remove_frames(u->x, known_path(&u->before, f), u->err);
+        emptied_add(&e, known_path(&u->before, f));
     }
+    if (rc != CLIPC_OK) e.on = NULL; /* nothing will have gone */
+    emptied_end(&e);
     return u->count->removed ? index_write_end(u->x, rc, u->err) : rc;
 }
 
@@ -191,6 +229,9 @@ static int add_options(update *u, const json_t *remembered)
 
     u->o.hidden |= json_is_true(json_object_get(remembered, "hidden"));
     u->o.one_disk |= json_is_true(json_object_get(remembered, "one_disk"));
+    u->o.videos |= json_is_true(json_object_get(remembered, "videos"));
+    if (!(u->o.every > 0.0))
+        u->o.every = json_number_value(json_object_get(remembered, "every"));
     if (!m) return CLIPC_OK;
     u->exclude = calloc(n + m, sizeof *u->exclude);
     if (!u->exclude) return clipc_fail_memory(u->err, "patterns", n + m);
@@ -209,7 +250,7 @@ static int bring_up_to_date(update *u)
     int rc = load_known(u);
 
     if (rc == CLIPC_OK) rc = walk(u);
-    if (rc == CLIPC_OK && u->todo.n) rc = put_new(u);
+    if (rc == CLIPC_OK) rc = put_new(u);
     /* Not one file: a drive that is not mounted looks so. */
     return rc == CLIPC_OK && u->seen && !u->count->stopped ? remove_gone(u) : rc;
 }
@@ -249,6 +290,7 @@ int clipc_index_update(clipc_index *x, clipc_ctx *ctx, const char *path,
     free(u.top);
     known_free(&u.before);
     buf_free(&u.todo.text);
+    buf_free(&u.videos.text);
     buf_free(&u.lost.text);
     return rc;
 }

@@ -25,6 +25,10 @@ int clipc_index_verify(clipc_index_report *out, const char *folder, int repair,
     char *path = NULL;
     int rc = index_place(&path, folder, err);
 
+    if (rc == CLIPC_OK && store_is_url(path))
+        rc = clipc_fail(err, CLIPC_ERR_ARG,
+                        "a server checks what it keeps: verify is for an index in a "
+                        "folder");
     if (rc == CLIPC_OK)
         rc = (repair ? store_repair : store_verify)(path, &r, note, &l, err);
     free(path);

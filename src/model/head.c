@@ -52,6 +52,10 @@ int head_check(const head_shape *s, clipc_err *err)
         return clipc_fail(err, CLIPC_ERR_FORMAT,
                           "vision config: the head's dropout is %g, wanted 0 to below 1",
                           (double)c->dropout);
+    if (!(fabsf(c->gate_shift) <= 100.0f))
+        return clipc_fail(err, CLIPC_ERR_FORMAT,
+                          "vision config: the gate's shift is %g, wanted -100 to 100",
+                          (double)c->gate_shift);
     return CLIPC_OK;
 }
 
@@ -178,16 +182,17 @@ static void class_part(exec *e, const float *f, const head *h, head_acts *a,
 
 /* g from x. */
 static void gate(exec *e, const head *h, head_acts *a, const head_shape *s, size_t B,
-                 weight_form form)
+                 weight_form form, bool trains)
 {
     const size_t F = s->F, G = s->cfg.gate;
+    const float bias = *h->gate_b + (trains ? 0.0f : s->cfg.gate_shift);
 
     linear_fwd(e, a->gate_fc, a->x, h->gate_fc_w, form, B, F, G,
                (gemm_opts){.bias = h->gate_fc_b});
     rows_act_fwd(e, a->gate_act, a->gate_fc, B * G, ACT_GELU);
     for (size_t b = 0; b < B; b++) {
         const double t = e->k->dot(h->gate_w, a->gate_act + b * G, G);
-        a->g[b] = 1.0f / (1.0f + expf(-((float)t + *h->gate_b)));
+        a->g[b] = 1.0f / (1.0f + expf(-((float)t + bias)));
     }
 }
 
@@ -200,7 +205,7 @@ void head_fwd(exec *e, float *out, const float *f, const head *h, head_acts *a,
     rows_layernorm_fwd(e, a->x, a->mean, a->rstd, a->root, h->ln_w, h->ln_b, B, F, EPS);
     trained_part(e, h, a, s, B, form, draw);
     class_part(e, f, h, a, s, B, form);
-    gate(e, h, a, s, B, form);
+    gate(e, h, a, s, B, form, draw != NULL);
     memset(out, 0, B * D * sizeof *out);
     for (size_t b = 0; b < B; b++, out += D) {
         e->k->axpy(out, 1.0f - a->g[b], a->z + b * D, D);

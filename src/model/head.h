@@ -6,7 +6,7 @@
  *   x = LN(sqrt(f))
  *   z = A x + O gelu(C x + c) + o                               dropout behind gelu
  *   k = sum of exp(l_i) e_i over the `top` largest of the classifier's logits l
- *   g = sigmoid(v . gelu(V x + d) + h)
+ *   g = sigmoid(v . gelu(V x + d) + h + shift)                  shift: not in training
  *   out = (1 - g) unit(z) + g s unit(k)                         not normalised
  *
  * The classifier and the table e of what its classes are called are fixed; all else
@@ -61,7 +61,7 @@ void head_init(head *h, const head_shape *s, rng *r);
 /* Memory for B rows, or how much; for training as well if `train`. */
 void head_acts_take(head_acts *a, arena *mem, const head_shape *s, size_t B, bool train);
 
-/* out [B,D] from f [B,F].  draw: where dropout comes from; NULL: there is none. */
+/* out [B,D] from f [B,F].  draw: where training's dropout comes from, else NULL. */
 void head_fwd(exec *e, float *out, const float *f, const head *h, head_acts *a,
               const head_shape *s, size_t B, weight_form form, const row_stream *draw);
 

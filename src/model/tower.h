@@ -55,6 +55,7 @@ typedef struct head_cfg {
     size_t gate;         /* channels of the gate's */
     size_t classes, top; /* of the classifier; the best so many of them count */
     float dropout;       /* in training */
+    float gate_shift;    /* of the gate's logit, but for training */
 } head_cfg;
 
 /* open_clip's vision_cfg with derived sizes written out. */

@@ -179,11 +179,11 @@ static int check_space(void *arg, const store_space *shown)
 static int check_spaces(care *c, clipc_err *err)
 {
     space_check k = {c, err};
-    int rc = store_begin(c->s, err);
+    int rc = disk_begin(c->s, err);
 
-    if (rc == CLIPC_OK) rc = store_each_space(c->s, check_space, &k, err);
-    if (rc == CLIPC_OK) return store_commit(c->s, err);
-    store_rollback(c->s);
+    if (rc == CLIPC_OK) rc = disk_each_space(c->s, check_space, &k, err);
+    if (rc == CLIPC_OK) return disk_commit(c->s, err);
+    disk_rollback(c->s);
     return rc;
 }
 
@@ -287,7 +287,7 @@ static int find_vector(care *c, int64_t space, const vectors *v, uint64_t slot,
     uint64_t other;
     bool twice;
     const store_hash *key = vectors_key(v, slot);
-    int rc = store_vector_find(c->s, &other, &twice, space, key, err);
+    int rc = disk_vector_find(c->s, &other, &twice, space, key, err);
 
     if (rc != CLIPC_OK) return rc;
     if (twice || !vectors_sound(v, slot))
@@ -320,11 +320,11 @@ static int make_catalogue(care *c, clipc_err *err)
     catalogue_close(c->s);
     if ((rc = put_aside(c, err)) != CLIPC_OK) return rc;
     if ((rc = catalogue_open(c->s, true, err)) != CLIPC_OK) return rc;
-    if ((rc = store_begin(c->s, err)) != CLIPC_OK) return rc;
+    if ((rc = disk_begin(c->s, err)) != CLIPC_OK) return rc;
     rc = spaces_each_file(c->s->folder, find_space, &k, err);
-    if (rc == CLIPC_OK) rc = store_each_space(c->s, find_vectors, &k, err);
-    if (rc == CLIPC_OK) rc = store_commit(c->s, err);
-    else store_rollback(c->s);
+    if (rc == CLIPC_OK) rc = disk_each_space(c->s, find_vectors, &k, err);
+    if (rc == CLIPC_OK) rc = disk_commit(c->s, err);
+    else disk_rollback(c->s);
     c->out->made_again = rc == CLIPC_OK;
     return rc;
 }
@@ -343,7 +343,9 @@ static int look_after(care *c, clipc_err *err)
 
 static int care_for(const char *folder, care c, clipc_err *err)
 {
-    store s = {.mode = c.mend ? STORE_WRITE : STORE_READ, .folder = strdup(folder)};
+    store s = {.kind = &disk_kind,
+               .mode = c.mend ? STORE_WRITE : STORE_READ,
+               .folder = strdup(folder)};
     int rc = kernels_pick(&s.k, err);
 
     c.s = &s;
@@ -352,7 +354,7 @@ static int care_for(const char *folder, care c, clipc_err *err)
     if (rc == CLIPC_OK && !store_exists(folder))
         rc = clipc_fail(err, CLIPC_ERR_IO, "%s: no index", folder);
     if (rc == CLIPC_OK) rc = look_after(&c, err);
-    store_rollback(&s);
+    disk_rollback(&s);
     spaces_close(&s);
     catalogue_close(&s);
     free(s.folder);
@@ -449,14 +451,14 @@ static int compact(store *s, int64_t id, clipc_err *err)
 
 int store_compact(store *s, int64_t space, clipc_err *err)
 {
-    int rc = store_begin(s, err);
+    int rc = disk_begin(s, err);
 
     assert(s->mode == STORE_WRITE);
     if (rc != CLIPC_OK) return rc;
     if ((rc = compact(s, space, err)) != CLIPC_OK) {
-        store_rollback(s);
+        disk_rollback(s);
         return rc;
     }
-    if ((rc = store_commit(s, err)) == CLIPC_OK) spaces_tidy(s);
+    if ((rc = disk_commit(s, err)) == CLIPC_OK) spaces_tidy(s);
     return rc;
 }

@@ -176,11 +176,11 @@ static int begin_reading(store *s, clipc_err *err)
 
     if (rc == CLIPC_OK) rc = catalogue_exec(s, "SELECT count(*) FROM space", err);
     if (rc == CLIPC_OK) s->begun = true;
-    else store_rollback(s);
+    else disk_rollback(s);
     return rc;
 }
 
-int store_begin(store *s, clipc_err *err)
+int disk_begin(store *s, clipc_err *err)
 {
     assert(!s->begun);
     if (s->mode == STORE_READ) return begin_reading(s, err);
@@ -190,7 +190,7 @@ int store_begin(store *s, clipc_err *err)
 }
 
 /* Vectors are on the disk before the catalogue says that they are. */
-int store_commit(store *s, clipc_err *err)
+int disk_commit(store *s, clipc_err *err)
 {
     int rc = CLIPC_OK;
 
@@ -199,11 +199,11 @@ int store_commit(store *s, clipc_err *err)
         rc = vectors_sync(&s->files[i].v, err);
     if (rc == CLIPC_OK) rc = catalogue_exec(s, "COMMIT", err);
     if (rc == CLIPC_OK) s->begun = false;
-    else store_rollback(s);
+    else disk_rollback(s);
     return rc;
 }
 
-void store_rollback(store *s)
+void disk_rollback(store *s)
 {
     if (!s || !s->db) return;
     for (size_t i = 0; i < SQL_COUNT; i++)
@@ -259,7 +259,7 @@ static int make_tables(store *s, clipc_err *err)
     if (rc == CLIPC_OK) rc = number_of(s, "PRAGMA user_version", &version, err);
     if (rc == CLIPC_OK && !version) rc = catalogue_exec(s, schema, err);
     if (rc == CLIPC_OK) rc = catalogue_exec(s, "COMMIT", err);
-    if (rc != CLIPC_OK) store_rollback(s);
+    if (rc != CLIPC_OK) disk_rollback(s);
     return rc;
 }
 
@@ -348,13 +348,14 @@ static int open_there(store *s, clipc_err *err)
     return rc == CLIPC_OK ? catalogue_open(s, !catalogue, err) : rc;
 }
 
-int store_open(store **out, const char *folder, store_mode mode, clipc_err *err)
+int disk_open(store **out, const char *folder, store_mode mode, clipc_err *err)
 {
     store *s = calloc(1, sizeof *s);
     int rc = s ? CLIPC_OK : clipc_fail_memory(err, folder, sizeof *s);
 
     *out = NULL;
     if (rc != CLIPC_OK) return rc;
+    s->kind = &disk_kind;
     s->mode = mode;
     s->folder = strdup(folder);
     if (!s->folder) rc = clipc_fail_memory(err, folder, strlen(folder));
@@ -362,14 +363,14 @@ int store_open(store **out, const char *folder, store_mode mode, clipc_err *err)
     if (rc == CLIPC_OK) rc = open_there(s, err);
     if (rc == CLIPC_OK && mode == STORE_WRITE) spaces_tidy(s);
     if (rc == CLIPC_OK) *out = s;
-    else store_close(s);
+    else disk_close(s);
     return rc;
 }
 
-void store_close(store *s)
+void disk_close(store *s)
 {
     if (!s) return;
-    store_rollback(s);
+    disk_rollback(s);
     spaces_close(s);
     catalogue_close(s);
     free(s->folder);

@@ -5,7 +5,7 @@
 
 #include <sqlite3.h>
 
-#include "store/store.h"
+#include "store/kind.h"
 #include "store/vectors.h"
 
 /* Statements that are prepared once. */
@@ -33,13 +33,18 @@ typedef enum statement {
     SQL_COUNT
 } statement;
 
+struct approx;
+
 /* A space's file, while the catalogue names it so. */
 typedef struct space_file {
     int64_t id, generation;
     vectors v;
+    struct approx *near; /* FAISS's of these vectors; NULL: not loaded */
 } space_file;
 
 struct store {
+    const store_kind *kind;
+    struct pg *pg; /* of a server, which beside this has a name alone: */
     char *folder;
     store_mode mode;
     bool begun;
@@ -81,6 +86,23 @@ void catalogue_close(store *s);
 #define CATALOGUE_NAME "catalogue.db"
 enum { CATALOGUE_BUSY_MS = 5000 };
 
+/* ---- nearest.c ---- */
+
+/* The best first, equal ones by slot. */
+void hits_sort(store_hit *hits, size_t n);
+/* Scores hits by the stored vectors, all in one way, and brings them into order. wide
+ * [dim] is scratch. */
+void hits_rank(store_hit *hits, size_t n, const vectors *v, const kernels *k,
+               const float *query, float *wide);
+/* CLIPC_ERR_NUMBER: a query [dim] of Q holds what is none. */
+int queries_check(const kernels *k, const float *queries, size_t Q, size_t dim,
+                  clipc_err *err);
+
+/* ---- items.c ---- */
+
+/* An empty set of slots. */
+int slot_set_new(slot_set *set, uint64_t slots, clipc_err *err);
+
 /* ---- spaces.c ---- */
 
 /* The file of a space and how many slots of it are in use, as the catalogue has it. */
@@ -103,5 +125,37 @@ int spaces_each_file(const char *folder,
                      clipc_err *err);
 /* Removes files that the catalogue names no more, or names not yet. */
 void spaces_tidy(store *s);
+
+/* ---- what disk_kind has ---- */
+
+int disk_begin(store *s, clipc_err *err);
+int disk_commit(store *s, clipc_err *err);
+void disk_rollback(store *s);
+void disk_close(store *s);
+int disk_root_add(store *s, int64_t *id, store_bytes path, clipc_err *err);
+int disk_root_set_meta(store *s, int64_t id, const char *meta, clipc_err *err);
+int disk_root_remove(store *s, int64_t id, clipc_err *err);
+int disk_each_root(store *s, int (*fn)(void *arg, const store_root *root), void *arg,
+                   clipc_err *err);
+int disk_item_put(store *s, int64_t *id, const store_item *item, clipc_err *err);
+int disk_item_remove(store *s, int64_t id, clipc_err *err);
+int disk_item_move(store *s, int64_t id, int64_t root, store_bytes key, clipc_err *err);
+int disk_each_item(store *s, const store_filter *f, store_item_fn fn, void *arg,
+                   clipc_err *err);
+int disk_space_find(store *s, int64_t *id, const store_hash *fingerprint, clipc_err *err);
+int disk_space_add(store *s, int64_t *id, const store_space *want, clipc_err *err);
+int disk_space_head(store *s, store_space *out, int64_t id, clipc_err *err);
+int disk_space_get(store *s, store_space *out, int64_t id, clipc_err *err);
+int disk_space_remove(store *s, int64_t id, clipc_err *err);
+int disk_each_space(store *s, int (*fn)(void *arg, const store_space *space), void *arg,
+                    clipc_err *err);
+int disk_vector_find(store *s, uint64_t *slot, bool *there, int64_t space,
+                     const store_hash *hash, clipc_err *err);
+int disk_vector_put(store *s, int64_t space, const store_hash *hash, const float *row,
+                    clipc_err *err);
+int disk_vector_get(store *s, float *row, store_hash *hash, int64_t space, uint64_t slot,
+                    clipc_err *err);
+int disk_each_item_of(store *s, int64_t space, uint64_t slot, store_item_fn fn, void *arg,
+                      clipc_err *err);
 
 #endif

@@ -8,7 +8,7 @@
 
 /* ---- roots ---- */
 
-int store_root_add(store *s, int64_t *id, store_bytes path, clipc_err *err)
+int disk_root_add(store *s, int64_t *id, store_bytes path, clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_ready(s, SQL_ROOT_FIND, err);
     bool row;
@@ -28,7 +28,7 @@ int store_root_add(store *s, int64_t *id, store_bytes path, clipc_err *err)
     return rc;
 }
 
-int store_root_set_meta(store *s, int64_t id, const char *meta, clipc_err *err)
+int disk_root_set_meta(store *s, int64_t id, const char *meta, clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_ready(s, SQL_ROOT_SET_META, err);
 
@@ -48,7 +48,7 @@ static int run_with_id(store *s, statement which, int64_t id, clipc_err *err)
     return catalogue_run(s, st, err);
 }
 
-int store_root_remove(store *s, int64_t id, clipc_err *err)
+int disk_root_remove(store *s, int64_t id, clipc_err *err)
 {
     const int rc = run_with_id(s, SQL_ROOT_CLEAR, id, err);
 
@@ -56,8 +56,8 @@ int store_root_remove(store *s, int64_t id, clipc_err *err)
     return rc == CLIPC_OK ? run_with_id(s, SQL_ROOT_REMOVE, id, err) : rc;
 }
 
-int store_each_root(store *s, int (*fn)(void *arg, const store_root *root), void *arg,
-                    clipc_err *err)
+int disk_each_root(store *s, int (*fn)(void *arg, const store_root *root), void *arg,
+                   clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_prepare(
         s,
@@ -101,7 +101,7 @@ static void read_item(store_item *out, sqlite3_stmt *st)
     out->hashed = catalogue_hash(&out->hash, st, 6);
 }
 
-int store_item_put(store *s, int64_t *id, const store_item *item, clipc_err *err)
+int disk_item_put(store *s, int64_t *id, const store_item *item, clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_ready(s, SQL_ITEM_PUT, err);
     const int64_t numbers[] = {item->width, item->height, item->time, item->orientation};
@@ -124,13 +124,13 @@ int store_item_put(store *s, int64_t *id, const store_item *item, clipc_err *err
     return catalogue_run(s, st, err);
 }
 
-int store_item_remove(store *s, int64_t id, clipc_err *err)
+int disk_item_remove(store *s, int64_t id, clipc_err *err)
 {
     assert(s->begun && s->mode == STORE_WRITE);
     return run_with_id(s, SQL_ITEM_REMOVE, id, err);
 }
 
-int store_item_move(store *s, int64_t id, int64_t root, store_bytes key, clipc_err *err)
+int disk_item_move(store *s, int64_t id, int64_t root, store_bytes key, clipc_err *err)
 {
     const statement steps[] = {SQL_ITEM_REMOVE_KEY, SQL_ITEM_MOVE};
     int rc = CLIPC_OK;
@@ -149,16 +149,6 @@ int store_item_move(store *s, int64_t id, int64_t root, store_bytes key, clipc_e
 
 /* ---- filters ---- */
 
-/* The first bytes behind all that begin with a prefix; data NULL: there are none. */
-static int behind_prefix(buf *out, store_bytes prefix, clipc_err *err)
-{
-    int rc = buf_add(out, prefix.data, prefix.size, err);
-
-    while (out->len && (uint8_t)out->data[out->len - 1] == 0xff) out->len--;
-    if (out->len) out->data[out->len - 1]++;
-    return rc;
-}
-
 /* "SELECT columns FROM tables WHERE ...", its parameters bound; they live as long as f
  * and `behind`. */
 static int prepare_filter(store *s, sqlite3_stmt **out, const char *select,
@@ -166,7 +156,7 @@ static int prepare_filter(store *s, sqlite3_stmt **out, const char *select,
                           clipc_err *err)
 {
     char sql[1024];
-    int rc = behind_prefix(behind, f->prefix, err);
+    int rc = store_behind_prefix(behind, f->prefix, err);
 
     if (rc != CLIPC_OK) return rc;
     snprintf(sql, sizeof sql, "%s WHERE 1%s%s%s%s%s%s%s%s", select,
@@ -205,26 +195,52 @@ static int next_item(store *s, sqlite3_stmt *st, const store_filter *f, bool *ro
     return CLIPC_OK;
 }
 
-int store_each_item(store *s, const store_filter *f, store_item_fn fn, void *arg,
-                    clipc_err *err)
+/* An item's vector in a space, into row; NULL without one. */
+static int read_row(store *s, store_item *item, float *row, int64_t space, clipc_err *err)
 {
-    const store_filter all = {0};
+    uint64_t slot;
+    bool there = false;
+    int rc = item->hashed ? disk_vector_find(s, &slot, &there, space, &item->hash, err)
+                          : CLIPC_OK;
+
+    if (rc == CLIPC_OK && there) rc = disk_vector_get(s, row, NULL, space, slot, err);
+    item->row = rc == CLIPC_OK && there ? row : NULL;
+    return rc;
+}
+
+static int new_row(store *s, float **row, int64_t space, clipc_err *err)
+{
+    store_space is;
+    const int rc = disk_space_head(s, &is, space, err);
+
+    *row = rc == CLIPC_OK ? malloc(is.dim * sizeof **row) : NULL;
+    return rc == CLIPC_OK && !*row
+               ? clipc_fail_memory(err, "vector", is.dim * sizeof **row)
+               : rc;
+}
+
+int disk_each_item(store *s, const store_filter *f, store_item_fn fn, void *arg,
+                   clipc_err *err)
+{
     sqlite3_stmt *st = NULL;
     buf behind = {0};
+    float *vector = NULL;
     bool row = true;
     store_item item;
 
-    if (!f) f = &all;
     int rc =
         prepare_filter(s, &st, "SELECT " ITEM_COLUMNS " FROM item",
                        f->hash ? " ORDER BY id" : " ORDER BY root, key", f, &behind, err);
+    if (rc == CLIPC_OK && f->row_of) rc = new_row(s, &vector, f->row_of, err);
     while (rc == CLIPC_OK) {
         rc = next_item(s, st, f, &row, &item, err);
         if (rc != CLIPC_OK || !row) break;
-        rc = fn(arg, &item);
+        if (f->row_of) rc = read_row(s, &item, vector, f->row_of, err);
+        if (rc == CLIPC_OK) rc = fn(arg, &item);
     }
     sqlite3_finalize(st);
     buf_free(&behind);
+    free(vector);
     return rc;
 }
 
@@ -254,7 +270,7 @@ static void clear_slot(slot_set *set, uint64_t slot)
     set->count--;
 }
 
-static int new_set(slot_set *set, uint64_t slots, clipc_err *err)
+int slot_set_new(slot_set *set, uint64_t slots, clipc_err *err)
 {
     const size_t words = (size_t)(slots / 64) + 1;
 
@@ -316,8 +332,8 @@ int store_select(store *s, slot_set *out, int64_t space, const store_filter *f,
     int rc = catalogue_hold(s, &own, err);
 
     *out = (slot_set){0};
-    if (rc == CLIPC_OK) rc = store_space_get(s, &is, space, err);
-    if (rc == CLIPC_OK) rc = new_set(out, is.slots, err);
+    if (rc == CLIPC_OK) rc = disk_space_get(s, &is, space, err);
+    if (rc == CLIPC_OK) rc = slot_set_new(out, is.slots, err);
     if (rc == CLIPC_OK)
         rc = f ? select_filtered(s, out, space, f, err) : select_used(s, out, space, err);
     catalogue_release(s, own);

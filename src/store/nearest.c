@@ -215,6 +215,21 @@ static int by_rank(const void *a, const void *b)
     return better(a, b) ? -1 : better(b, a);
 }
 
+void hits_sort(store_hit *hits, size_t n)
+{
+    qsort(hits, n, sizeof *hits, by_rank);
+}
+
+void hits_rank(store_hit *hits, size_t n, const vectors *v, const kernels *k,
+               const float *query, float *wide)
+{
+    for (size_t i = 0; i < n; i++) {
+        vectors_read(v, k, wide, hits[i].slot);
+        hits[i].score = (float)k->dot(query, wide, v->head.dim);
+    }
+    hits_sort(hits, n);
+}
+
 /* Puts all threads' best of a query into the first one's, scored again, in order. */
 static void finish(const scan *s, float *wide, size_t q)
 {
@@ -224,12 +239,7 @@ static void finish(const scan *s, float *wide, size_t q)
         const best *b = &s->found[t * s->Q + q];
         for (size_t i = 0; i < b->n; i++) keep(all, b->hit[i]);
     }
-    for (size_t i = 0; i < all->n; i++) {
-        vectors_read(s->v, s->x->k, wide, all->hit[i].slot);
-        all->hit[i].score =
-            (float)s->x->k->dot(s->queries + q * s->v->head.dim, wide, s->v->head.dim);
-    }
-    qsort(all->hit, all->n, sizeof *all->hit, by_rank);
+    hits_rank(all->hit, all->n, s->v, s->x->k, s->queries + q * s->v->head.dim, wide);
 }
 
 /* ---- a scan ---- */
@@ -283,9 +293,10 @@ static int scan_some(scan s, store_hit *hits, size_t *n_hits, size_t k, clipc_er
     return rc;
 }
 
-static int check_queries(const scan *s, clipc_err *err)
+int queries_check(const kernels *k, const float *queries, size_t Q, size_t dim,
+                  clipc_err *err)
 {
-    const float most = s->x->k->max_abs(s->queries, s->Q * s->v->head.dim);
+    const float most = k->max_abs(queries, Q * dim);
 
     return isfinite(most)
                ? CLIPC_OK
@@ -295,7 +306,7 @@ static int check_queries(const scan *s, clipc_err *err)
 static int scan_all(scan s, store_hit *hits, size_t *n_hits, size_t k, clipc_err *err)
 {
     const size_t Q = s.Q;
-    int rc = check_queries(&s, err);
+    int rc = queries_check(s.x->k, s.queries, Q, s.v->head.dim, err);
 
     s.most = (size_t)s.among->slots;
     if (k < s.most && s.most - k > SPARE) s.most = k + SPARE;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/approx.h"
 #include "store/catalogue.h"
 
 /* ---- files ---- */
@@ -44,9 +45,17 @@ int spaces_each_file(const char *folder,
     return rc;
 }
 
+static void close_file(space_file *f)
+{
+    vectors_close(&f->v);
+    approx_free(f->near);
+    f->near = NULL;
+    f->id = 0;
+}
+
 void spaces_close(store *s)
 {
-    for (size_t i = 0; i < s->n_files; i++) vectors_close(&s->files[i].v);
+    for (size_t i = 0; i < s->n_files; i++) close_file(&s->files[i]);
     free(s->files);
     s->files = NULL;
     s->n_files = 0;
@@ -131,7 +140,7 @@ int space_open(store *s, space_file **out, store_space *space, int64_t id, clipc
     for (size_t i = 0; rc == CLIPC_OK && i < s->n_files; i++)
         if (s->files[i].id == id) f = &s->files[i];
     if (f && f->generation == generation) return *out = f, CLIPC_OK;
-    if (f) vectors_close(&f->v), f->id = 0; /* it was compacted by another */
+    if (f) close_file(f); /* it was compacted by another */
     else if (rc == CLIPC_OK && (rc = add_file(s, &f, err)) == CLIPC_OK) s->n_files++;
     if (rc == CLIPC_OK) rc = open_file(s, f, space, generation, err);
     *out = f;
@@ -140,7 +149,7 @@ int space_open(store *s, space_file **out, store_space *space, int64_t id, clipc
 
 /* ---- spaces ---- */
 
-int store_space_find(store *s, int64_t *id, const store_hash *fingerprint, clipc_err *err)
+int disk_space_find(store *s, int64_t *id, const store_hash *fingerprint, clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_ready(s, SQL_SPACE_FIND, err);
     bool row = false;
@@ -152,22 +161,6 @@ int store_space_find(store *s, int64_t *id, const store_hash *fingerprint, clipc
     if (row) *id = sqlite3_column_int64(st, 0);
     sqlite3_reset(st);
     return rc;
-}
-
-static int check_space(const store *s, const store_space *want, clipc_err *err)
-{
-    if (want->type != DT_F16 && want->type != DT_F32 && want->type != DT_I8)
-        return clipc_fail(err, CLIPC_ERR_ARG, "%s: no vectors of %s", s->folder,
-                          dtype_name(want->type));
-    if (want->dim < 1 || want->dim > VECTORS_DIM_MOST)
-        return clipc_fail(err, CLIPC_ERR_LIMIT,
-                          "%s: vectors of %zu numbers, wanted 1 to %d", s->folder,
-                          want->dim, VECTORS_DIM_MOST);
-    if (!want->model || strlen(want->model) > VECTORS_MODEL_MOST)
-        return clipc_fail(err, CLIPC_ERR_LIMIT,
-                          "%s: the model's name is longer than %d bytes", s->folder,
-                          VECTORS_MODEL_MOST);
-    return CLIPC_OK;
 }
 
 int space_sync_folder(const store *s, clipc_err *err)
@@ -197,10 +190,10 @@ static int make_file(store *s, int64_t id, const store_space *want, clipc_err *e
     return rc;
 }
 
-int store_space_add(store *s, int64_t *id, const store_space *want, clipc_err *err)
+int disk_space_add(store *s, int64_t *id, const store_space *want, clipc_err *err)
 {
     sqlite3_stmt *st;
-    int rc = check_space(s, want, err);
+    int rc = store_check_space(s->folder, want, err);
 
     assert(s->begun && s->mode == STORE_WRITE);
     if (rc != CLIPC_OK) return rc;
@@ -228,15 +221,21 @@ static int count_used(store *s, store_space *space, clipc_err *err)
     return CLIPC_OK;
 }
 
-int store_space_get(store *s, store_space *out, int64_t id, clipc_err *err)
+int disk_space_head(store *s, store_space *out, int64_t id, clipc_err *err)
 {
     int64_t generation;
-    const int rc = space_row(s, out, &generation, id, err);
+
+    return space_row(s, out, &generation, id, err);
+}
+
+int disk_space_get(store *s, store_space *out, int64_t id, clipc_err *err)
+{
+    const int rc = disk_space_head(s, out, id, err);
 
     return rc == CLIPC_OK ? count_used(s, out, err) : rc;
 }
 
-int store_space_remove(store *s, int64_t id, clipc_err *err)
+int disk_space_remove(store *s, int64_t id, clipc_err *err)
 {
     const statement steps[] = {SQL_SPACE_CLEAR, SQL_SPACE_REMOVE};
     int rc = CLIPC_OK;
@@ -251,8 +250,8 @@ int store_space_remove(store *s, int64_t id, clipc_err *err)
     return rc;
 }
 
-int store_each_space(store *s, int (*fn)(void *arg, const store_space *space), void *arg,
-                     clipc_err *err)
+int disk_each_space(store *s, int (*fn)(void *arg, const store_space *space), void *arg,
+                    clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_prepare(
         s, "SELECT id, model, fingerprint, dim, type, slots FROM space ORDER BY id", err);
@@ -271,8 +270,8 @@ int store_each_space(store *s, int (*fn)(void *arg, const store_space *space), v
 
 /* ---- vectors ---- */
 
-int store_vector_find(store *s, uint64_t *slot, bool *there, int64_t space,
-                      const store_hash *hash, clipc_err *err)
+int disk_vector_find(store *s, uint64_t *slot, bool *there, int64_t space,
+                     const store_hash *hash, clipc_err *err)
 {
     sqlite3_stmt *st = catalogue_ready(s, SQL_VECTOR_FIND, err);
 
@@ -302,14 +301,14 @@ static int add_vector(store *s, int64_t space, uint64_t slot, const store_hash *
     return rc == CLIPC_OK ? catalogue_run(s, grow, err) : rc;
 }
 
-int store_vector_put(store *s, int64_t space, const store_hash *hash, const float *row,
-                     clipc_err *err)
+int disk_vector_put(store *s, int64_t space, const store_hash *hash, const float *row,
+                    clipc_err *err)
 {
     store_space is;
     space_file *f;
     uint64_t slot;
     bool there;
-    int rc = store_vector_find(s, &slot, &there, space, hash, err);
+    int rc = disk_vector_find(s, &slot, &there, space, hash, err);
 
     assert(s->begun && s->mode == STORE_WRITE);
     if (rc != CLIPC_OK || there) return rc;
@@ -331,8 +330,8 @@ static int reach_slot(store *s, space_file **f, int64_t space, uint64_t slot,
     return rc == CLIPC_OK ? vectors_reach(&(*f)->v, is.slots, err) : rc;
 }
 
-int store_vector_get(store *s, float *row, store_hash *hash, int64_t space, uint64_t slot,
-                     clipc_err *err)
+int disk_vector_get(store *s, float *row, store_hash *hash, int64_t space, uint64_t slot,
+                    clipc_err *err)
 {
     space_file *f;
     const int rc = reach_slot(s, &f, space, slot, err);
@@ -343,15 +342,15 @@ int store_vector_get(store *s, float *row, store_hash *hash, int64_t space, uint
     return CLIPC_OK;
 }
 
-int store_each_item_of(store *s, int64_t space, uint64_t slot, store_item_fn fn,
-                       void *arg, clipc_err *err)
+int disk_each_item_of(store *s, int64_t space, uint64_t slot, store_item_fn fn, void *arg,
+                      clipc_err *err)
 {
     space_file *f;
     const int rc = reach_slot(s, &f, space, slot, err);
 
     if (rc != CLIPC_OK) return rc;
     const store_hash hash = *vectors_key(&f->v, slot);
-    return store_each_item(s, &(store_filter){.hash = &hash}, fn, arg, err);
+    return disk_each_item(s, &(store_filter){.hash = &hash}, fn, arg, err);
 }
 
 /* ---- what is left over ---- */
@@ -373,7 +372,8 @@ static int tidy_file(void *arg, int64_t id, int64_t generation)
     const int rc = space_row(s, &space, &named, id, NULL);
 
     if (rc == CLIPC_ERR_ARG || (rc == CLIPC_OK && named != generation))
-        remove_file(s, id, generation, "");
+        remove_file(s, id, generation, ""), remove_file(s, id, generation, APPROX_ENDING);
+    remove_file(s, id, generation - 1, APPROX_ENDING); /* whose builder came too late */
     remove_file(s, id, generation + 1, SPACE_UNFINISHED);
     return CLIPC_OK;
 }

@@ -60,6 +60,21 @@ int clipc_eval(clipc_eval_result *out, clipc_ctx *ctx, const char *path,
     return rc;
 }
 
+int clipc_measure_min_score(float *out, clipc_ctx *ctx, const char *path,
+                            const clipc_eval_options *options, clipc_err *err)
+{
+    features_progress p = {.on = options ? options->on_progress : NULL,
+                           .user = options ? options->user : NULL};
+    char *found = NULL;
+    eval_spec s = {0};
+    int rc = open_spec(&s, &found, ctx, path, options, err);
+
+    if (rc == CLIPC_OK) rc = mismatch_run(out, ctx, &s, &p, err);
+    eval_spec_free(&s);
+    free(found);
+    return rc;
+}
+
 int clipc_eval_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
                        const char *path,
                        void (*on_progress)(void *user, size_t done, size_t total),

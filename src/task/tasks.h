@@ -16,6 +16,10 @@ int zeroshot_compare(clipc_eval_change *out, clipc_ctx *a, clipc_ctx *b,
 int retrieval_run(clipc_eval_result *r, clipc_ctx *c, const eval_spec *s,
                   features_progress *p, clipc_err *err);
 
+/* The score that 1 in 1000 of the pairs exceed that do not belong together. */
+int mismatch_run(float *min_score, clipc_ctx *c, const eval_spec *s, features_progress *p,
+                 clipc_err *err);
+
 /* A linear classifier on features of s->train, as CLIP's paper has it (arXiv:2103.00020,
  * appendix A.3): features that the image tower gives, projected and not brought to unit
  * length, as in OpenAI's example; logistic regression by L-BFGS (task/logistic.h), whose

@@ -59,6 +59,7 @@ int init_config(clip_cfg *cfg, tokenizer *t, token_files *files, const init_cfg 
     if (rc == CLIPC_OK) rc = token_files_tell(files, &s.cfg, err);
     if (rc == CLIPC_OK) {
         *cfg = s.cfg;
+        cfg->min_score = 0.0f; /* of weights that are about to change */
         s.cfg = (clip_cfg){0};
         cfg->no_logit_scale = false;
         if (i->embed_dim) cfg->image.embed_dim = cfg->text.embed_dim = i->embed_dim;

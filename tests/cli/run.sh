@@ -593,5 +593,9 @@ sh tests/cli/faults.sh || status=1
 sh tests/cli/html.sh || status=1
 sh tests/cli/outputs.sh || status=1
 sh tests/cli/index.sh || status=1
+sh tests/cli/videos.sh || status=1
+sh tests/cli/show.sh || status=1
+sh tests/cli/postgres.sh || status=1
+sh tests/cli/approximate.sh || status=1
 sh tests/hub/run.sh || status=1
 exit $status

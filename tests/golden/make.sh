@@ -8,6 +8,7 @@ for script in make_models make_effnet make_variants make_torch make_gguf make_wo
     echo "$script"
     $env/bin/python tests/golden/$script.py
 done
+sh tests/golden/make_video.sh
 make -s clipc lib
 $env/bin/python tests/golden/make_curve.py
 $env/bin/python tests/golden/check_roundtrip.py
