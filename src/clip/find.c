@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fnmatch.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 #define CLIPC_PREFIX "/usr/local"
 #endif
 
-static const char bundled[] = "clipc-default.clipc";
+static const char bundled[] = "clipc-default";
 static const char eval_set[] = "eval.tar.gz", with_eval_set[] = "clipc-drawings";
 static const char installed[] = CLIPC_PREFIX "/share/clipc/models";
 
@@ -153,8 +154,13 @@ typedef struct search {
 static bool try_folder(void *user, const char *folder)
 {
     search *s = user;
+    char *file;
 
     s->found = in_folder(folder, s->name);
+    if (!s->found && asprintf(&file, "%s.clipc", s->name) >= 0) {
+        s->found = in_folder(folder, file);
+        free(file);
+    }
     return s->found != NULL;
 }
 
