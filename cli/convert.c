@@ -240,7 +240,7 @@ int cmd_quantize(int argc, char **argv)
         "Rewrites a model in clipc's own format with smaller weights, and measures on\n"
         "built-in pictures and texts how far its vectors moved, and the accuracy of "
         "both\n"
-        "on the set that ships with the model, else with the bundled model. The "
+        "on the set that ships with the model, else with clipc-drawings. The "
         "arithmetic\n"
         "stays float32.",
         "  clipc quantize ViT-B-32.pt vit-b-32-int8.clipc\n"

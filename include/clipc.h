@@ -72,12 +72,12 @@ typedef struct clipc_model clipc_model;
 /* Opens a model for inference: a folder in Hugging Face's CLIP layout (config.json,
  * model.safetensors) or open_clip's (open_clip_config.json, open_clip_model.safetensors);
  * a file, known by content: clipc's own, safetensors, PyTorch's (OpenAI's too), GGUF;
- * or the name of one (of a file also without .clipc) that is looked up in the folders of the environment variable
- * CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside the executable, then in
- * PREFIX/share/clipc/models; or "org/name" or "org/name@revision" of a model that is in
- * the cache of Hugging Face models (clipc_hub.h fetches one).  `path` NULL or "": the
- * bundled model, "clipc-default". The caller frees *out by clipc_model_free; on
- * failure *out is NULL. */
+ * or the name of one (of a file also without .clipc) that is looked up in the folders of
+ * the environment variable CLIPC_MODEL_PATH (separated by ':'), then in `models/` beside
+ * the executable, then in PREFIX/share/clipc/models; or "org/name" or "org/name@revision"
+ * of a model that is in the cache of Hugging Face models (clipc_hub.h fetches one).
+ * `path` NULL or "": the bundled model, "clipc-default". The caller frees *out by
+ * clipc_model_free; on failure *out is NULL. */
 CLIPC_API int clipc_model_open(clipc_model **out, const char *path, clipc_err *err);
 
 /* Zeroed means as the model says; NULL means all of it. */

@@ -6,7 +6,7 @@
 #include "base/file.h"
 
 /* *out = malloc'd path of the model folder or file that `name` means; NULL or "" is the
- * bundled model.  CLIPC_ERR_IO says where it was looked for. */
+ * bundled model, clipc-default.  CLIPC_ERR_IO says where it was looked for. */
 int find_model(char **out, const char *name, clipc_err *err);
 /* *out = malloc'd path of the evaluation set in the folder of a model or, where that has
  * none, of clipc-drawings. */
