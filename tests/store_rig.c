@@ -141,3 +141,38 @@ void srig_cut(const char *path, long size)
 {
     assert_int_equal(truncate(path, size), 0);
 }
+
+store_bytes srig_bytes(const char *s)
+{
+    return (store_bytes){s, strlen(s)};
+}
+
+static int same_item(void *arg, const store_item *item)
+{
+    const store_item *want = arg;
+
+    assert_int_equal(item->root, want->root);
+    assert_int_equal(item->key.size, want->key.size);
+    assert_memory_equal(item->key.data, want->key.data, want->key.size);
+    assert_int_equal(item->size, want->size);
+    assert_int_equal(item->mtime, want->mtime);
+    assert_int_equal(item->inode, want->inode);
+    assert_int_equal(item->hashed, want->hashed);
+    assert_memory_equal(&item->hash, &want->hash, sizeof want->hash);
+    assert_int_equal(item->width, want->width);
+    assert_int_equal(item->height, want->height);
+    assert_int_equal(item->time, want->time);
+    assert_int_equal(item->orientation, want->orientation);
+    assert_string_equal(item->meta ? item->meta : "-", want->meta ? want->meta : "-");
+    assert_string_equal(item->error ? item->error : "-", want->error ? want->error : "-");
+    return CLIPC_OK;
+}
+
+void srig_check_item(store *s, const store_item *want)
+{
+    clipc_err err;
+    const store_filter f = {.root = want->root, .key = want->key};
+
+    assert_int_equal(srig_items(s, &f), 1);
+    CHECK_OK(store_each_item(s, &f, same_item, (void *)want, &err), err);
+}

@@ -21,6 +21,9 @@ void srig_fill(store *s, int64_t space, uint64_t from, uint64_t to);
 /* Adds one to *(uint64_t *)arg. */
 int srig_count(void *arg, const store_item *item);
 uint64_t srig_items(store *s, const store_filter *f);
+store_bytes srig_bytes(const char *s);
+/* The item of want's root and key is there and is `want`. */
+void srig_check_item(store *s, const store_item *want);
 
 /* The one file of the folder that ends so: "folder/name", until the next call. */
 const char *srig_file(const char *folder, const char *ending);

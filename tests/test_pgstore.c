@@ -89,42 +89,7 @@ static void begin(void)
     assert_int_equal(system("rm -rf " FOLDER), 0);
 }
 
-static store_bytes bytes(const char *s)
-{
-    return (store_bytes){s, strlen(s)};
-}
-
 /* ---- items ---- */
-
-static int same_item(void *arg, const store_item *item)
-{
-    const store_item *want = arg;
-
-    assert_int_equal(item->root, want->root);
-    assert_int_equal(item->key.size, want->key.size);
-    assert_memory_equal(item->key.data, want->key.data, want->key.size);
-    assert_int_equal(item->size, want->size);
-    assert_int_equal(item->mtime, want->mtime);
-    assert_int_equal(item->inode, want->inode);
-    assert_int_equal(item->hashed, want->hashed);
-    assert_memory_equal(&item->hash, &want->hash, sizeof want->hash);
-    assert_int_equal(item->width, want->width);
-    assert_int_equal(item->height, want->height);
-    assert_int_equal(item->time, want->time);
-    assert_int_equal(item->orientation, want->orientation);
-    assert_string_equal(item->meta ? item->meta : "-", want->meta ? want->meta : "-");
-    assert_string_equal(item->error ? item->error : "-", want->error ? want->error : "-");
-    return CLIPC_OK;
-}
-
-static void check_item(store *s, const store_item *want)
-{
-    const store_filter f = {.root = want->root, .key = want->key};
-    clipc_err err;
-
-    assert_int_equal(srig_items(s, &f), 1);
-    CHECK_OK(store_each_item(s, &f, same_item, (void *)want, &err), err);
-}
 
 /* What is put is what is got, paths that are no text and all; of one key put twice in one
  * transaction the later counts; what is moved pushes out what was there. */
@@ -138,26 +103,26 @@ static void test_items(void **state)
     begin();
     store *s = srig_open(url, STORE_WRITE);
     CHECK_OK(store_begin(s, &err), err);
-    CHECK_OK(store_root_add(s, &root, bytes("/photos\xfe"), &err), err);
-    CHECK_OK(store_root_add(s, &other, bytes("/photos"), &err), err);
-    CHECK_OK(store_root_add(s, &again, bytes("/photos\xfe"), &err), err);
+    CHECK_OK(store_root_add(s, &root, srig_bytes("/photos\xfe"), &err), err);
+    CHECK_OK(store_root_add(s, &other, srig_bytes("/photos"), &err), err);
+    CHECK_OK(store_root_add(s, &again, srig_bytes("/photos\xfe"), &err), err);
     assert_int_equal(root, again);
     assert_int_not_equal(root, other);
     item.root = root, item.inode = UINT64_MAX, item.mtime = -5;
     CHECK_OK(store_item_put(s, NULL, &(store_item){.root = root, .key = item.key}, &err),
              err);
     CHECK_OK(store_item_put(s, &id, &item, &err), err);
-    check_item(s, &item);
+    srig_check_item(s, &item);
     item.hashed = false, item.hash = (store_hash){{0}};
     item.meta = "{\"by\":\"me\"}", item.error = "no \"picture\"";
     CHECK_OK(store_item_put(s, &again, &item, &err), err);
     assert_int_equal(id, again);
-    check_item(s, &item);
+    srig_check_item(s, &item);
     store_item third = srig_item(other, "c", 4);
     CHECK_OK(store_item_put(s, NULL, &third, &err), err);
-    CHECK_OK(store_item_move(s, id, other, bytes("c"), &err), err);
-    item.root = other, item.key = bytes("c");
-    check_item(s, &item);
+    CHECK_OK(store_item_move(s, id, other, srig_bytes("c"), &err), err);
+    item.root = other, item.key = srig_bytes("c");
+    srig_check_item(s, &item);
     assert_int_equal(srig_items(s, NULL), 1);
     CHECK_OK(store_commit(s, &err), err);
     assert_int_equal(sql_number("SELECT count(*) FROM clipc.item WHERE path = 'c'"), 1);
@@ -183,7 +148,7 @@ static int in_order(void *arg, const store_item *item)
  * whose content has no vector are told; a space goes with its table. */
 static void test_vectors(void **state)
 {
-    const store_filter first = {.prefix = bytes("item 1"), .root = 1};
+    const store_filter first = {.prefix = srig_bytes("item 1"), .root = 1};
     char before[32] = "";
     float row[DIM], want[DIM];
     store_space is;

@@ -58,42 +58,7 @@ static void check_vector(store *s, int64_t space, uint64_t content, double tol)
     for (size_t i = 0; i < DIM; i++) CHECK_NEAR(row[i], want[i], tol);
 }
 
-static store_bytes bytes(const char *s)
-{
-    return (store_bytes){s, strlen(s)};
-}
-
 /* ---- items ---- */
-
-static int same_item(void *arg, const store_item *item)
-{
-    const store_item *want = arg;
-
-    assert_int_equal(item->root, want->root);
-    assert_int_equal(item->key.size, want->key.size);
-    assert_memory_equal(item->key.data, want->key.data, want->key.size);
-    assert_int_equal(item->size, want->size);
-    assert_int_equal(item->mtime, want->mtime);
-    assert_int_equal(item->inode, want->inode);
-    assert_int_equal(item->hashed, want->hashed);
-    assert_memory_equal(&item->hash, &want->hash, sizeof want->hash);
-    assert_int_equal(item->width, want->width);
-    assert_int_equal(item->height, want->height);
-    assert_int_equal(item->time, want->time);
-    assert_int_equal(item->orientation, want->orientation);
-    assert_string_equal(item->meta ? item->meta : "-", want->meta ? want->meta : "-");
-    assert_string_equal(item->error ? item->error : "-", want->error ? want->error : "-");
-    return CLIPC_OK;
-}
-
-static void check_item(store *s, const store_item *want)
-{
-    clipc_err err;
-    const store_filter f = {.root = want->root, .key = want->key};
-
-    assert_int_equal(srig_items(s, &f), 1);
-    CHECK_OK(store_each_item(s, &f, same_item, (void *)want, &err), err);
-}
 
 /* What is put is what is got, bytes that are no text and all; putting again replaces. */
 static void test_items(void **state)
@@ -106,25 +71,25 @@ static void test_items(void **state)
     remove_all(NULL);
     store *s = srig_open(FOLDER, STORE_WRITE);
     CHECK_OK(store_begin(s, &err), err);
-    CHECK_OK(store_root_add(s, &root, bytes("/photos\xfe"), &err), err);
-    CHECK_OK(store_root_add(s, &other, bytes("/photos"), &err), err);
-    CHECK_OK(store_root_add(s, &again, bytes("/photos\xfe"), &err), err);
+    CHECK_OK(store_root_add(s, &root, srig_bytes("/photos\xfe"), &err), err);
+    CHECK_OK(store_root_add(s, &other, srig_bytes("/photos"), &err), err);
+    CHECK_OK(store_root_add(s, &again, srig_bytes("/photos\xfe"), &err), err);
     assert_int_equal(root, again);
     assert_int_not_equal(root, other);
     item.root = root, item.key.size = 4, item.inode = UINT64_MAX;
     CHECK_OK(store_item_put(s, &id, &item, &err), err);
-    check_item(s, &item);
+    srig_check_item(s, &item);
     item.hashed = false, item.hash = (store_hash){{0}};
     item.meta = "{\"by\":\"me\"}", item.error = "no picture", item.mtime = -5;
     CHECK_OK(store_item_put(s, &again, &item, &err), err);
     assert_int_equal(id, again);
-    check_item(s, &item);
+    srig_check_item(s, &item);
     /* Moving pushes out what was there. */
     store_item third = srig_item(other, "c", 4);
     CHECK_OK(store_item_put(s, NULL, &third, &err), err);
-    CHECK_OK(store_item_move(s, id, other, bytes("c"), &err), err);
-    item.root = other, item.key = bytes("c");
-    check_item(s, &item);
+    CHECK_OK(store_item_move(s, id, other, srig_bytes("c"), &err), err);
+    item.root = other, item.key = srig_bytes("c");
+    srig_check_item(s, &item);
     assert_int_equal(srig_items(s, NULL), 1);
     CHECK_OK(store_item_remove(s, id, &err), err);
     CHECK_OK(store_item_remove(s, id, &err), err);
@@ -171,7 +136,7 @@ static void test_filters(void **state)
     store *s = new_index(&space, DT_F32, 0);
     CHECK_OK(store_begin(s, &err), err);
     for (int r = 0; r < 2; r++) {
-        CHECK_OK(store_root_add(s, &roots[r], bytes(r ? "two" : "one"), &err), err);
+        CHECK_OK(store_root_add(s, &roots[r], srig_bytes(r ? "two" : "one"), &err), err);
         for (uint64_t i = 0; i < 6; i++) {
             store_item item = srig_item(roots[r], names[5 - i], i);
             if (i == 5) item.hashed = false, item.error = "broken";
@@ -181,7 +146,7 @@ static void test_filters(void **state)
     root = roots[1];
     assert_int_equal(srig_items(s, NULL), 12);
     assert_int_equal(srig_items(s, &(store_filter){.root = root}), 6);
-#define PREFIX(p) srig_items(s, &(store_filter){.root = root, .prefix = bytes(p)})
+#define PREFIX(p) srig_items(s, &(store_filter){.root = root, .prefix = srig_bytes(p)})
     assert_int_equal(PREFIX("a/"), 2);
     assert_int_equal(PREFIX("a"), 5);
     assert_int_equal(PREFIX("a\xff"), 2);
@@ -203,7 +168,7 @@ static void test_filters(void **state)
     }
     assert_int_equal(srig_items(s, &(store_filter){.missing_in = space}), 4);
     /* Contents 0 to 4 have names "b" to "a/2": of "a..." those with a vector. */
-    const store_filter some = {.root = root, .prefix = bytes("a\xff")};
+    const store_filter some = {.root = root, .prefix = srig_bytes("a\xff")};
     CHECK_OK(store_select(s, &set, space, &some, &err), err);
     assert_int_equal(set.slots, 3);
     assert_int_equal(set.count, 2);

@@ -187,23 +187,16 @@ static int find_among(store *s, exec *x, const approx_rows *r, store_hit *hits,
 int store_near(store *s, exec *x, store_hit *hits, size_t *n_hits, int64_t space,
                const float *query, size_t k, const slot_set *among, clipc_err *err)
 {
-    slot_set used = {0};
-    space_file *f = NULL;
-    store_space is;
-    bool own;
-    int rc = catalogue_hold(s, &own, err);
+    space_view v;
+    int rc = space_view_open(&v, s, space, among, err);
 
-    if (rc == CLIPC_OK) rc = space_open(s, &f, &is, space, err);
-    if (rc == CLIPC_OK) rc = need_index(s, f, space, err);
-    if (rc == CLIPC_OK && !among) rc = store_select(s, &used, space, NULL, err);
-    if (rc == CLIPC_OK) rc = vectors_reach(&f->v, is.slots, err);
+    if (rc == CLIPC_OK) rc = need_index(s, v.f, space, err);
     if (rc == CLIPC_OK) {
         const approx_rows rows = {
-            .a = f->near, .v = &f->v, .k = s->k, .among = among ? among : &used};
+            .a = v.f->near, .v = &v.f->v, .k = s->k, .among = v.among};
         rc = find_among(s, x, &rows, hits, n_hits, space, query, k, err);
     }
-    slot_set_free(&used);
-    catalogue_release(s, own);
+    space_view_close(&v);
     return rc;
 }
 

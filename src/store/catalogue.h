@@ -98,6 +98,21 @@ void hits_rank(store_hit *hits, size_t n, const vectors *v, const kernels *k,
 int queries_check(const kernels *k, const float *queries, size_t Q, size_t dim,
                   clipc_err *err);
 
+/* What a search sees of a space: its file, one state of it, and which slots are asked. */
+typedef struct space_view {
+    store *s;
+    space_file *f;
+    const slot_set *among;
+    slot_set used; /* all that an item has, where none are named */
+    bool own;
+} space_view;
+
+/* among: NULL for all; CLIPC_ERR_ARG: slots of a later state.  To be closed in any case.
+ */
+int space_view_open(space_view *v, store *s, int64_t space, const slot_set *among,
+                    clipc_err *err);
+void space_view_close(space_view *v);
+
 /* ---- items.c ---- */
 
 /* An empty set of slots. */

@@ -318,29 +318,38 @@ static int scan_all(scan s, store_hit *hits, size_t *n_hits, size_t k, clipc_err
     return rc;
 }
 
+int space_view_open(space_view *v, store *s, int64_t space, const slot_set *among,
+                    clipc_err *err)
+{
+    store_space is;
+    int rc;
+
+    *v = (space_view){.s = s, .among = among ? among : &v->used};
+    rc = catalogue_hold(s, &v->own, err);
+    if (rc == CLIPC_OK) rc = space_open(s, &v->f, &is, space, err);
+    if (rc == CLIPC_OK && !among) rc = store_select(s, &v->used, space, NULL, err);
+    if (rc == CLIPC_OK && v->among->slots > is.slots)
+        rc = clipc_fail(err, CLIPC_ERR_ARG, "%s: slots of a later state", v->f->v.path);
+    return rc == CLIPC_OK ? vectors_reach(&v->f->v, is.slots, err) : rc;
+}
+
+void space_view_close(space_view *v)
+{
+    slot_set_free(&v->used);
+    catalogue_release(v->s, v->own);
+}
+
 int store_scan(store *s, exec *x, store_hit *hits, size_t *n_hits, int64_t space,
                const float *queries, size_t Q, size_t k, const slot_set *among,
                clipc_err *err)
 {
-    slot_set used = {0};
-    space_file *f = NULL;
-    store_space is;
-    bool own;
-    int rc = catalogue_hold(s, &own, err);
+    space_view v;
+    int rc = space_view_open(&v, s, space, among, err);
 
-    if (rc == CLIPC_OK) rc = space_open(s, &f, &is, space, err);
-    if (rc == CLIPC_OK && !among) rc = store_select(s, &used, space, NULL, err);
-    if (rc == CLIPC_OK && among && among->slots > is.slots)
-        rc = clipc_fail(err, CLIPC_ERR_ARG, "%s: slots of a later state", f->v.path);
-    if (rc == CLIPC_OK) rc = vectors_reach(&f->v, is.slots, err);
     if (rc == CLIPC_OK)
-        rc = scan_all((scan){.x = x,
-                             .v = &f->v,
-                             .among = among ? among : &used,
-                             .queries = queries,
-                             .Q = Q},
-                      hits, n_hits, k, err);
-    slot_set_free(&used);
-    catalogue_release(s, own);
+        rc = scan_all(
+            (scan){.x = x, .v = &v.f->v, .among = v.among, .queries = queries, .Q = Q},
+            hits, n_hits, k, err);
+    space_view_close(&v);
     return rc;
 }

@@ -1,29 +1,12 @@
 #!/bin/sh
 # The approximate index: made, told, completed, started in the background, passed over where it is
 # damaged or FAISS is not installed; the answers are the exact scan's.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$PWD/$(mktemp -d build/approximate.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=$PWD/tests/golden/models/e2e
+. tests/cli/harness.sh
+# Its tests change the working folder.
+T=$PWD/$T M=$PWD/$M
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
 FILE=$XDG_DATA_HOME/clipc/1.1.vectors.faiss
-status=0
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want: $(cat "$T/err")"; return 1; }
-}
-expect() { # expect NAME COMMAND...
-    title=$1
-    shift
-    if "$@"; then echo "ok $title"; else echo "not ok $title: $(head -3 "$T/err")"; status=1; fi
-}
 exactly() { # exactly QUERY: what the exact scan answers, in $T/exact
     run 0 search -m $M "$1" --exact --no-update && cp "$T/out" "$T/exact"
 }

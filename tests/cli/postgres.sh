@@ -1,12 +1,8 @@
 #!/bin/sh
 # search and index with --store: many share an index in PostgreSQL, on a server of this test's own.
-# CLIPC names the command; run from the project's root.  One line a test: "ok ...", "not ok ...", "skip ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$PWD/$(mktemp -d build/postgres.XXXXXX)
-ROOT=$PWD
-M=$PWD/tests/golden/models/e2e
+. tests/cli/harness.sh
+# Its tests change the working folder.
+ROOT=$PWD T=$PWD/$T M=$PWD/$M
 CLIPC_TEST_PG=
 end() {
     [ -z "$CLIPC_TEST_PG" ] || echo "$CLIPC_TEST_PG" | sh "$ROOT/tests/pg/server.sh" stop
@@ -15,22 +11,7 @@ end() {
 trap end EXIT
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
 one_line() { [ "$(wc -l <"$T/err")" = 1 ] && ! grep -q 's3cret' "$T/err"; }
-expect() { # expect NAME COMMAND...
-    title=$1
-    shift
-    if "$@"; then say "$title" 0; else say "$title" 1; fi
-    cd "$ROOT"
-}
 sql() { sh "$ROOT/tests/pg/server.sh" psql -c "$1"; }
 fresh() { # no index, and a folder of four pictures and a broken one that is the working folder
     sql 'DROP SCHEMA IF EXISTS clipc CASCADE' 2>/dev/null && rm -rf "$T/data" "$T/photos" &&
@@ -109,9 +90,13 @@ case $("$CLIPC" --version) in
 *libpq*) ;;
 *) echo 'skip postgres (this clipc is built without libpq)'; exit 0 ;;
 esac
-for test in library wrong; do expect "postgres: $test" $test; done
+for test in library wrong; do
+    expect "postgres: $test" $test
+    cd "$ROOT"
+done
 export CLIPC_TEST_PG=$(sh tests/pg/server.sh start 2>/dev/null)
 for test in answers stays_true exports several documented refused; do
+    cd "$ROOT"
     if [ -n "$CLIPC_TEST_PG" ]; then expect "postgres: $test" $test
     else echo "skip postgres: $test (no PostgreSQL with pgvector: tests/pg/server.sh)"; fi
 done

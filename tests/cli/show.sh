@@ -1,30 +1,10 @@
 #!/bin/sh
 # What search shows: "nothing found" below the model's least score, the desktop's program, thumbnails.
-# CLIPC names the command; run from the project's root.  One line a test: "ok ..", "not ok ..", "skip ..".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$PWD/$(mktemp -d build/show.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=$PWD/tests/golden/models/e2e
-PIXELS=$PWD/tests/golden/pixels
+. tests/cli/harness.sh
+# Its tests change the working folder.
+T=$PWD/$T M=$PWD/$M PIXELS=$PWD/tests/golden/pixels
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL NO_COLOR
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
-expect() { # expect NAME COMMAND...
-    title=$1
-    shift
-    if "$@"; then say "$title" 0; else say "$title" 1; fi
-}
 ESC=$(printf '\033')
 mkdir -p "$T/photos/in" "$T/pairs" && cd "$T/photos" && cp $PIXELS/rgb_64x64.png $PIXELS/rgb_41x29.png . &&
     cp $M/photo.jpg $M/drawing.png $M/picture.webp in/

@@ -1,24 +1,10 @@
 #!/bin/sh
 # Videos in the index: found by file and time, kept true, and left alone where they are not asked for.
-# CLIPC names the command; run from the project's root.  One line a test, "ok ..." or "not ok ...".
-set -u
-case $CLIPC in /*) ;; *) CLIPC=$PWD/$CLIPC ;; esac
-mkdir -p build
-T=$PWD/$(mktemp -d build/videos.XXXXXX)
-trap 'rm -rf "$T"' EXIT
-M=$PWD/tests/golden/models/e2e V=$PWD/tests/golden/video
+. tests/cli/harness.sh
+# Its tests change the working folder.
+T=$PWD/$T M=$PWD/$M V=$PWD/tests/golden/video
 export XDG_DATA_HOME="$T/data"
 unset CLIPC_MODEL
-status=0
-say() { if [ "$2" = 0 ]; then echo "ok $1"; else echo "not ok $1: $(head -3 "$T/err")"; status=1; fi; }
-run() { # run EXPECTED-EXIT ARGUMENTS...: output in $T/out, errors in $T/err
-    want=$1
-    shift
-    "$CLIPC" "$@" >"$T/out" 2>"$T/err"
-    got=$?
-    [ $got = "$want" ] || { echo "# clipc $*: exit $got, wanted $want"; return 1; }
-}
-one_line() { [ "$(wc -l <"$T/err")" = 1 ]; }
 fresh() { # an empty index, and a folder of a picture and two videos that is the working folder
     rm -rf "$T/data" "$T/films" && mkdir -p "$T/films/in" && cd "$T/films" && cp $M/photo.jpg . &&
         cp $V/cuts.mp4 . && cp $V/turned.mp4 in/
@@ -90,7 +76,7 @@ if grep -q 'FFmpeg\|libav\|libsw' "$T/err"; then
 fi
 here=$PWD
 for test in found every unasked stays_true models failures pictures_alone; do
-    if $test; then say "videos: $test" 0; else say "videos: $test" 1; fi
+    expect "videos: $test" $test
     cd "$here"
 done
 exit $status
