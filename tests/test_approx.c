@@ -372,13 +372,35 @@ static void test_choice(void **state)
     clipc_index_close(x);
 }
 
+/* copies of one vector stand for each other: all are found, whichever they are */
+static void test_copies(void **state)
+{
+    float row[DIM];
+    bench b;
+    clipc_err err;
+
+    (void)state;
+    if (lacks_faiss()) skip();
+    make_bench(&b, DT_F16, 600);
+    srig_row(row, DIM, 0);
+    CHECK_OK(store_begin(b.s, &err), err);
+    for (uint64_t i = 0; i < 600; i++) {
+        const store_hash hash = srig_hash(i);
+        CHECK_OK(store_vector_put(b.s, b.space, &hash, row, &err), err);
+    }
+    CHECK_OK(store_commit(b.s, &err), err);
+    const store_approx_built built = build(&b, &(approx_kind){APPROX_HNSW}, APPROX_ANEW);
+    CHECK_NEAR(built.is.recall, 1.0, 0.0);
+    free_bench(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recall),  cmocka_unit_test(test_changes),
         cmocka_unit_test(test_among),   cmocka_unit_test(test_damage),
         cmocka_unit_test(test_foreign), cmocka_unit_test(test_builders),
-        cmocka_unit_test(test_choice)};
+        cmocka_unit_test(test_choice),  cmocka_unit_test(test_copies)};
 
     return cmocka_run_group_tests_name("approx", tests, NULL, remove_all);
 }

@@ -250,12 +250,15 @@ static int measuring_start(measuring *m, building *b)
                       APPROX_BEST, &b->used, b->err);
 }
 
-static bool holds(const store_hit *hits, size_t n, uint64_t slot)
+/* Of equal vectors, as copies of a picture have, any is as good as another. */
+static size_t as_good(const store_hit *hits, size_t n, const store_hit *want,
+                      size_t n_want)
 {
-    size_t i = 0;
+    size_t found = 0;
 
-    while (i < n && hits[i].slot != slot) i++;
-    return i < n;
+    for (size_t i = 0; n_want && i < n; i++)
+        found += hits[i].score >= want[n_want - 1].score;
+    return found;
 }
 
 /* Recall of all queries at the effort that a is set to; *ms: of one of them. */
@@ -272,8 +275,7 @@ static int measure(building *b, const measuring *m, double *ms)
         const store_hit *want = m->want + q * APPROX_BEST;
         rc = approx_find(&rows, hits, &n, m->rows + q * b->of.space.dim, APPROX_BEST,
                          b->err);
-        for (size_t i = 0; rc == CLIPC_OK && i < m->n_want[q]; i++)
-            found += holds(hits, n, want[i].slot);
+        if (rc == CLIPC_OK) found += as_good(hits, n, want, m->n_want[q]);
         wanted += m->n_want[q];
     }
     *ms = 1e3 * (clock_now() - start) / (double)max_size(m->n, 1);
