@@ -273,7 +273,7 @@ static int write_as(net *n, const char *to, const char *layout, weight_form form
 }
 
 /* Licence and origin: what was asked for, else what the source says. */
-static int about_model(json_t *about, const model_source *s,
+static int about_model(json_t **about, const model_source *s,
                        const clipc_convert_options *o, clipc_err *err)
 {
     const char *license = o->license, *origin = o->origin;
@@ -281,8 +281,9 @@ static int about_model(json_t *about, const model_source *s,
 
     if (!license) license = tensor_file_string(s->weights, "license");
     if (!origin) origin = tensor_file_string(s->weights, "origin");
-    rc = json_set_text(about, "license", license, err);
-    return rc == CLIPC_OK ? json_set_text(about, "origin", origin, err) : rc;
+    *about = json_object();
+    rc = json_set_text(*about, "license", license, err);
+    return rc == CLIPC_OK ? json_set_text(*about, "origin", origin, err) : rc;
 }
 
 /* A run goes on with its own model: another in its folder would be lost at the next save,
@@ -314,7 +315,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     const weight_form form = form_named(precision);
     const bool own = strcmp(to, "clipc") == 0;
     const kernels *k = NULL;
-    json_t *about = json_object();
+    json_t *about = NULL;
     char *found = NULL;
     token_files tokens = {0};
     tokenizer t = {0};
@@ -334,7 +335,7 @@ int clipc_convert(const char *in, const char *out, const clipc_convert_options *
     rc = find_model(&found, in, err);
     if (rc == CLIPC_OK) rc = kernels_pick(&k, err);
     if (rc == CLIPC_OK) rc = source_open_as(&s, found, &options->open, err);
-    if (rc == CLIPC_OK) rc = about_model(about, &s, options, err);
+    if (rc == CLIPC_OK) rc = about_model(&about, &s, options, err);
     if (rc == CLIPC_OK) rc = tokenizer_copy(&t, &tokens, &s, to, err);
     if (rc == CLIPC_OK) rc = net_open(&n, &s, TOWER_EVAL, k, err);
     if (rc == CLIPC_OK) rc = net_average(n, options->average, options->n_average, k, err);
